@@ -1,0 +1,19 @@
+"""The one error a user of the converter sees: what, where, what next."""
+
+from __future__ import annotations
+
+
+class ConvertError(Exception):
+    """A model that cannot be read, converted or run.
+
+    what: one sentence on what is wrong. where: file, operator or variable.
+    hint: what to try next.
+    """
+
+    def __init__(self, what: str, where: str = "", hint: str = "") -> None:
+        self.what, self.where, self.hint = what, where, hint
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        text = self.what if not self.where else f"{self.where}: {self.what}"
+        return text if not self.hint else f"{text}\n  → {self.hint}"

@@ -1,0 +1,64 @@
+"""@op: an operator declared once. Its body is the oracle, the constant folder and the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from converter.errors import ConvertError
+from converter.graph import Node
+
+REQUIRED = object()
+"""Marks an attribute that Paddle gives no default."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """inputs: slot → "one" | "optional" | "many". attrs: name → Paddle's default, or REQUIRED."""
+
+    type: str
+    inputs: dict[str, str]
+    attrs: dict[str, Any]
+    evaluate: Callable[..., Any]
+    variadic_out: bool = False
+
+
+REGISTRY: dict[str, Spec] = {}
+
+
+def op(type: str, inputs: str, variadic_out: bool = False, **attrs: Any) -> Callable:
+    """Declare an operator.
+
+    inputs: slots in order, "X Y? Z*": "?" optional (None when absent), "*" many (a list).
+    The body takes the inputs as arrays in slot order, then the attributes by name,
+    and returns the array of Out (a list of them where `variadic_out`).
+    """
+    kinds = {"?": "optional", "*": "many"}
+    slots = {slot.rstrip("?*"): kinds.get(slot[-1], "one") for slot in inputs.split()}
+
+    def declare(body: Callable) -> Callable:
+        if type in REGISTRY:
+            raise ValueError(f"operator {type} is declared twice")
+        REGISTRY[type] = Spec(type, slots, attrs, body, variadic_out)
+        return body
+
+    return declare
+
+
+def complete(node: Node) -> None:
+    """Fill in defaults; raise ConvertError for an unknown operator, slot or attribute, or a missing one."""
+    spec = REGISTRY.get(node.type)
+    if spec is None:
+        raise ConvertError("this operator is not supported", where=node.where)
+    unknown = sorted(set(node.attrs) - set(spec.attrs)) + sorted(set(node.inputs) - set(spec.inputs))
+    if unknown:
+        raise ConvertError(f"unknown attributes or inputs {unknown}", where=node.where)
+    for name, default in spec.attrs.items():
+        if name not in node.attrs:
+            if default is REQUIRED:
+                raise ConvertError(f"attribute '{name}' is missing", where=node.where)
+            node.attrs[name] = default
+    for slot, kind in spec.inputs.items():
+        if kind != "optional" and not node.inputs.get(slot):
+            raise ConvertError(f"input '{slot}' is missing", where=node.where)
