@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ REQUIRED = object()
 
 @dataclass(frozen=True)
 class Spec:
-    """inputs: slot → "one" | "optional" | "many". attrs: name → Paddle's default, or REQUIRED."""
+    """inputs: slot → "one" | "optional" | "many" | "optional many". attrs: name → Paddle's default, or REQUIRED."""
 
     type: str
     inputs: dict[str, str]
@@ -26,16 +27,20 @@ class Spec:
 
 REGISTRY: dict[str, Spec] = {}
 
+_KINDS = {"?": "optional", "*": "many", "?*": "optional many", "": "one"}
 
-def op(type: str, inputs: str, variadic_out: bool = False, **attrs: Any) -> Callable:
+
+def op(type: str, inputs: str = "", variadic_out: bool = False, **attrs: Any) -> Callable:
     """Declare an operator.
 
-    inputs: slots in order, "X Y? Z*": "?" optional (None when absent), "*" many (a list).
+    inputs: slots in order, "X Y? Z* W?*": "?" optional (None when absent), "*" many (a list, empty when absent).
     The body takes the inputs as arrays in slot order, then the attributes by name,
     and returns the array of Out (a list of them where `variadic_out`).
     """
-    kinds = {"?": "optional", "*": "many"}
-    slots = {slot.rstrip("?*"): kinds.get(slot[-1], "one") for slot in inputs.split()}
+    slots = {}
+    for word in inputs.split():
+        slot = word.rstrip("?*")
+        slots[slot] = _KINDS[word[len(slot):]]
 
     def declare(body: Callable) -> Callable:
         if type in REGISTRY:
@@ -58,7 +63,7 @@ def complete(node: Node) -> None:
         if name not in node.attrs:
             if default is REQUIRED:
                 raise ConvertError(f"attribute '{name}' is missing", where=node.where)
-            node.attrs[name] = default
+            node.attrs[name] = copy.copy(default)
     for slot, kind in spec.inputs.items():
-        if kind != "optional" and not node.inputs.get(slot):
+        if not kind.startswith("optional") and not node.inputs.get(slot):
             raise ConvertError(f"input '{slot}' is missing", where=node.where)

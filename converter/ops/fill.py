@@ -1,0 +1,36 @@
+"""Tensors made from attributes and from other tensors' shapes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from converter.ops.layout import numbers
+from converter.ops.spec import REQUIRED, op
+
+
+@op("shape", inputs="Input", out_dtype="int32")
+def shape(x, out_dtype):                    # → [rank]
+    return np.asarray(x.shape, out_dtype)
+
+
+@op("cast", inputs="X", out_dtype=REQUIRED)
+def cast(x, out_dtype):                     # float → int truncates
+    return x.astype(out_dtype)
+
+
+@op("fill_constant", inputs="ShapeTensor? ShapeTensorList?*", shape=[], value=0.0, dtype="float32")
+def fill_constant(shape_tensor, parts, shape, value, dtype):
+    return np.full(numbers(shape_tensor, parts, shape), value, dtype)
+
+
+@op("fill_constant_batch_size_like", inputs="Input", shape=REQUIRED, value=0.0, dtype="float32", input_dim_idx=0,
+    output_dim_idx=0)
+def fill_constant_batch_size_like(x, shape, value, dtype, input_dim_idx, output_dim_idx):
+    shape = list(shape)
+    shape[output_dim_idx] = x.shape[input_dim_idx]
+    return np.full(shape, value, dtype)
+
+
+@op("assign_value", shape=REQUIRED, dtype="float32", values=REQUIRED)
+def assign_value(shape, dtype, values):
+    return np.asarray(values, dtype).reshape(shape)
