@@ -1,0 +1,178 @@
+"""Static files under content-hash URLs, compressed once and kept in memory.
+
+`/static/<tree>/pages/home.js` never changes (a year, immutable): `<tree>` is a hash over every deployed file, so a
+relative import inside a module stays inside one consistent version. `/static/pages/home.js` is the same file,
+revalidated on every use, for people who embed the runtime under a stable address.
+"""
+
+import gzip
+import hashlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import brotli
+from flask import Response, request, send_file
+
+YEAR_S = 365 * 24 * 3600
+IMMUTABLE = f"public, max-age={YEAR_S}, immutable"
+REVALIDATE = "public, max-age=0, must-revalidate"
+
+# What is deployed, and as what. A file whose ending is not here (.c, .h, .py, .md) does not exist for visitors.
+MIME = {
+    ".css": "text/css; charset=utf-8",
+    ".dat": "application/octet-stream",
+    ".ico": "image/x-icon",
+    ".jpg": "image/jpeg",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+    ".wasm": "application/wasm",
+    ".webmanifest": "application/manifest+json",
+    ".webp": "image/webp",
+}
+COMPRESSIBLE = {".css", ".js", ".json", ".svg", ".txt", ".wasm", ".webmanifest"}
+SLOW_COMPRESSION_BYTES = 1 << 20
+PRIVATE_NAMES = {"package.json"}
+
+
+def deployed(path: Path) -> bool:
+    """Whether a file below static/ is for visitors: a known ending, not hidden, not a test, not a tool's."""
+    return (
+        path.suffix in MIME
+        and path.name not in PRIVATE_NAMES
+        and not path.name.endswith((".test.js", ".d.ts"))
+        and not any(part.startswith((".", "__")) for part in path.parts)
+    )
+
+
+def walk(root: Path) -> Iterator[tuple[str, Path]]:
+    """Every deployed file as (path with slashes relative to root, path), sorted by the former."""
+    found = (path for path in root.rglob("*") if path.is_file() and deployed(path.relative_to(root)))
+    yield from sorted((path.relative_to(root).as_posix(), path) for path in found)
+
+
+def choose_encoding() -> str:
+    """The smallest encoding that the visitor of the request in hand accepts: br, gzip or identity."""
+    accepted = request.accept_encodings
+    best = max(("br", "gzip"), key=lambda name: accepted[name])
+    return best if accepted[best] else "identity"
+
+
+def compress(plain: bytes, encoding: str) -> bytes:
+    """`br` or `gzip` at the best level; large files one step below, where brotli is a hundred times faster."""
+    if encoding == "gzip":
+        return gzip.compress(plain, 9, mtime=0)
+    return brotli.compress(plain, quality=11 if len(plain) <= SLOW_COMPRESSION_BYTES else 6)
+
+
+@dataclass
+class Asset:
+    """One file, with its content hash and its compressed bodies (made on first use)."""
+
+    path: Path
+    sha256: str
+    bytes: int
+    plain: bytes | None = field(default=None, repr=False)  # None: too large to keep, read from disk
+    bodies: dict[str, bytes] = field(default_factory=dict, repr=False)
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    @property
+    def compressible(self) -> bool:
+        """Text and WebAssembly shrink; pictures and weights do not."""
+        return self.path.suffix in COMPRESSIBLE
+
+    def body(self, encoding: str) -> bytes:
+        """The compressed body (`br` or `gzip`), made at the best level once per process."""
+        with self.lock:
+            if encoding not in self.bodies:
+                self.bodies[encoding] = compress(self.path.read_bytes() if self.plain is None else self.plain, encoding)
+            return self.bodies[encoding]
+
+    def respond(self, cache_control: str) -> Response:
+        """The file for the request in hand: encoding negotiated, 304 when the visitor already has it."""
+        encoding = choose_encoding() if self.compressible else "identity"
+        if encoding != "identity":
+            response = Response(self.body(encoding))
+            response.headers["Content-Encoding"] = encoding
+        elif self.plain is not None:
+            response = Response(self.plain)
+        else:
+            response = send_file(self.path, etag=False, conditional=False)
+            response.headers.pop("Last-Modified", None)  # the ETag says more, and is the same on every machine
+        response.headers["Content-Type"] = MIME[self.path.suffix]
+        response.headers["Cache-Control"] = cache_control
+        response.set_etag(f"{self.sha256[:32]}-{encoding}")
+        if self.compressible:
+            response.vary.add("Accept-Encoding")
+        return response.make_conditional(request)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """All files of static/ at one moment. `version` names this exact content."""
+
+    version: str
+    files: dict[str, Asset]
+    signature: tuple
+
+
+class Assets:
+    """The static tree; with `reload`, looked at again on each use, so that an edited file gets a new address."""
+
+    def __init__(self, root: Path, *, reload: bool = False) -> None:
+        self.root = root
+        self.reload = reload
+        self.tree = self.read()
+
+    def signature(self) -> tuple:
+        """Cheap to compute, and different when a file was edited, added or removed."""
+        stats = ((name, path.stat()) for name, path in walk(self.root))
+        return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+
+    def read(self) -> Tree:
+        """Hash every file."""
+        signature = self.signature()
+        files = {}
+        for name, path in walk(self.root):
+            content = path.read_bytes()
+            asset = Asset(path, hashlib.sha256(content).hexdigest(), len(content))
+            asset.plain = content if asset.compressible else None
+            files[name] = asset
+        listing = "\n".join(f"{name} {asset.sha256}" for name, asset in files.items())
+        return Tree(hashlib.sha256(listing.encode()).hexdigest()[:16], files, signature)
+
+    def current(self) -> Tree:
+        """The tree to answer from."""
+        if self.reload and self.signature() != self.tree.signature:
+            self.tree = self.read()
+        return self.tree
+
+    def url(self, name: str) -> str:
+        """The immutable address of a file, or of a folder when `name` ends with a slash.
+
+        Raises KeyError when there is no such file: a template that names one is wrong.
+        """
+        tree = self.current()
+        known = name in tree.files or (name.endswith("/") and any(file.startswith(name) for file in tree.files))
+        if not known:
+            raise KeyError(f"static/{name} does not exist or is not deployed")
+        return f"/static/{tree.version}/{name}"
+
+    def find(self, path: str) -> tuple[Asset, str] | None:
+        """The asset behind `/static/<path>` and its Cache-Control; None when there is none (or no longer)."""
+        tree = self.current()
+        first, _, rest = path.partition("/")
+        if first == tree.version and rest in tree.files:
+            return tree.files[rest], IMMUTABLE
+        return (tree.files[path], REVALIDATE) if path in tree.files else None
+
+    def warm(self) -> None:
+        """Make every compressed body now, so that no visitor waits for it."""
+        for asset in self.current().files.values():
+            if asset.compressible:
+                for encoding in ("br", "gzip"):
+                    asset.body(encoding)

@@ -1,0 +1,177 @@
+"""The HTML pages, the static files, and what makes the site installable."""
+
+import gzip
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import brotli
+from flask import Blueprint, Response, current_app, jsonify, render_template, request
+from jinja2 import Environment
+
+from webapp.assets import IMMUTABLE, REVALIDATE, Asset, Assets, choose_encoding
+from webapp.errors import AnswerError
+from webapp.models import Models
+
+pages = Blueprint("pages", __name__)
+
+# What the service worker keeps for use without a network: the pages, and from static/ what they load.
+OFFLINE_PAGES = ("/", "/scanner", "/offline")
+OFFLINE_FOLDERS = ("pages/", "runtime/", "media/", "models/document_corners/")
+ONLY_IN_NODE = ("runtime/run_node.js",)
+
+# Which page uses which embedded model, for the gallery.
+USED_BY = {"document_corners": ("Document scanner", "/scanner")}
+
+MANIFEST: dict[str, Any] = {
+    "name": "Paddle InPage",
+    "short_name": "InPage",
+    "description": "A document scanner and other PaddlePaddle models that run inside the page, on your own device.",
+    "id": "/",
+    "start_url": "/",
+    "scope": "/",
+    "display": "standalone",
+    "background_color": "#f5f7f6",
+    "theme_color": "#0a6b5b",
+}
+
+
+def assets() -> Assets:
+    """The static tree of the app in hand."""
+    return current_app.extensions["inpage_assets"]
+
+
+def models() -> Models:
+    """The bundles of the app in hand."""
+    return current_app.extensions["inpage_models"]
+
+
+def page(template: str, **values: Any) -> Response:
+    """A rendered page; always revalidated, since it names the current hash of every file it uses."""
+    return small_text(render_template(template, **values), "text/html; charset=utf-8")
+
+
+def small_text(text: str, content_type: str) -> Response:
+    """Text made for this request: compressed quickly, revalidated on every use."""
+    body, encoding = text.encode(), choose_encoding()
+    if encoding != "identity":
+        body = gzip.compress(body, 6, mtime=0) if encoding == "gzip" else brotli.compress(body, quality=5)
+    response = Response(body, content_type=content_type)
+    if encoding != "identity":
+        response.headers["Content-Encoding"] = encoding
+    response.headers["Cache-Control"] = "no-cache"
+    response.vary.add("Accept-Encoding")
+    response.add_etag()
+    return response.make_conditional(request)
+
+
+@pages.get("/")
+def home() -> Response:
+    """What this is, what the device can do, and the installed models."""
+    return page("home.html", bundles=models().all(), used_by=USED_BY)
+
+
+@pages.get("/scanner")
+def scanner() -> Response:
+    """The document scanner."""
+    return page("scanner.html")
+
+
+@pages.get("/offline")
+def offline() -> Response:
+    """Shown by the service worker when a page is not kept and there is no network."""
+    return page("offline.html")
+
+
+@pages.get("/static/<path:path>")
+def static_file(path: str) -> Response:
+    """A file of static/, under its hash (immutable) or plain (revalidated)."""
+    found = assets().find(path)
+    if found is None:
+        hint = "If the page has been open for long, reload it: it may belong to an earlier version of this site."
+        raise AnswerError(404, "not_found", "There is no such file", where=request.path, hint=hint)
+    asset, cache_control = found
+    return asset.respond(cache_control)
+
+
+@pages.get("/models/<name>/<path:path>")
+def model_file(name: str, path: str) -> Response:
+    """A file of a bundle: `/models/NAME/FILE` (revalidated) or `/models/NAME/VERSION/FILE` (immutable)."""
+    bundle = models().get(name)
+    if bundle is None:
+        hint = "See /api/models for what is installed, and why a bundle may be refused."
+        raise AnswerError(404, "not_found", "There is no usable model of this name", where=request.path, hint=hint)
+    first, _, rest = path.partition("/")
+    asset: Asset | None = bundle.files.get(rest if first == bundle.version else path)
+    if asset is None:
+        hint = "A bundle has model.json and the chunks that it names; an address with an old version is gone."
+        raise AnswerError(404, "not_found", "The model has no such file", where=request.path, hint=hint)
+    return asset.respond(IMMUTABLE if first == bundle.version else REVALIDATE)
+
+
+def site_version(tree_version: str, templates: Environment) -> str:
+    """A hash of everything a visitor can be given: the static tree and the templates."""
+    digest = hashlib.sha256(tree_version.encode())
+    for name in sorted(templates.list_templates()):
+        if templates.loader is None:
+            raise LookupError("the app has no template loader")
+        digest.update(templates.loader.get_source(templates, name)[0].encode())
+    return digest.hexdigest()[:16]
+
+
+@pages.get("/assets.json")
+def asset_list() -> Response:
+    """What the service worker keeps: `{version, pages: [url], files: [{url, name, sha256, bytes}]}`."""
+    tree = assets().current()
+    files = [
+        {"url": f"/static/{tree.version}/{name}", "name": name, "sha256": asset.sha256, "bytes": asset.bytes}
+        for name, asset in tree.files.items()
+        if name.startswith(OFFLINE_FOLDERS) and name not in ONLY_IN_NODE
+    ]
+    version = site_version(tree.version, current_app.jinja_env)
+    return small_text(json.dumps({"version": version, "pages": OFFLINE_PAGES, "files": files}), "application/json")
+
+
+@pages.get("/service-worker.js")
+def service_worker() -> Response:
+    """The service worker, with the site's version written in: a new version is a new worker."""
+    tree = assets().current()
+    source = tree.files["service_worker.js"].path.read_text(encoding="utf-8")
+    version = site_version(tree.version, current_app.jinja_env)
+    response = small_text(source.replace("__SITE_VERSION__", version), "text/javascript; charset=utf-8")
+    response.headers["Service-Worker-Allowed"] = "/"
+    return response
+
+
+@pages.get("/manifest.webmanifest")
+def manifest() -> Response:
+    """What makes the site installable."""
+    icons = [
+        {"src": assets().url("pages/icons/icon-192.png"), "sizes": "192x192", "type": "image/png"},
+        {"src": assets().url("pages/icons/icon-512.png"), "sizes": "512x512", "type": "image/png"},
+        {
+            "src": assets().url("pages/icons/icon-512.png"),
+            "sizes": "512x512",
+            "type": "image/png",
+            "purpose": "maskable",
+        },
+    ]
+    shortcuts = [{"name": "Scan a document", "url": "/scanner"}]
+    body = json.dumps({**MANIFEST, "icons": icons, "shortcuts": shortcuts}, indent=2)
+    return small_text(body, "application/manifest+json")
+
+
+@pages.get("/favicon.ico")
+def favicon() -> Response:
+    """Browsers that ask for it without being told get the small icon."""
+    found: Path = assets().current().files["pages/icons/icon-192.png"].path
+    return Response(found.read_bytes(), content_type="image/png", headers={"Cache-Control": "public, max-age=86400"})
+
+
+@pages.get("/health/live")
+def live() -> Response:
+    """The process answers."""
+    response = jsonify(status="live")
+    response.headers["Cache-Control"] = "no-store"
+    return response
