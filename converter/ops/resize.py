@@ -36,8 +36,10 @@ def target(size: tuple[int, int], out_size: np.ndarray | None, parts: list[np.nd
 
 def step(size: int, out: int, scale: np.float32 | None, align_corners: bool) -> np.float32:
     """Source pixels per output pixel, in float32 as Paddle computes it."""
+    if out == 1:                            # one pixel is always the first one
+        return np.float32(0)
     if align_corners:
-        return np.float32((size - 1) / (out - 1)) if out > 1 else np.float32(0)
+        return np.float32(size - 1) / np.float32(out - 1)
     return np.float32(1) / scale if scale is not None else np.float32(size) / np.float32(out)
 
 

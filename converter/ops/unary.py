@@ -33,12 +33,6 @@ def softplus(x: np.ndarray, beta: float = 1.0, threshold: float = 20.0) -> np.nd
     return np.where(scaled > threshold, x, np.log1p(np.exp(np.minimum(scaled, threshold))) / beta)
 
 
-def round_away(x: np.ndarray) -> np.ndarray:
-    """Halves go away from zero, as in C's round and in Paddle; np.round goes to even."""
-    whole = np.trunc(x)
-    return whole + np.where(np.abs(x - whole) >= 0.5, np.sign(x), 0).astype(x.dtype)
-
-
 def hard_swish(x: np.ndarray, threshold: float = 6.0, scale: float = 6.0, offset: float = 3.0) -> np.ndarray:
     return x * np.minimum(np.maximum(x + offset, 0), threshold) / scale
 
@@ -65,7 +59,7 @@ UNARY: dict[str, tuple[Callable[..., np.ndarray], dict[str, Any]]] = {
     "abs": (np.abs, {}),
     "floor": (np.floor, {}),
     "ceil": (np.ceil, {}),
-    "round": (round_away, {}),
+    "round": (np.round, {}),           # halves go to the even neighbour
     "sign": (np.sign, {}),
     "reciprocal": (lambda x: 1 / x, {}),
     "sin": (np.sin, {}),

@@ -1,0 +1,1 @@
+"""What make_cases.py asks Paddle: one list of cases per family."""

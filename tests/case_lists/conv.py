@@ -1,0 +1,119 @@
+"""conv2d and conv2d_transpose."""
+
+from case_lists.case import Case, rand
+
+
+def conv(name, x, w, bias=None, residual=None, op="conv2d", **attrs):
+    inputs = {"Input": [x], "Filter": [w]}
+    if bias is not None:
+        inputs["Bias"] = [bias]
+    const = list(inputs)[1:]
+    if residual is not None:
+        inputs["ResidualData"] = [residual]
+    return Case(name, op, inputs, attrs, const)
+
+
+def deconv(name, x, w, bias=None, **attrs):
+    return conv(name, x, w, bias, op="conv2d_transpose", **attrs)
+
+
+X = rand(1, 3, 7, 9, seed="x")
+
+POINTWISE = [
+    conv(f"conv2d_1x1_c{c}_o{o}_w{w}", rand(1, c, 3, w), rand(o, c, 1, 1), rand(o))
+    for c, o, w in [(1, 1, 1), (3, 5, 3), (5, 8, 5), (8, 13, 7), (13, 4, 9), (4, 3, 17), (16, 24, 6)]
+]
+THREE = [
+    conv(f"conv2d_3x3_s{s}_c{c}_o{o}_w{w}", rand(1, c, 5, w), rand(o, c, 3, 3), strides=[s, s],
+         paddings=[1, 1, 1, 1])
+    for s, c, o, w in [(1, 3, 8, 9), (2, 3, 8, 9), (1, 5, 3, 17), (2, 8, 5, 7), (1, 1, 13, 3), (2, 13, 1, 1)]
+]
+WINDOWS = [
+    conv("conv2d_no_padding", X, rand(5, 3, 3, 3)),
+    conv("conv2d_asymmetric_padding", X, rand(4, 3, 3, 3), strides=[2, 2], paddings=[0, 1, 2, 0]),
+    conv("conv2d_padding_0_1", X, rand(4, 3, 3, 3), paddings=[0, 0, 1, 1]),
+    conv("conv2d_kernel_1x5", X, rand(4, 3, 1, 5), paddings=[0, 0, 2, 2]),
+    conv("conv2d_kernel_5x1", X, rand(4, 3, 5, 1), paddings=[2, 2, 0, 0]),
+    conv("conv2d_kernel_5x5_s3", X, rand(4, 3, 5, 5), strides=[3, 3], paddings=[2, 2, 2, 2]),
+    conv("conv2d_kernel_7x7_s2", rand(1, 3, 13, 11), rand(3, 3, 7, 7), strides=[2, 2], paddings=[3, 3, 3, 3]),
+    conv("conv2d_stride_2_1", X, rand(4, 3, 3, 3), strides=[2, 1], paddings=[1, 1, 1, 1]),
+    conv("conv2d_even_kernel", X, rand(4, 3, 2, 4), strides=[2, 2]),
+    conv("conv2d_dilation_2", X, rand(4, 3, 3, 3), dilations=[2, 2], paddings=[2, 2, 2, 2]),
+    conv("conv2d_dilation_3_1", X, rand(4, 3, 3, 3), dilations=[3, 1], paddings=[3, 3, 1, 1]),
+    conv("conv2d_padding_wider_than_input", rand(1, 2, 2, 3), rand(3, 2, 3, 3), paddings=[4, 4, 3, 3]),
+    conv("conv2d_same", X, rand(4, 3, 3, 3), padding_algorithm="SAME"),
+    conv("conv2d_same_s2", X, rand(4, 3, 3, 3), strides=[2, 2], padding_algorithm="SAME"),
+    conv("conv2d_same_s2_even", rand(1, 3, 8, 6), rand(4, 3, 3, 3), strides=[2, 2], padding_algorithm="SAME"),
+    conv("conv2d_same_s3_k2", X, rand(4, 3, 2, 2), strides=[3, 3], padding_algorithm="SAME"),
+    conv("conv2d_same_drops_dilation", X, rand(4, 3, 3, 3), dilations=[2, 2], padding_algorithm="SAME"),
+    conv("conv2d_batch_3", rand(3, 2, 5, 4), rand(3, 2, 3, 3), rand(3), paddings=[1, 1, 1, 1]),
+    conv("conv2d_1x1_s2", rand(1, 5, 7, 9), rand(6, 5, 1, 1), strides=[2, 2]),
+    conv("conv2d_1x1_padded", rand(1, 3, 3, 3), rand(4, 3, 1, 1), rand(4), paddings=[1, 0, 0, 2]),
+]
+GROUPS = [
+    conv("conv2d_groups_2", rand(1, 4, 5, 7), rand(6, 2, 3, 3), rand(6), groups=2, paddings=[1, 1, 1, 1]),
+    conv("conv2d_groups_3_s2", rand(1, 9, 5, 7), rand(3, 3, 3, 3), groups=3, strides=[2, 2]),
+    conv("conv2d_groups_1x1", rand(1, 10, 3, 5), rand(5, 2, 1, 1), groups=5),
+    *(conv(f"conv2d_depthwise_k{k}_s{s}_c{c}_w{w}", rand(1, c, 6, w), rand(c, 1, k, k), rand(c), groups=c,
+           strides=[s, s], paddings=[k // 2] * 4)
+      for k, s, c, w in [(3, 1, 1, 5), (3, 1, 5, 17), (3, 2, 8, 9), (5, 1, 3, 7), (5, 2, 13, 9), (7, 1, 3, 3)]),
+    conv("conv2d_depthwise_asymmetric", rand(1, 5, 6, 7), rand(5, 1, 3, 3), groups=5, strides=[2, 2],
+         paddings=[0, 1, 0, 1]),
+    conv("conv2d_depthwise_dilated", rand(1, 3, 9, 9), rand(3, 1, 3, 3), groups=3, dilations=[2, 2],
+         paddings=[2, 2, 2, 2]),
+    conv("conv2d_depthwise_multiplier_2", rand(1, 3, 5, 5), rand(6, 1, 3, 3), rand(6), groups=3,
+         paddings=[1, 1, 1, 1]),
+    conv("conv2d_depthwise_same_s2", rand(1, 4, 7, 8), rand(4, 1, 3, 3), groups=4, strides=[2, 2],
+         padding_algorithm="SAME"),
+    conv("conv2d_depthwise_1x1", rand(1, 5, 3, 5), rand(5, 1, 1, 1), groups=5),
+]
+CHANNELS_LAST = [
+    conv("conv2d_nhwc", rand(1, 7, 9, 3), rand(5, 3, 3, 3), rand(5), data_format="NHWC", paddings=[1, 0, 2, 1],
+         strides=[2, 1]),
+    conv("conv2d_nhwc_same", rand(2, 5, 6, 3), rand(4, 3, 3, 3), data_format="NHWC", padding_algorithm="SAME",
+         strides=[2, 2]),
+    conv("conv2d_nhwc_depthwise", rand(1, 5, 6, 5), rand(5, 1, 3, 3), rand(5), data_format="NHWC", groups=5,
+         paddings=[1, 1, 1, 1], fuse_activation="relu"),
+]
+ACTIVATIONS = [("relu", 0.0, 0.0), ("relu6", 6.0, 0.0), ("relu6", 1.5, 0.0), ("sigmoid", 0.0, 0.0),
+               ("tanh", 0.0, 0.0), ("silu", 0.0, 0.0), ("mish", 0.0, 0.0), ("gelu", 0.0, 0.0), ("swish", 1.5, 0.0),
+               ("hard_swish", 0.0, 0.0), ("hard_sigmoid", 0.2, 0.5), ("hard_sigmoid", 0.1666667, 0.0),
+               ("leaky_relu", 0.1, 0.0), ("clip", -1.0, 2.0)]
+FUSED = [
+    *(conv(f"conv2d_{act}_{a:g}_{b:g}", rand(1, 3, 5, 7), rand(5, 3, 3, 3, low=-1, high=1), rand(5),
+           paddings=[1, 1, 1, 1], fuse_activation=act, fuse_alpha=a, fuse_beta=b) for act, a, b in ACTIVATIONS),
+    conv("conv2d_residual", rand(1, 3, 5, 7), rand(5, 3, 1, 1), rand(5), rand(1, 5, 5, 7)),
+    conv("conv2d_residual_relu", rand(1, 3, 5, 7), rand(5, 3, 3, 3), rand(5), rand(1, 5, 3, 4), strides=[2, 2],
+         paddings=[1, 1, 1, 1], fuse_activation="relu"),
+    conv("conv2d_residual_no_bias_nhwc", rand(1, 5, 7, 3), rand(5, 3, 1, 1), None, rand(1, 5, 7, 5),
+         data_format="NHWC"),
+    conv("conv2d_depthwise_hard_swish", rand(1, 5, 5, 9), rand(5, 1, 3, 3), rand(5), groups=5, paddings=[1, 1, 1, 1],
+         fuse_activation="hard_swish"),
+    conv("conv2d_depthwise_residual_relu6", rand(1, 5, 5, 9), rand(5, 1, 3, 3), rand(5), rand(1, 5, 5, 9), groups=5,
+         paddings=[1, 1, 1, 1], fuse_activation="relu6", fuse_alpha=6.0),
+]
+TRANSPOSED = [
+    deconv("conv2d_transpose_k2_s2", rand(1, 3, 4, 5), rand(3, 5, 2, 2), rand(5), strides=[2, 2]),
+    deconv("conv2d_transpose_k3_s2_p1", rand(1, 5, 3, 7), rand(5, 3, 3, 3), strides=[2, 2], paddings=[1, 1, 1, 1]),
+    deconv("conv2d_transpose_output_padding", rand(1, 4, 3, 5), rand(4, 3, 3, 3), rand(3), strides=[2, 2],
+           paddings=[1, 1, 1, 1], output_padding=[1, 1]),
+    deconv("conv2d_transpose_output_size", rand(1, 3, 4, 4), rand(3, 2, 3, 3), strides=[2, 2], paddings=[1, 1, 1, 1],
+           output_size=[8, 7]),
+    deconv("conv2d_transpose_k4_s2_p1", rand(2, 3, 3, 4), rand(3, 3, 4, 4), strides=[2, 2], paddings=[1, 1, 1, 1]),
+    deconv("conv2d_transpose_asymmetric", rand(1, 3, 4, 5), rand(3, 2, 4, 3), strides=[2, 3], paddings=[0, 1, 1, 0]),
+    deconv("conv2d_transpose_s1", rand(1, 3, 4, 5), rand(3, 2, 3, 3), paddings=[1, 1, 1, 1]),
+    deconv("conv2d_transpose_k2_s3_gaps", rand(1, 2, 3, 3), rand(2, 3, 2, 2), strides=[3, 3]),
+    deconv("conv2d_transpose_dilation_2", rand(1, 3, 4, 5), rand(3, 2, 3, 3), strides=[2, 2], dilations=[2, 2]),
+    deconv("conv2d_transpose_groups_2", rand(1, 4, 3, 5), rand(4, 3, 3, 3), rand(6), strides=[2, 2], groups=2,
+           paddings=[1, 1, 1, 1]),
+    deconv("conv2d_transpose_depthwise", rand(1, 5, 3, 5), rand(5, 1, 4, 4), strides=[2, 2], groups=5,
+           paddings=[1, 1, 1, 1]),
+    deconv("conv2d_transpose_same", rand(1, 3, 4, 5), rand(3, 2, 3, 3), strides=[2, 2], padding_algorithm="SAME"),
+    deconv("conv2d_transpose_nhwc", rand(1, 4, 5, 3), rand(3, 2, 3, 3), rand(2), strides=[2, 2],
+           paddings=[1, 1, 1, 1], data_format="NHWC"),
+    deconv("conv2d_transpose_sigmoid", rand(1, 3, 4, 5), rand(3, 1, 2, 2), rand(1), strides=[2, 2],
+           fuse_activation="sigmoid"),
+    deconv("conv2d_transpose_k2_s2_relu_w17", rand(1, 8, 2, 17), rand(8, 4, 2, 2), rand(4), strides=[2, 2],
+           fuse_activation="relu"),
+]
+CASES = [*POINTWISE, *THREE, *WINDOWS, *GROUPS, *CHANNELS_LAST, *FUSED, *TRANSPOSED]

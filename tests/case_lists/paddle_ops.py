@@ -1,0 +1,154 @@
+"""Canonical cases computed by Paddle: legacy operators appended to a program, fused forms composed of several."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+os.environ["FLAGS_enable_pir_api"] = "0"    # the canonical form is the legacy one; read when paddle is imported
+warnings.filterwarnings("ignore", module="paddle")
+
+import numpy as np  # noqa: E402
+import paddle  # noqa: E402
+
+from case_lists.case import Case  # noqa: E402
+
+paddle.enable_static()
+
+PADDLE_DTYPE = {"bool": 0, "int16": 1, "int32": 2, "int64": 3, "float16": 4, "float32": 5, "float64": 6, "uint8": 20,
+                "int8": 21}
+OUT_SLOT = {"conv2d": "Output", "conv2d_transpose": "Output", "batch_norm": "Y", "layer_norm": "Y",
+            "instance_norm": "Y", "group_norm": "Y", "stack": "Y"}
+EXTRA_OUTPUTS = {
+    "reshape2": ["XShape"], "transpose2": ["XShape"], "squeeze2": ["XShape"], "unsqueeze2": ["XShape"],
+    "flatten2": ["XShape"], "flatten_contiguous_range": ["XShape"], "layer_norm": ["Mean", "Variance"],
+    "instance_norm": ["SavedMean", "SavedVariance"], "group_norm": ["Mean", "Variance"],
+    "batch_norm": ["SavedMean", "SavedVariance"], "max_pool2d_with_index": ["Mask"],
+}
+EXTRA_ATTRS: dict[str, dict[str, Any]] = {
+    "batch_norm": {"is_test": True},
+    "nearest_interp_v2": {"interp_method": "nearest"},
+    "bilinear_interp_v2": {"interp_method": "bilinear"},
+}
+FUSED_ATTRS = {
+    "relu": lambda a, b: {}, "sigmoid": lambda a, b: {}, "tanh": lambda a, b: {}, "silu": lambda a, b: {},
+    "mish": lambda a, b: {}, "gelu": lambda a, b: {"approximate": False},
+    "relu6": lambda a, b: {"threshold": a}, "leaky_relu": lambda a, b: {"alpha": a},
+    "swish": lambda a, b: {"beta": a}, "clip": lambda a, b: {"min": a, "max": b},
+    "hard_swish": lambda a, b: {"threshold": 6.0, "scale": 6.0, "offset": 3.0},
+    "hard_sigmoid": lambda a, b: {"slope": a, "offset": b},
+}
+
+
+def run_op(type: str, inputs: dict[str, list[np.ndarray]], attrs: dict[str, Any], count: int = 1) -> list[np.ndarray]:
+    """One legacy operator in a program of its own."""
+    program = paddle.static.Program()
+    with paddle.static.program_guard(program, paddle.static.Program()):
+        block = program.global_block()
+        feed, slots = {}, {}
+        for slot, arrays in inputs.items():
+            names = [f"{slot}_{i}" for i in range(len(arrays))]
+            feed.update(zip(names, arrays, strict=True))
+            slots[slot] = [block.create_var(name=name, shape=array.shape, dtype=str(array.dtype), is_data=True,
+                                            stop_gradient=True) for name, array in zip(names, arrays, strict=True)]
+        results = [block.create_var(name=f"out_{i}") for i in range(count)]
+        outputs = {OUT_SLOT.get(type, "Out"): results}
+        outputs.update({slot: [block.create_var(name=f"extra_{slot}")] for slot in EXTRA_OUTPUTS.get(type, [])})
+        if type == "batch_norm":            # both are updated in place while training
+            outputs.update(MeanOut=slots["Mean"], VarianceOut=slots["Variance"])
+        block.append_op(type=type, inputs=slots, outputs=outputs, attrs={**attrs, **EXTRA_ATTRS.get(type, {})})
+    return paddle.static.Executor(paddle.CPUPlace()).run(program, feed=feed, fetch_list=results)
+
+
+def legacy_attrs(type: str, attrs: dict[str, Any]) -> dict[str, Any]:
+    """Canonical attributes as the legacy operator spells them."""
+    attrs = {name: value for name, value in attrs.items() if not name.startswith("fuse_")}
+    if type == "cast":
+        return {"out_dtype": PADDLE_DTYPE[attrs["out_dtype"]], "in_dtype": -1}
+    if type == "assign_value":
+        return {**attrs, "dtype": PADDLE_DTYPE[attrs["dtype"]]}
+    if type == "shape":
+        return {}
+    if "dtype" in attrs:
+        attrs["dtype"] = PADDLE_DTYPE[attrs["dtype"]]
+    return attrs
+
+
+def activate(x: np.ndarray, attrs: dict[str, Any]) -> np.ndarray:
+    name = attrs.get("fuse_activation", "")
+    if not name:
+        return x
+    own = FUSED_ATTRS[name](attrs["fuse_alpha"], attrs["fuse_beta"])
+    out = COMPOSED[name](x, own) if name in COMPOSED else None
+    return run_op(name, {"X": [x]}, own)[0] if out is None else out
+
+
+def add(x: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
+    return run_op("elementwise_add", {"X": [x], "Y": [y]}, {"axis": axis})[0]
+
+
+def unary(type: str, x: np.ndarray, **attrs: Any) -> np.ndarray:
+    return run_op(type, {"X": [x]}, attrs)[0]
+
+
+def swish(x: np.ndarray, attrs: dict[str, Any]) -> np.ndarray | None:
+    """Paddle 3 takes beta for 1; fluid did not."""
+    if attrs["beta"] == 1.0:
+        return None
+    gate = unary("sigmoid", unary("scale", x, scale=attrs["beta"], bias=0.0, bias_after_scale=True))
+    return run_op("elementwise_mul", {"X": [x], "Y": [gate]}, {"axis": -1})[0]
+
+
+def hard_swish(x: np.ndarray, attrs: dict[str, Any]) -> np.ndarray | None:
+    """Paddle 3 takes threshold, scale and offset for 6, 6 and 3; fluid did not."""
+    if (attrs["threshold"], attrs["scale"], attrs["offset"]) == (6.0, 6.0, 3.0):
+        return None
+    gate = unary("clip", unary("scale", x, scale=1.0, bias=attrs["offset"], bias_after_scale=True),
+                 min=0.0, max=attrs["threshold"])
+    product = run_op("elementwise_mul", {"X": [x], "Y": [gate]}, {"axis": -1})[0]
+    return unary("scale", product, scale=1 / attrs["scale"], bias=0.0, bias_after_scale=True)
+
+
+def relu6(x: np.ndarray, attrs: dict[str, Any]) -> np.ndarray | None:
+    """Paddle 3 takes the threshold for 6; fluid did not."""
+    return None if attrs["threshold"] == 6.0 else unary("clip", x, min=0.0, max=attrs["threshold"])
+
+
+def pool2d(x: np.ndarray, attrs: dict[str, Any]) -> np.ndarray | None:
+    """Paddle 3's pool2d forgets that a max is adaptive; the operator that also returns indices does not."""
+    if not attrs["adaptive"] or attrs["pooling_type"] != "max":
+        return None
+    return run_op("max_pool2d_with_index", {"X": [x]}, {"ksize": attrs["ksize"], "strides": [1, 1],
+                                                        "paddings": [0, 0], "adaptive": True})[0]
+
+
+COMPOSED = {"swish": swish, "hard_swish": hard_swish, "relu6": relu6, "pool2d": pool2d}
+"""Operators that Paddle 3 computes wrongly for some attributes: another way to the answer, or None."""
+
+
+def expected(case: Case) -> list[np.ndarray]:
+    """What Paddle makes of a case; bias, residual and activation of fused forms are operators of their own."""
+    inputs, attrs = dict(case.inputs), legacy_attrs(case.op, case.attrs)
+    if case.op in ("conv2d", "conv2d_transpose", "fc"):
+        bias, residual = inputs.pop("Bias", None), inputs.pop("ResidualData", None)
+        if case.op == "fc":
+            k = attrs["in_num_col_dims"]
+            out = run_op("mul", {"X": inputs["Input"], "Y": inputs["W"]}, {"x_num_col_dims": k, "y_num_col_dims": 1})[0]
+        else:
+            out = run_op(case.op, inputs, attrs)[0]
+        last = case.op == "fc" or attrs["data_format"] == "NHWC"
+        out = out if bias is None else add(out, bias[0], -1 if last else 1)
+        out = out if residual is None else add(out, residual[0], -1)
+        return [activate(out, case.attrs)]
+    if case.op == "split" and attrs["axis"] < 0:            # only the newer interface takes a negative one
+        attrs["axis"] += inputs["X"][0].ndim
+    if case.op == "pad3d" and inputs["X"][0].ndim == 4:     # Paddle pads 5-D only: a depth of one
+        depth = 1 if attrs["data_format"] == "NHWC" else 2
+        x = np.expand_dims(inputs["X"][0], depth)
+        attrs["data_format"] = "NDHWC" if depth == 1 else "NCDHW"
+        return [np.squeeze(run_op("pad3d", {"X": [x]}, attrs)[0], depth)]
+    if case.op in COMPOSED and (out := COMPOSED[case.op](inputs["X"][0], attrs)) is not None:
+        return [out]
+    outs = run_op(case.op, inputs, attrs, case.outputs)
+    return [activate(outs[0], case.attrs)] if case.attrs.get("fuse_activation") else outs
