@@ -11,6 +11,11 @@ from converter.ops.shapes import axis_of
 from converter.ops.spec import REQUIRED, op
 
 
+def packed(x: np.ndarray) -> np.ndarray:
+    """Row-major; unlike np.ascontiguousarray it leaves a scalar a scalar."""
+    return np.asarray(x, order="C")
+
+
 def numbers(tensor: np.ndarray | None, parts: list[np.ndarray], attr: list[int]) -> list[int]:
     """A list of ints that may come as one tensor, as one tensor per element, or as the attribute."""
     if tensor is not None:
@@ -34,7 +39,7 @@ def stack(xs, axis):
 def split(x, axis, num, sections):          # num equal parts, or sections with at most one -1
     axis = axis_of(axis, x.ndim)
     sizes = section_sizes(x.shape[axis], num, sections)
-    return [np.ascontiguousarray(part) for part in np.split(x, np.cumsum(sizes)[:-1], axis)]
+    return [packed(part) for part in np.split(x, np.cumsum(sizes)[:-1], axis)]
 
 
 def section_sizes(size: int, num: int, sections: list[int]) -> list[int]:
@@ -68,7 +73,7 @@ def reshape_dims(old: tuple[int, ...], shape: list[int]) -> list[int]:
 
 @op("transpose2", inputs="X", axis=REQUIRED)
 def transpose2(x, axis):
-    return np.ascontiguousarray(x.transpose(axis))
+    return packed(x.transpose(axis))
 
 
 @op("squeeze2", inputs="X", axes=[])
@@ -101,7 +106,7 @@ def flatten_contiguous_range(x, start_axis, stop_axis):
 def expand_v2(x, shape_tensor, parts, shape):   # -1 keeps the dimension of x; new ones come in front
     shape = numbers(shape_tensor, parts, shape)
     old = (1,) * (len(shape) - x.ndim) + x.shape
-    return np.ascontiguousarray(np.broadcast_to(x, [o if s == -1 else s for s, o in zip(shape, old, strict=True)]))
+    return packed(np.broadcast_to(x, [o if s == -1 else s for s, o in zip(shape, old, strict=True)]))
 
 
 @op("tile", inputs="X RepeatTimes? repeat_times_tensor?*", repeat_times=[])
@@ -116,7 +121,7 @@ SLICE_INPUTS = "Input StartsTensor? EndsTensor? {}StartsTensorList?* EndsTensorL
 def slice_(x, start, end, start_parts, end_parts, axes, starts, ends, decrease_axis):
     # starts and ends count from the end when negative and are clamped
     cut = cut_of(x.ndim, axes, numbers(start, start_parts, starts), numbers(end, end_parts, ends), [1] * len(axes))
-    return np.ascontiguousarray(np.squeeze(x[cut], tuple(axis_of(a, x.ndim) for a in decrease_axis)))
+    return packed(np.squeeze(x[cut], tuple(axis_of(a, x.ndim) for a in decrease_axis)))
 
 
 @op("strided_slice", inputs=SLICE_INPUTS.format("StridesTensor? ") + " StridesTensorList?*", axes=REQUIRED, starts=[],
@@ -125,7 +130,7 @@ def strided_slice(x, start, end, stride, start_parts, end_parts, stride_parts, a
                   decrease_axis):
     cut = cut_of(x.ndim, axes, numbers(start, start_parts, starts), numbers(end, end_parts, ends),
                  numbers(stride, stride_parts, strides))
-    return np.ascontiguousarray(np.squeeze(x[cut], tuple(axis_of(a, x.ndim) for a in decrease_axis)))
+    return packed(np.squeeze(x[cut], tuple(axis_of(a, x.ndim) for a in decrease_axis)))
 
 
 def cut_of(rank: int, axes: list[int], starts: list[int], ends: list[int], steps: list[int]) -> tuple[slice, ...]:
@@ -159,4 +164,4 @@ def pixel_shuffle(x, upscale_factor, data_format):      # [N,C*r*r,H,W] → [N,C
     x = x.transpose(0, 3, 1, 2) if data_format == "NHWC" else x
     n, c, h, w = x.shape
     out = x.reshape(n, c // (r * r), r, r, h, w).transpose(0, 1, 4, 2, 5, 3).reshape(n, c // (r * r), h * r, w * r)
-    return np.ascontiguousarray(out.transpose(0, 2, 3, 1) if data_format == "NHWC" else out)
+    return packed(out.transpose(0, 2, 3, 1) if data_format == "NHWC" else out)
