@@ -1,6 +1,6 @@
 """Functions of two elements: every way to broadcast, integers, comparisons, fused activations."""
 
-from case_lists.case import Case, ints, rand
+from .case import Case, ints, rand
 
 
 def binary(type, name, x, y, const=(), tol=1e-5, **attrs):
@@ -29,7 +29,8 @@ ACTIVATIONS = [("relu", 0.0, 0.0), ("relu6", 6.0, 0.0), ("sigmoid", 0.0, 0.0), (
                ("hard_swish", 0.0, 0.0), ("hard_sigmoid", 0.2, 0.5), ("swish", 1.0, 0.0), ("tanh", 0.0, 0.0)]
 
 CASES = [
-    *(binary(f"elementwise_{type}", name, x, y, axis=axis) for type in ("add", "mul") for name, x, y, axis in BROADCASTS),
+    *(binary(f"elementwise_{type}", name, x, y, axis=axis) for type in ("add", "mul")
+      for name, x, y, axis in BROADCASTS),
     *(binary(f"elementwise_{type}", name, x, y, axis=axis) for type in ("sub", "div", "max", "min")
       for name, x, y, axis in BROADCASTS[:1] + BROADCASTS[4:5] + BROADCASTS[11:13]),
     *(binary(f"elementwise_{type}", f"size_{n}", rand(n), rand(n, low=0.5)) for type in ("add", "div")

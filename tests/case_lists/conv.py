@@ -1,6 +1,6 @@
 """conv2d and conv2d_transpose."""
 
-from case_lists.case import Case, rand
+from .case import Case, rand
 
 
 def conv(name, x, w, bias=None, residual=None, op="conv2d", **attrs):

@@ -1,7 +1,8 @@
 """Tensors from attributes and shapes."""
 
 import numpy as np
-from case_lists.case import Case, ints, rand, vector
+
+from .case import Case, ints, rand, vector
 
 
 def make(type, name, inputs=None, **attrs):

@@ -1,6 +1,6 @@
 """Picking by index."""
 
-from case_lists.case import Case, ints, rand, vector
+from .case import Case, ints, rand, vector
 
 
 def gather(name, x, index, axis=0):

@@ -1,6 +1,6 @@
 """Moving elements: nothing may change but the place."""
 
-from case_lists.case import Case, ints, rand, vector
+from .case import Case, ints, rand, vector
 
 
 def one(type, name, x, slot="X", extra=None, outputs=1, **attrs):

@@ -1,6 +1,6 @@
 """fc and matmul_v2."""
 
-from case_lists.case import Case, rand
+from .case import Case, rand
 
 
 def fc(name, x, n, bias=True, k=1, **attrs):

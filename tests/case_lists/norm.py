@@ -1,6 +1,6 @@
 """Normalisations."""
 
-from case_lists.case import Case, rand
+from .case import Case, rand
 
 
 def batch(name, x, channels, layout="NCHW", epsilon=1e-5):

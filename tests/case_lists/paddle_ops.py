@@ -6,13 +6,14 @@ import os
 import warnings
 from typing import Any
 
-os.environ["FLAGS_enable_pir_api"] = "0"    # the canonical form is the legacy one; read when paddle is imported
+# The canonical form is the legacy one; Paddle reads this flag when it is imported.
+os.environ["FLAGS_enable_pir_api"] = "0"  # noqa: SIM112
 warnings.filterwarnings("ignore", module="paddle")
 
 import numpy as np  # noqa: E402
 import paddle  # noqa: E402
 
-from case_lists.case import Case  # noqa: E402
+from .case import Case  # noqa: E402
 
 paddle.enable_static()
 

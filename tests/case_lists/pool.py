@@ -1,6 +1,6 @@
 """pool2d."""
 
-from case_lists.case import Case, rand
+from .case import Case, rand
 
 
 def pool(name, x, kind, ksize, **attrs):

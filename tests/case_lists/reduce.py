@@ -1,7 +1,8 @@
 """Reductions."""
 
 import numpy as np
-from case_lists.case import Case, ints, rand
+
+from .case import Case, ints, rand
 
 
 def reduce(type, name, x, dim, tol=1e-5, **attrs):

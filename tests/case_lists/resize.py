@@ -1,7 +1,8 @@
 """nearest_interp_v2 and bilinear_interp_v2."""
 
 import numpy as np
-from case_lists.case import Case, rand, vector
+
+from .case import Case, rand, vector
 
 
 def resize(kind, name, x, extra=None, **attrs):

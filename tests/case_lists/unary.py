@@ -1,7 +1,8 @@
 """Functions of one element."""
 
 import numpy as np
-from case_lists.case import Case, ints, rand
+
+from .case import Case, ints, rand
 
 
 def unary(type, x=None, name="", tol=1e-5, **attrs):
