@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import brotli
-from flask import Response, request, send_file
+from flask import Response, request
 
 YEAR_S = 365 * 24 * 3600
 IMMUTABLE = f"public, max-age={YEAR_S}, immutable"
@@ -76,7 +76,7 @@ class Asset:
     path: Path
     sha256: str
     bytes: int
-    plain: bytes | None = field(default=None, repr=False)  # None: too large to keep, read from disk
+    plain: bytes | None = field(default=None, repr=False)  # None: not worth keeping, read when asked for
     bodies: dict[str, bytes] = field(default_factory=dict, repr=False)
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
@@ -85,11 +85,15 @@ class Asset:
         """Text and WebAssembly shrink; pictures and weights do not."""
         return self.path.suffix in COMPRESSIBLE
 
+    def content(self) -> bytes:
+        """The file as it is; a weight file has 4 MiB at most, so there is nothing to stream."""
+        return self.path.read_bytes() if self.plain is None else self.plain
+
     def body(self, encoding: str) -> bytes:
         """The compressed body (`br` or `gzip`), made at the best level once per process."""
         with self.lock:
             if encoding not in self.bodies:
-                self.bodies[encoding] = compress(self.path.read_bytes() if self.plain is None else self.plain, encoding)
+                self.bodies[encoding] = compress(self.content(), encoding)
             return self.bodies[encoding]
 
     def respond(self, cache_control: str) -> Response:
@@ -98,11 +102,8 @@ class Asset:
         if encoding != "identity":
             response = Response(self.body(encoding))
             response.headers["Content-Encoding"] = encoding
-        elif self.plain is not None:
-            response = Response(self.plain)
         else:
-            response = send_file(self.path, etag=False, conditional=False)
-            response.headers.pop("Last-Modified", None)  # the ETag says more, and is the same on every machine
+            response = Response(self.content())
         response.headers["Content-Type"] = MIME[self.path.suffix]
         response.headers["Cache-Control"] = cache_control
         response.set_etag(f"{self.sha256[:32]}-{encoding}")
