@@ -94,3 +94,28 @@ export function asInPageError(thrown, code, detail = {}) {
   }
   return new InPageError(code, text, { ...detail, cause: thrown });
 }
+
+/**
+ * Waits for a promise, but no longer than the signal allows; the work itself goes on for others who wait for it.
+ * @template T
+ * @param {Promise<T>} work @param {AbortSignal} [signal] @param {string} [where]
+ * @returns {Promise<T>}
+ */
+export async function unlessAborted(work, signal, where) {
+  if (!signal) return work;
+  /** @type {() => void} */
+  let onAbort = () => {};
+  const aborted = new Promise((resolve) => {
+    onAbort = () => resolve(undefined);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+  });
+  try {
+    await Promise.race([work, aborted]);
+    throwIfAborted(signal, where);
+    return await work;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    work.catch(() => {}); // when the signal won, nobody else may be waiting for the failure
+  }
+}

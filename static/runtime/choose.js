@@ -1,0 +1,79 @@
+// What this device can do, and whether it can run a model.
+import { InPageError } from './errors.js';
+
+/**
+ * @typedef {object} Capabilities
+ * @property {boolean} wasm
+ * @property {boolean} simd fixed-width SIMD in WebAssembly: needed to run models
+ * @property {boolean} relaxedSimd
+ * @property {boolean} threads shared memory is allowed: the page is cross-origin isolated
+ * @property {boolean} webgl2
+ * @property {boolean} webgpu an adapter is really there
+ * @property {number|null} memoryGB as told by the browser, rounded down to a power of two
+ * @property {number|null} cores
+ */
+
+/** The smallest modules that need each feature; a browser without it does not find them valid. */
+const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
+const RELAXED_SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2,
+  253, 15, 253, 128, 2, 11];
+const ADAPTER_WAIT_MS = 2000;
+
+/** @param {number[]} module */
+const validates = (module) => typeof WebAssembly === 'object' && WebAssembly.validate(new Uint8Array(module));
+
+/** Whether fixed-width WASM SIMD is there. @returns {boolean} */
+export const hasSimd = () => validates(SIMD);
+
+/** @returns {Promise<Capabilities>} */
+export async function capabilities() {
+  const device = /** @type {Navigator & {deviceMemory?: number}} */ (globalThis.navigator ?? {});
+  return {
+    wasm: typeof WebAssembly === 'object',
+    simd: hasSimd(),
+    relaxedSimd: validates(RELAXED_SIMD),
+    threads: globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer === 'function',
+    webgl2: hasWebgl2(),
+    webgpu: await hasWebgpu(device),
+    memoryGB: device.deviceMemory ?? null,
+    cores: device.hardwareConcurrency ?? null,
+  };
+}
+
+/** @returns {boolean} */
+function hasWebgl2() {
+  const canvas = typeof OffscreenCanvas === 'function' ? new OffscreenCanvas(1, 1)
+    : typeof document === 'object' ? document.createElement('canvas') : null;
+  const gl = /** @type {WebGL2RenderingContext|null} */ (canvas?.getContext('webgl2') ?? null);
+  gl?.getExtension('WEBGL_lose_context')?.loseContext(); // browsers allow few contexts at a time
+  return gl !== null;
+}
+
+/** The API may be there without a device behind it. @param {object} device the navigator @returns {Promise<boolean>} */
+async function hasWebgpu(device) {
+  if (!('gpu' in device)) return false;
+  const gpu = /** @type {{requestAdapter(): Promise<object|null>}} */ (device.gpu);
+  /** @type {Promise<null>} */
+  const late = new Promise((resolve) => { setTimeout(resolve, ADAPTER_WAIT_MS, null); });
+  return (await Promise.race([gpu.requestAdapter().catch(() => null), late])) !== null;
+}
+
+/**
+ * The backend that will run a model.
+ * @param {string|undefined} wish the caller's `backend`
+ * @returns {'wasm'}
+ * @throws {InPageError} no_backend
+ */
+export function chooseBackend(wish = 'wasm') {
+  if (wish !== 'wasm') {
+    throw new InPageError('no_backend', `There is no backend named ${JSON.stringify(wish)}`, {
+      where: 'load()', hint: 'leave "backend" out, or give "wasm"',
+    });
+  }
+  if (!hasSimd()) {
+    throw new InPageError('no_backend', 'This browser lacks WebAssembly SIMD', {
+      hint: 'use a current Chrome, Edge, Firefox or Safari (16.4 or newer)',
+    });
+  }
+  return 'wasm';
+}

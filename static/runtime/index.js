@@ -1,0 +1,58 @@
+// The public face: load(url) -> model.run(feeds).
+import { chooseBackend } from './choose.js';
+import { IN_NODE, resolveUrl } from './source.js';
+
+export { capabilities } from './choose.js';
+export { InPageError } from './errors.js';
+
+/** @typedef {import('./tensor.js').Tensor} Tensor */
+/** @typedef {import('./tensor.js').TensorInfo} TensorInfo */
+/** @typedef {import('../media/image.js').ImageSource} ImageSource */
+/** @typedef {Record<string, Tensor|ImageSource>} Feeds by input name; a picture is preprocessed as the bundle says */
+/**
+ * @typedef {object} LoadOptions
+ * @property {'wasm'} [backend]
+ * @property {boolean} [worker] run in a worker, shared by the models of the page; default: wherever there are workers
+ * @property {(progress: import('./bundle.js').Progress) => void} [onProgress] bytes of weights, never going back
+ * @property {AbortSignal} [signal]
+ * @property {number} [retries] further attempts per file; default 3
+ * @property {boolean} [cache] keep the weights in the Cache API for the next visit; default true
+ * @property {Partial<import('./fetch.js').FetchPolicy>} [policy] finer wishes about the network
+ */
+/**
+ * @typedef {object} Description
+ * @property {string} name
+ * @property {TensorInfo[]} inputs
+ * @property {TensorInfo[]} outputs
+ * @property {string[]|null} labels
+ * @property {import('./preprocess.js').PreprocessSpec|null} preprocess
+ * @property {Record<string, any>|null} postprocess as given to the converter
+ * @property {'float32'|'float16'} precision of the weights in the bundle; the arithmetic is float32
+ */
+/**
+ * @typedef {object} Running
+ * @property {string} backend
+ * @property {() => {bytes: number}} memory what the model holds (in a worker: as of its last answer)
+ * @property {(feeds: Feeds, options?: {signal?: AbortSignal}) => Promise<Record<string, Tensor>>} run
+ *   calls are answered in their order
+ * @property {() => Promise<void>} dispose frees everything; calls in progress end with code "disposed"
+ */
+/** @typedef {Description & Running} Model */
+
+/**
+ * Loads a bundle.
+ * @param {string|URL} address the bundle's folder or its model.json; in Node a path, too
+ * @param {LoadOptions} [options]
+ * @returns {Promise<Model>}
+ * @throws {import('./errors.js').InPageError} see errors.js for the codes
+ */
+export async function load(address, options = {}) {
+  chooseBackend(options.backend); // before anything is fetched
+  const { worker = !IN_NODE && typeof Worker === 'function' } = options;
+  if (!worker) {
+    const { loadLocal } = await import('./local.js');
+    return loadLocal(address, options);
+  }
+  const { loadRemote } = await import('./worker_client.js');
+  return loadRemote(resolveUrl(address).href, options);
+}

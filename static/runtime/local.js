@@ -1,0 +1,203 @@
+// A model on the calling thread: bundle + kernels + engine behind the public face.
+import { isImage, PixelReader } from '../media/image.js';
+import { loadBundle } from './bundle.js';
+import { chooseBackend } from './choose.js';
+import { createEngine, unsupported } from './engine.js';
+import { InPageError, asInPageError, throwIfAborted, unlessAborted } from './errors.js';
+import { kernels } from './kernels.js';
+import { Preprocessor } from './preprocess.js';
+import { checkFeeds, checkNames } from './tensor.js';
+
+/** @typedef {import('./bundle.js').Graph} Graph */
+/** @typedef {import('./index.js').LoadOptions} LoadOptions */
+/** @typedef {import('./index.js').Feeds} Feeds */
+/** @typedef {import('./tensor.js').Tensor} Tensor */
+/**
+ * @typedef {object} Engine
+ * @property {string} backend
+ * @property {(feeds: Record<string, Tensor>) => Promise<Record<string, Tensor>>} run
+ * @property {() => {bytes: number}} memory
+ * @property {() => void} dispose
+ */
+/**
+ * @typedef {object} Parts what a model is made of; tests put their own in
+ * @property {(graph: Graph, weights: Map<string, import('./tensor.js').TensorData>,
+ *   options: {backend: 'wasm', wasm: WebAssembly.Module}) => Promise<Engine>} createEngine
+ * @property {(graph: Graph) => {type: string, reason: string, where: string}[]
+ *   |Promise<{type: string, reason: string, where: string}[]>} unsupported
+ * @property {() => Promise<WebAssembly.Module>} kernels
+ */
+
+/**
+ * @param {string|URL} address
+ * @param {LoadOptions} [options] `worker` is not looked at
+ * @param {Parts} [parts]
+ * @returns {Promise<LocalModel>}
+ * @throws {InPageError}
+ */
+export async function loadLocal(address, options = {}, parts = { createEngine, unsupported, kernels }) {
+  const { signal, onProgress, retries, policy, cache } = options;
+  const backend = chooseBackend(options.backend);
+  const where = String(address);
+  throwIfAborted(signal, where);
+  const stop = new AbortController(); // a failure on one side ends the work on the other
+  const onAbort = () => stop.abort();
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    const [bundle, wasm] = await Promise.all([
+      loadBundle(address, {
+        onProgress, cache, signal: stop.signal, policy: { ...policy, ...(retries === undefined ? {} : { retries }) },
+        check: async (graph) => refuseUnsupported(await parts.unsupported(graph)),
+      }),
+      unlessAborted(parts.kernels(), stop.signal, where),
+    ]);
+    const engine = await parts.createEngine(bundle.graph, bundle.weights, { backend, wasm }).catch((thrown) => {
+      throw asInPageError(thrown, 'invalid_model', { where, hint: 'convert the model again' });
+    });
+    const model = new LocalModel(bundle.graph, engine, bundle.stored);
+    try {
+      throwIfAborted(signal, where);
+      const total = bundle.graph.chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
+      onProgress?.({ stage: 'ready', loaded: total, total });
+    } catch (thrown) {
+      await model.dispose();
+      throw thrown;
+    }
+    return model;
+  } catch (thrown) {
+    throwIfAborted(signal, where);
+    throw thrown;
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+    stop.abort();
+  }
+}
+
+/** @param {{type: string, reason: string, where: string}[]} problems */
+function refuseUnsupported(problems) {
+  if (!problems.length) return;
+  const list = problems.map(({ type, reason, where }) => `${type} (${[reason, where].filter(Boolean).join(', at ')})`);
+  throw new InPageError('unsupported', `The model needs what this runtime does not have: ${list.join(', ')}`, {
+    hint: 'convert it with the converter of the same release, or use a newer runtime',
+  });
+}
+
+/**
+ * What a bundle says about itself, as plain data that can cross to another thread.
+ * @param {Graph} graph
+ * @returns {import('./index.js').Description}
+ */
+export function describe({ name, inputs, outputs, labels, preprocess, postprocess, precision }) {
+  return structuredClone({ name, inputs, outputs, labels, preprocess, postprocess, precision });
+}
+
+/** The public face's Model, on this thread. */
+export class LocalModel {
+  /**
+   * @param {Graph} graph @param {Engine} engine
+   * @param {Promise<boolean>} [stored] settles when the weights are kept for the next visit
+   */
+  constructor(graph, engine, stored = Promise.resolve(false)) {
+    const { name, inputs, outputs, labels, preprocess, postprocess, precision } = describe(graph);
+    this.name = name;
+    this.inputs = inputs;
+    this.outputs = outputs;
+    this.labels = labels;
+    this.preprocess = preprocess;
+    this.postprocess = postprocess;
+    this.precision = precision;
+    this.backend = engine.backend;
+    this.stored = stored;
+    this.engine = engine;
+    this.disposed = false;
+    this.reader = new PixelReader();
+    this.preprocessor = preprocess && new Preprocessor(preprocess);
+    /** @type {Promise<unknown>} settles when all calls so far are done */
+    this.tail = Promise.resolve();
+  }
+
+  /** Bytes that the model holds. @returns {{bytes: number}} */
+  memory() {
+    return this.disposed ? { bytes: 0 } : this.engine.memory();
+  }
+
+  /**
+   * Runs the model. Calls are answered in their order, one at a time; tensors must stay as they are until then.
+   * @param {Feeds} feeds by input name
+   * @param {{signal?: AbortSignal}} [options]
+   * @returns {Promise<Record<string, Tensor>>} by output name
+   * @throws {InPageError} invalid_input, aborted, disposed, out_of_memory
+   */
+  async run(feeds, { signal } = {}) {
+    this.refuseWhenDisposed();
+    throwIfAborted(signal, 'run()');
+    checkNames(this.inputs, feeds);
+    const read = this.readImages(feeds); // now: a video or canvas shows something else when the turn comes
+    const result = Promise.all([read, this.tail]).then(([ready]) => {
+      this.refuseWhenDisposed();
+      throwIfAborted(signal, 'run()');
+      return this.compute(ready);
+    });
+    this.tail = result.catch(() => {}); // the caller has the failure; the next call runs all the same
+    return unlessAborted(result, signal, 'run()');
+  }
+
+  refuseWhenDisposed() {
+    if (this.disposed) {
+      throw new InPageError('disposed', `The model "${this.name}" was disposed`, { hint: 'load it again' });
+    }
+  }
+
+  /**
+   * @param {Feeds} feeds
+   * @returns {Promise<Map<string, {pixels: import('../media/image.js').Pixels}|{tensor: any}>>} in order
+   */
+  async readImages(feeds) {
+    const read = new Map();
+    for (const [name, feed] of Object.entries(feeds)) {
+      if (!isImage(feed)) {
+        read.set(name, { tensor: feed });
+        continue;
+      }
+      const where = `input "${name}"`;
+      if (this.preprocess?.input !== name) {
+        throw new InPageError('invalid_input', 'A picture was given, but the bundle does not say how to make a tensor of it', {
+          where, hint: 'feed a tensor {data, shape}, or convert the model with --size, --mean, --std and the like',
+        });
+      }
+      read.set(name, { pixels: await this.reader.read(feed, { where }) });
+    }
+    return read;
+  }
+
+  /**
+   * @param {Map<string, {pixels: import('../media/image.js').Pixels}|{tensor: any}>} ready
+   * @returns {Promise<Record<string, Tensor>>}
+   */
+  async compute(ready) {
+    /** @type {Record<string, Tensor>} */
+    const tensors = Object.create(null);
+    for (const [name, feed] of ready) {
+      tensors[name] = 'pixels' in feed && this.preprocessor ? this.preprocessor.run(feed.pixels)
+        : /** @type {{tensor: Tensor}} */ (feed).tensor;
+    }
+    checkFeeds(this.inputs, tensors);
+    try {
+      return await this.engine.run(tensors);
+    } catch (thrown) {
+      throw asInPageError(thrown, 'invalid_model', { where: `model "${this.name}"`, hint: 'convert the model again' });
+    }
+  }
+
+  /**
+   * Frees the memory once the call in progress has ended; calls still waiting are rejected. May be called twice.
+   * @returns {Promise<void>}
+   */
+  async dispose() {
+    if (this.disposed) return;
+    this.disposed = true;
+    await this.tail;
+    this.engine.dispose();
+    await this.stored;
+  }
+}

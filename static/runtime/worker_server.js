@@ -1,0 +1,120 @@
+// Answers worker_client.js: the models live here, behind numbers.
+import { asInPageError } from './errors.js';
+import { loadLocal } from './local.js';
+
+/**
+ * @typedef {{id: number, type: 'hello', lock: string}
+ *   | {id: number, type: 'load', address: string, options: import('./index.js').LoadOptions}
+ *   | {id: number, type: 'run', model: number, feeds: import('./index.js').Feeds}
+ *   | {id: number, type: 'dispose', model: number}
+ *   | {id: number, type: 'abort', target: number}} Request
+ */
+/** @typedef {{id: number, value: any} | {id: number, error: import('./errors.js').PlainError}
+ *   | {id: number, progress: import('./bundle.js').Progress}} Answer */
+/**
+ * @typedef {object} Port
+ * @property {(message: any, transfer: Transferable[]) => void} postMessage
+ * @property {(type: 'message', listener: (event: MessageEvent) => void) => void} addEventListener
+ */
+
+/** @typedef {(address: string, options: import('./index.js').LoadOptions) => Promise<import('./local.js').LocalModel>} Load */
+
+/**
+ * @param {Port} port the worker's global, or one end of a channel in tests
+ * @param {Load} [load]
+ */
+export function serve(port, load = loadLocal) {
+  const desk = new Desk(port, load);
+  port.addEventListener('message', ({ data }) => { desk.answer(data); });
+}
+
+class Desk {
+  /** @param {Port} port @param {Load} load */
+  constructor(port, load) {
+    this.port = port;
+    this.load = load;
+    /** @type {Map<number, import('./local.js').LocalModel>} */
+    this.models = new Map();
+    /** @type {Map<number, AbortController>} by the id of the request that may be aborted */
+    this.aborts = new Map();
+  }
+
+  /** @param {Request} request */
+  async answer(request) {
+    const { id } = request;
+    try {
+      const { value, transfer = [] } = await this.handle(request);
+      this.port.postMessage({ id, value }, transfer);
+    } catch (thrown) {
+      this.port.postMessage({ id, error: asInPageError(thrown, 'invalid_model').toJSON() }, []);
+    } finally {
+      this.aborts.delete(id);
+    }
+  }
+
+  /** @param {Request} request @returns {Promise<{value?: any, transfer?: Transferable[]}>} */
+  async handle(request) {
+    switch (request.type) {
+      case 'hello': return { value: { locked: await holdLock(request.lock) } };
+      case 'load': return this.handleLoad(request.id, request.address, request.options);
+      case 'run': return this.handleRun(request.id, request.model, request.feeds);
+      case 'dispose':
+        await this.models.get(request.model)?.dispose();
+        this.models.delete(request.model);
+        return {};
+      case 'abort':
+        this.aborts.get(request.target)?.abort();
+        return {};
+    }
+  }
+
+  /** @param {number} id becomes the model's number @param {string} address @param {import('./index.js').LoadOptions} options */
+  async handleLoad(id, address, options) {
+    const model = await this.load(address, {
+      ...options,
+      signal: this.signalOf(id),
+      onProgress: (progress) => this.port.postMessage({ id, progress }, []),
+    });
+    this.models.set(id, model);
+    const { name, inputs, outputs, labels, preprocess, postprocess, precision, backend } = model;
+    return {
+      value: { name, inputs, outputs, labels, preprocess, postprocess, precision, backend, memory: model.memory() },
+    };
+  }
+
+  /** @param {number} id @param {number} number @param {import('./index.js').Feeds} feeds pictures are ours to close */
+  async handleRun(id, number, feeds) {
+    try {
+      const model = /** @type {import('./local.js').LocalModel} */ (this.models.get(number));
+      const results = await model.run(feeds, { signal: this.signalOf(id) });
+      const transfer = [...new Set(Object.values(results).map(({ data }) => data.buffer))];
+      return { value: { results, memory: model.memory() }, transfer: /** @type {ArrayBuffer[]} */ (transfer) };
+    } finally {
+      for (const feed of Object.values(feeds)) if ('close' in feed) feed.close();
+    }
+  }
+
+  /** @param {number} id @returns {AbortSignal} */
+  signalOf(id) {
+    const controller = new AbortController();
+    this.aborts.set(id, controller);
+    return controller.signal;
+  }
+}
+
+/**
+ * Holds a lock for as long as this worker lives: the page that waits for it learns of the worker's death, which no
+ * event tells.
+ * @param {string} name
+ * @returns {Promise<boolean>} false where there are no locks
+ */
+function holdLock(name) {
+  const locks = globalThis.navigator?.locks;
+  if (!locks) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    locks.request(name, () => {
+      resolve(true);
+      return new Promise(() => {}); // never settles: released by the worker's end alone
+    }).catch(() => resolve(false));
+  });
+}
