@@ -1,0 +1,110 @@
+"""Shapes and dtypes of everything a graph computes, and the elements of its small integer tensors.
+
+infer() walks the nodes once. Sizes that depend on symbols get symbols of their own (see shapes.Sizes); the elements
+of tensors that come from `shape` are followed through slices, casts, joins and arithmetic, so that the constant
+folder can turn them into attributes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from converter.errors import ConvertError
+from converter.graph import Dim, Graph, Node, Shape
+from converter.ops.binary import COMPARISON, LOGICAL
+from converter.ops.infer_rules import RULES
+from converter.ops.shapes import Sizes
+
+Contents = dict[str, list[Dim]]
+"""Elements of integer tensors of rank 0 or 1, row-major: numbers, or the symbols that they are."""
+
+MAX_ELEMENTS = 64
+
+
+def infer(graph: Graph) -> Contents:
+    """Set shape and dtype of every computed value; return what is known of small integer tensors.
+
+    An operator without a rule, or a rank that only shows at run time, keeps the shape the program declares.
+    Raises ConvertError where shapes contradict an operator.
+    """
+    sizes = Sizes()
+    contents: Contents = {}
+    for name, value in graph.values.items():
+        data = value.data
+        if data is not None and data.dtype.kind == "i" and data.ndim <= 1 and data.size <= MAX_ELEMENTS:
+            contents[name] = [int(v) for v in data.reshape(-1)]
+    for node in graph.nodes:
+        infer_node(graph, node, sizes, contents)
+    return contents
+
+
+def infer_node(graph: Graph, node: Node, sizes: Sizes, contents: Contents) -> None:
+    shapes = {slot: [graph.values[n].shape for n in names] for slot, names in node.inputs.items()}
+    names = node.outputs.get("Out", [])
+    results: list[Shape] = []
+    if node.type in RULES:
+        try:
+            results = RULES[node.type](sizes, node, shapes)
+        except (ValueError, IndexError, KeyError, TypeError) as error:
+            raise ConvertError(f"the shapes {shapes} do not fit this operator: {error}", where=node.where) from error
+    for name, shape in zip(names, results, strict=False):
+        graph.values[name].shape = tuple(shape)
+    for name in names:
+        value = graph.values[name]
+        value.shape = tuple(sizes.symbol() if d == "?" or (isinstance(d, int) and d < 0) else d for d in value.shape)
+        value.dtype = dtype_of(graph, node, value.dtype)
+    if len(names) == 1:
+        known = elements(graph, node, contents)
+        if known is not None and len(known) <= MAX_ELEMENTS and len(graph.values[names[0]].shape) <= 1:
+            contents[names[0]] = known
+
+
+def dtype_of(graph: Graph, node: Node, declared: str) -> str:
+    """The dtype that the operator makes."""
+    if node.type in COMPARISON or node.type in LOGICAL or node.type in ("logical_not", "reduce_all", "reduce_any"):
+        return "bool"
+    for attr in ("out_dtype", "dtype"):
+        if attr in node.attrs:
+            return node.attrs[attr]
+    first = next(iter(node.input_names()), None)
+    if node.type not in RULES or first is None:
+        return declared
+    source = graph.values[first].dtype
+    if node.type == "reduce_sum" and source in ("int32", "bool"):
+        return "int64"
+    return "float32" if source == "float16" else source
+
+
+def elements(graph: Graph, node: Node, contents: Contents) -> list[Dim] | None:
+    """What is known of an integer tensor's elements, None where nothing is."""
+    if node.type == "shape":
+        return list(graph.values[node.inputs["Input"][0]].shape)
+    given = [contents.get(name) for name in node.input_names()]
+    if not given or any(g is None for g in given) or graph.values[node.out].dtype not in ("int32", "int64"):
+        return None
+    known = [g for g in given if g is not None]
+    if node.type in ("cast", "assign", "reshape2", "squeeze2", "unsqueeze2", "flatten_contiguous_range"):
+        return known[0] if len(known) == 1 else None
+    if node.type in ("concat", "stack"):
+        return [element for part in known for element in part]
+    if node.type in ("slice", "strided_slice") and len(known) == 1:
+        a = node.attrs
+        return known[0][a["starts"][0]:a["ends"][0]:(a.get("strides") or [1])[0]]
+    if node.type == "gather" and all(isinstance(i, int) for i in known[1]):
+        return [known[0][int(i)] for i in known[1]]
+    return arithmetic(node, known)
+
+
+def arithmetic(node: Node, known: list[list[Dim]]) -> list[Dim] | None:
+    """Elementwise operators and scale over whole numbers; an element with a symbol in it is unknown."""
+    functions = {"elementwise_add": np.add, "elementwise_sub": np.subtract, "elementwise_mul": np.multiply,
+                 "elementwise_floordiv": np.floor_divide}
+    if node.attrs.get("fuse_activation") or not all(isinstance(e, int) for part in known for e in part):
+        return None
+    if node.type == "scale" and node.attrs["scale"] == int(node.attrs["scale"]):
+        scale, bias = int(node.attrs["scale"]), int(node.attrs["bias"])
+        if bias == node.attrs["bias"] and node.attrs["bias_after_scale"]:
+            return [int(e) * scale + bias for e in known[0]]
+    if node.type in functions and len(known) == 2 and not (node.type.endswith("div") and 0 in known[1]):
+        return [int(v) for v in np.atleast_1d(functions[node.type](np.array(known[0]), np.array(known[1])))]
+    return None
