@@ -1,0 +1,121 @@
+"""Our own bundle -> Graph, everything checked: sizes, hashes, names."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converter.errors import ConvertError
+from converter.graph import Graph, Node, Shape, Value
+from converter.graph.ir import DTYPES
+from converter.read import pir
+from converter.read.raw import symbol_maker
+
+FORMAT, FORMAT_VERSION = "paddle-inpage", 1
+_CHUNK = re.compile(r"chunk_[1-9]\d{0,5}\.dat")
+_NON_FINITE = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
+_META = ("name", "preprocess", "postprocess", "labels", "source", "precision", "feedShape")
+_AGAIN = "convert or download the model again"
+
+
+def is_bundle(data: Any) -> bool:
+    return isinstance(data, dict) and data.get("format") == FORMAT
+
+
+def load_bundle(folder: str | Path) -> Graph:
+    """Read a bundle folder. Raises ConvertError for a missing or damaged file."""
+    model = Path(folder) / "model.json"
+    if not model.is_file():
+        raise ConvertError("there is no model.json", where=str(folder), hint="name the bundle's folder")
+    data = pir.load_json(model)
+    if not is_bundle(data):
+        raise ConvertError(f"this is not a bundle (its format is not \"{FORMAT}\")", where=str(model),
+                           hint="make one: python -m converter MODEL -o BUNDLE")
+    return load(Path(folder), data)
+
+
+def load(folder: Path, data: dict[str, Any]) -> Graph:
+    """The same from the parsed model.json."""
+    where = str(folder / "model.json")
+    if data.get("formatVersion") != FORMAT_VERSION:
+        raise ConvertError(f"bundle version {data.get('formatVersion')!r} is not supported, {FORMAT_VERSION} is",
+                           where=where, hint="convert the model again with this release")
+    try:
+        graph = _graph(data, where)
+        weights = _weights(folder, data["chunks"])
+        _fill(graph, data["vars"], weights, where)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ConvertError(f"the bundle is malformed: {type(error).__name__}: {error}", where=where,
+                           hint=_AGAIN) from error
+    graph.meta = {key: data[key] for key in _META if data.get(key) is not None}
+    graph.check()
+    return graph
+
+
+def _graph(data: dict[str, Any], where: str) -> Graph:
+    graph, fresh = Graph(), symbol_maker()
+    shapes: dict[str, Shape] = {}
+    for entry in [*data["inputs"], *data["outputs"]]:
+        shapes[entry["name"]] = tuple(entry["shape"])
+    for name, var in data["vars"].items():
+        if var["dtype"] not in DTYPES:
+            raise ConvertError(f"dtype {var['dtype']!r} is not supported", where=f"{where}: {name}")
+        dims = tuple(int(size) if size >= 0 else fresh() for size in var["shape"])
+        graph.add_value(Value(name, shapes.get(name, dims), var["dtype"]))
+    for op in data["ops"]:
+        if op["type"] in ("feed", "fetch"):
+            continue
+        inputs = {slot: list(names) for slot, names in op["inputs"].items()}
+        outputs = {slot: list(names) for slot, names in op["outputs"].items()}
+        attrs = {key: _number(value) for key, value in op["attrs"].items()}
+        graph.nodes.append(Node(op["type"], inputs, outputs, attrs))
+    graph.inputs = [entry["name"] for entry in data["inputs"]]
+    graph.outputs = [entry["name"] for entry in data["outputs"]]
+    return graph
+
+
+def _number(value: Any) -> Any:
+    """Undo the spelling of non-finite numbers."""
+    if isinstance(value, list):
+        return [_number(item) for item in value]
+    return _NON_FINITE.get(value, value) if isinstance(value, str) else value
+
+
+def _weights(folder: Path, chunks: list[dict[str, Any]]) -> bytes:
+    """The joined chunks, each checked against its size and hash."""
+    parts = []
+    for chunk in chunks:
+        name = chunk["file"]
+        if not _CHUNK.fullmatch(name):
+            raise ConvertError(f"the chunk name {name!r} is not chunk_N.dat", where=str(folder), hint=_AGAIN)
+        path = folder / name
+        if not path.is_file():
+            raise ConvertError("this chunk is missing", where=str(path), hint=_AGAIN)
+        if path.stat().st_size != chunk["bytes"]:
+            raise ConvertError(f"has {path.stat().st_size} bytes instead of {chunk['bytes']}", where=str(path),
+                               hint=_AGAIN)
+        part = path.read_bytes()
+        if hashlib.sha256(part).hexdigest() != chunk["sha256"]:
+            raise ConvertError("is damaged: its SHA-256 does not match", where=str(path), hint=_AGAIN)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _fill(graph: Graph, entries: dict[str, Any], weights: bytes, where: str) -> None:
+    names = sorted(name for name, var in entries.items() if var["persistable"])
+    sizes = [math.prod(entries[name]["shape"]) * np.dtype(entries[name]["dtype"]).itemsize for name in names]
+    if sum(sizes) != len(weights):
+        raise ConvertError(f"the weights need {sum(sizes)} bytes, the chunks hold {len(weights)}", where=where,
+                           hint=_AGAIN)
+    at = 0
+    for name, size in zip(names, sizes, strict=True):
+        value = graph.values[name]
+        stored = np.dtype(value.dtype).newbyteorder("<")
+        raw = np.frombuffer(weights, stored, size // stored.itemsize, at)
+        value.data = raw.astype(value.dtype, copy=False).reshape([int(dim) for dim in value.shape])
+        at += size

@@ -1,0 +1,304 @@
+"""RawProgram -> Graph: one name per write, canonical operators, everything unsupported named at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from converter import ops  # noqa: F401  (fills the registry)
+from converter.errors import ConvertError
+from converter.graph import Dim, Graph, Node, Value
+from converter.ops.spec import REGISTRY, complete
+from converter.read.raw import RawOp, RawProgram
+
+PRIMARY = ("Out", "Output", "Y")
+"""Names of the main output slot, in order of preference."""
+
+# Attributes that steer training, devices, quantisation tools or debugging and never change a result.
+_NO_EFFECT = """
+    op_role op_role_var op_namescope op_callstack op_device with_quant_attr is_test use_cudnn use_mkldnn
+    use_quantizer mkldnn_data_type exhaustive_search workspace_size_MB force_fp32_output use_addto struct_name
+    Scale_in Scale_in_eltwise Scale_out Scale_weights Scale_x Scale_y scale_x scale_y scale_out
+    x_data_format y_data_format fuse_relu_before_depthwise_conv op_type is_training place stop_gradient
+    persistable Scale_data Shift_data shift_in quantization_type skip_quant name_scope use_onednn
+    __with_quant_attr__ fused_output_scale trainable_statistics momentum use_global_stats
+"""
+IGNORED = frozenset(_NO_EFFECT.split())
+
+_MAX_CONSTANT = 1 << 16
+"""A fill that is larger stays an operator: it would only make the bundle bigger."""
+_MAX_ELEMENTS = 1 << 31
+
+
+class Op:
+    """A raw operator whose inputs are names of the graph; handlers take attributes out of `attrs`."""
+
+    def __init__(self, raw: RawOp, inputs: dict[str, list[str]], builder: Builder) -> None:
+        self.type, self.where, self.outputs = raw.type, raw.where, raw.outputs
+        self.inputs, self.builder = inputs, builder
+        self.attrs = dict(raw.attrs)
+
+    def attr(self, name: str, default: Any = None) -> Any:
+        """Take an attribute; what no handler takes is reported."""
+        value = self.attrs.pop(name, None)
+        return default if value is None else value
+
+    def skip(self, *names: str) -> None:
+        """Take attributes that mean nothing for this operator."""
+        for name in names:
+            self.attrs.pop(name, None)
+
+    def one(self, slot: str) -> str:
+        """The one input of a slot that must be there."""
+        names = self.inputs.get(slot) or []
+        if len(names) != 1:
+            raise self.error(f"input '{slot}' must be one tensor, got {len(names)}")
+        return names[0]
+
+    def maybe(self, slot: str) -> list[str]:
+        """The input of an optional slot as a list of at most one name."""
+        return self.inputs.get(slot, [])[:1]
+
+    def constant(self, slot: str) -> np.ndarray | None:
+        """The numbers of a slot when all its tensors are constant (joined), else None."""
+        arrays = [self.builder.data_of(name) for name in self.inputs.get(slot, [])]
+        known = [array.ravel() for array in arrays if array is not None]
+        return np.concatenate(known) if known and len(known) == len(arrays) else None
+
+    def constant_attr(self, slot: str, name: str, default: Any = None) -> Any:
+        """A list attribute that a constant tensor input overrides; None where the tensor is computed."""
+        if self.inputs.get(slot):
+            self.attrs.pop(name, None)
+            data = self.constant(slot)
+            return None if data is None else data.tolist()
+        value = self.attr(name, default)
+        return list(value) if isinstance(value, (list, tuple)) else [value]
+
+    def need(self, values: list | None, what: str) -> list:
+        """The values of constant_attr where a computed tensor cannot be represented."""
+        if values is None:
+            raise self.error(f"{what} is computed by the program; only constants are supported")
+        return values
+
+    @property
+    def out_names(self) -> list[str]:
+        for slot in PRIMARY:
+            if self.outputs.get(slot):
+                return self.outputs[slot]
+        raise self.error("has no output")
+
+    def error(self, what: str) -> ConvertError:
+        return ConvertError(what, where=self.where)
+
+
+class Builder:
+    """The graph under construction, the current name of every variable, and the problems met."""
+
+    def __init__(self, raw: RawProgram, handlers: dict[str, Callable[[Builder, Op], None]]) -> None:
+        self.raw, self.handlers = raw, handlers
+        self.graph = Graph()
+        self.current: dict[str, str] = {}
+        self.pending: dict[str, np.ndarray] = dict(raw.params)
+        self.dropped: dict[str, str] = {}
+        self.unsupported: dict[str, tuple[int, str]] = {}
+        self.faults: list[str] = []
+        self.fetches: list[tuple[int, str]] = []
+        self.feeds: list[tuple[int, str]] = []
+        self.last_write = {name: index for index, op in enumerate(raw.ops)
+                           for names in op.outputs.values() for name in names}
+        self.index = 0
+
+    # reading
+
+    def run(self) -> None:
+        for index, raw in enumerate(self.raw.ops):
+            self.index = index
+            if raw.type == "feed":
+                self._feed(raw)
+            elif raw.type == "fetch":
+                self.fetches.append((int(raw.attrs.get("col") or 0), raw.inputs["X"][0]))
+            else:
+                self._operator(raw)
+        self.graph.inputs = [name for _, name in sorted(self.feeds, key=lambda feed: feed[0])]
+        for _, name in sorted(self.fetches, key=lambda fetch: fetch[0]):
+            self._fetch(name)
+
+    def _feed(self, raw: RawOp) -> None:
+        name = raw.outputs["Out"][0]
+        declared = self.raw.values.get(name)
+        if declared is None:
+            raise ConvertError("the program does not declare this input", where=name)
+        self.graph.add_value(Value(name, declared.shape, declared.dtype))
+        self.current[name] = name
+        self.feeds.append((int(raw.attrs.get("col") or 0), name))
+
+    def _operator(self, raw: RawOp) -> None:
+        try:
+            op = Op(raw, {slot: [self._resolve(name, raw) for name in names]
+                          for slot, names in raw.inputs.items() if names}, self)
+            handler = self.handlers.get(raw.type, passthrough)
+            handler(self, op)
+            left = sorted(set(op.attrs) - IGNORED)
+            if left:
+                raise op.error(f"attributes {left} are not known")
+        except ConvertError as error:
+            self.faults.append(str(error))
+            for names in raw.outputs.values():  # declare them, so that what follows is not blamed
+                for name in names:
+                    if name not in self.current or self.current[name] not in self.graph.values:
+                        self.write(name)
+
+    def _resolve(self, name: str, raw: RawOp) -> str:
+        if name in self.dropped:
+            raise ConvertError(f"reads '{name}', an output of {self.dropped[name]} that is not supported",
+                               where=raw.where)
+        if name in self.current:
+            return self.current[name]
+        if name in self.pending:
+            return name
+        raise ConvertError(f"'{name}' is read but nothing writes it", where=raw.where,
+                           hint="a weight is missing, or the program is damaged")
+
+    # writing
+
+    def data_of(self, name: str) -> np.ndarray | None:
+        return self.pending[name] if name in self.pending else self.graph.data_of(name)
+
+    def use(self, name: str) -> str:
+        """Make sure that a name an operator reads stands in the graph."""
+        if name in self.pending and name not in self.graph.values:
+            data = self.pending[name]
+            self.graph.add_value(Value(name, tuple(data.shape), str(data.dtype), data))
+        return name
+
+    def shape_of(self, name: str) -> tuple[Dim, ...]:
+        data = self.data_of(name)
+        return tuple(data.shape) if data is not None else self.graph.values[name].shape
+
+    def dtype_of(self, name: str) -> str:
+        data = self.data_of(name)
+        return str(data.dtype) if data is not None else self.graph.values[name].dtype
+
+    def write(self, raw_name: str) -> str:
+        """A graph name for one write of a variable; the last write keeps the variable's own name."""
+        declared = self.raw.values.get(raw_name) or Value(raw_name)
+        taken = raw_name in self.graph.values or raw_name in self.pending
+        name = raw_name
+        if taken or self.last_write.get(raw_name) != self.index:
+            name = self._fresh(raw_name)
+        self.graph.add_value(Value(name, declared.shape, declared.dtype))
+        self.current[raw_name] = name
+        return name
+
+    def temporary(self, base: str, shape: tuple[Dim, ...], dtype: str) -> str:
+        """A new value inside the translation of one operator."""
+        return self.graph.add_value(Value(self._fresh(base), shape, dtype)).name
+
+    def _fresh(self, base: str) -> str:
+        count = 1
+        while (name := f"{base}.{count}") in self.graph.values or name in self.raw.values or name in self.pending:
+            count += 1
+        return name
+
+    def hold(self, base: str, data: np.ndarray) -> str:
+        """A constant made by the translation; enters the graph when an operator reads it."""
+        name = base if base not in self.pending and base not in self.graph.values else self._fresh(base)
+        self.pending[name] = data
+        return name
+
+    def alias(self, raw_name: str, name: str) -> None:
+        """The variable is another one's value: no operator."""
+        self.current[raw_name] = name
+
+    def emit(self, op: Op, type: str, inputs: dict[str, list[str]], attrs: dict[str, Any],
+             out: list[str] | None = None) -> Node:
+        """Add a node that writes the raw operator's main output, or `out` (graph names made by temporary)."""
+        for slot, names in op.outputs.items():
+            if out is None and names is not op.out_names:
+                self.dropped.update(dict.fromkeys(names, f"{op.where}, slot {slot},"))
+        names = [self.write(name) for name in op.out_names] if out is None else out
+        for name in () if out is not None else op.out_names:
+            self.dropped.pop(name, None)
+        node = Node(type, {slot: [self.use(name) for name in given] for slot, given in inputs.items() if given},
+                    {"Out": names}, attrs)
+        return self.add(node)
+
+    def add(self, node: Node) -> Node:
+        self.graph.nodes.append(node)
+        if node.type in REGISTRY:
+            complete(node)
+        else:
+            count, first = self.unsupported.get(node.type, (0, node.where))
+            self.unsupported[node.type] = (count + 1, first)
+        return node
+
+    def constant_out(self, op: Op, data: np.ndarray) -> None:
+        """The operator's output is known now."""
+        self.alias(op.out_names[0], self.hold(op.out_names[0], data))
+
+    def may_hold(self, shape: list[int], op: Op) -> bool:
+        """Whether a filled tensor of this shape becomes a constant; absurd sizes are refused."""
+        if any(size < 0 for size in shape):
+            return False
+        elements = int(np.prod([int(size) for size in shape], dtype=object)) if shape else 1
+        if elements > _MAX_ELEMENTS:
+            raise op.error(f"fills a tensor of shape {shape}, which cannot be right")
+        return elements <= _MAX_CONSTANT
+
+    def _fetch(self, raw_name: str) -> None:
+        """Give an output its public name."""
+        if raw_name not in self.current and raw_name not in self.pending:
+            raise ConvertError(f"the output '{raw_name}' is not computed by the program", where=self.raw.where)
+        name = self.current.get(raw_name, raw_name)
+        if name == raw_name and name not in self.graph.outputs:
+            self.use(name)
+            self.graph.outputs.append(name)
+        elif name != raw_name:
+            value = self.graph.values[self.use(name)]
+            public = raw_name if raw_name not in self.graph.values else self._fresh(raw_name)
+            self.graph.add_value(Value(public, value.shape, value.dtype))
+            self.add(Node("scale", {"X": [name]}, {"Out": [public]},
+                          {"scale": 1.0, "bias": 0.0, "bias_after_scale": True}))
+            self.graph.outputs.append(public)
+
+
+def passthrough(builder: Builder, op: Op) -> None:
+    """An operator that is canonical as it stands, or that nothing here knows: all attributes, all outputs."""
+    spec = REGISTRY.get(op.type)
+    kept = {name: op.attrs[name] for name in list(op.attrs)
+            if (spec is not None and name in spec.attrs) or name not in IGNORED}
+    op.skip(*list(op.attrs))
+    if spec is not None:
+        builder.emit(op, op.type, op.inputs, kept)
+        return
+    main = next((slot for slot in PRIMARY if op.outputs.get(slot)), None)
+    slots = {"Out" if slot == main else slot: [builder.write(name) for name in names]
+             for slot, names in op.outputs.items()}
+    inputs = {slot: [builder.use(name) for name in names] for slot, names in op.inputs.items()}
+    builder.add(Node(op.type, inputs, slots, kept))
+
+
+def build(raw: RawProgram, handlers: dict[str, Callable], strict: bool = True) -> Graph:
+    """Translate a program. strict: refuse, naming everything, where anything is unsupported;
+    otherwise such operators stay in the graph as they are, and meta["unsupported"] names them."""
+    builder = Builder(raw, handlers)
+    builder.run()
+    graph = builder.graph
+    if not graph.outputs:
+        raise ConvertError("the program has no outputs", where=raw.where,
+                           hint="export it with paddle.jit.save or save_inference_model")
+    problems = [f"{type} × {count}, first at {first}" for type, (count, first) in sorted(builder.unsupported.items())]
+    problems += builder.faults
+    if problems and strict:
+        known = f"{len(builder.unsupported)} operator types are not supported" if builder.unsupported else \
+            f"{len(builder.faults)} operators cannot be translated"
+        raise ConvertError(known + ":\n  " + "\n  ".join(problems), where=raw.where,
+                           hint="export the model without them, or convert the part before them")
+    graph.meta["source"] = raw.source
+    if problems:
+        graph.meta["unsupported"] = problems
+    else:
+        graph.check()
+    return graph

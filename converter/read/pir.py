@@ -1,0 +1,194 @@
+"""Paddle 3 programs (PIR as JSON, versions 1 to 4) -> RawProgram.
+
+Later versions store some attributes wider (f64 for f32, i64 for i32: patches 0, 2 and 4 of Paddle)
+and some as inputs; both forms are read by the same code.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converter.errors import ConvertError
+from converter.graph import Value
+from converter.read import params
+from converter.read.pir_ops import Row, row
+from converter.read.raw import RawOp, RawProgram, feed_shape, symbol_maker, symbolic
+
+MAX_VERSION = 4
+_DTYPES = {"0.t_bool": "bool", "0.t_f16": "float16", "0.t_f32": "float32", "0.t_f64": "float64", "0.t_i8": "int8",
+           "0.t_ui8": "uint8", "0.t_i16": "int16", "0.t_i32": "int32", "0.t_i64": "int64"}
+_DIALECTS = {"0": "builtin", "1": "pd_op", "2": "cf", "3": "custom_op", "4": "dist_op"}
+_NON_FINITE = {"INF": float("inf"), "-INF": float("-inf"), "NAN": float("nan")}
+_AGAIN = "the file is damaged, or from a newer Paddle; export the model again"
+
+
+def is_pir(data: Any) -> bool:
+    """Whether parsed JSON is a Paddle 3 program."""
+    base = data.get("base_code") if isinstance(data, dict) else None
+    return isinstance(base, dict) and base.get("magic") == "pir"
+
+
+def read(path: Path, data: dict[str, Any], params_path: Path | None = None) -> RawProgram:
+    """Translate parsed JSON and read the weights beside it."""
+    version = data["base_code"].get("version")
+    if not isinstance(version, int) or not 0 <= version <= MAX_VERSION:
+        raise ConvertError(f"PIR version {version!r} is not supported (0 to {MAX_VERSION} are)", where=str(path),
+                           hint="export the model with Paddle 3.0 to 3.3")
+    reader = _Reader(str(path), version)
+    try:
+        blocks = [block for region in data["program"]["regions"] for block in region["blocks"]]
+        if len(blocks) != 1:
+            raise ConvertError(f"the program has {len(blocks)} blocks, one is expected", where=str(path), hint=_AGAIN)
+        for index, op in enumerate(blocks[0]["ops"]):
+            reader.operator(op, index)
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+        raise ConvertError(f"the program is malformed at operator {reader.index}: {type(error).__name__}: {error}",
+                           where=str(path), hint=_AGAIN) from error
+    program = reader.program
+    if reader.declared:
+        program.params = _weights(path, params_path, reader.declared)
+    return program
+
+
+def _weights(path: Path, params_path: Path | None, declared: dict[str, Value]) -> dict[str, np.ndarray]:
+    chosen = params_path or path.with_suffix(".pdiparams")
+    if not chosen.is_file():
+        raise ConvertError(f"the weights {chosen.name} are missing: {len(declared)} parameters", where=str(path.parent),
+                           hint="copy the .pdiparams file beside the program, or name it: --params FILE")
+    return params.read_combined(chosen, declared)
+
+
+class _Reader:
+    """One pass over the operators. A value id stands for one name, or for several where it is a vector."""
+
+    def __init__(self, where: str, version: int) -> None:
+        self.program = RawProgram(where=where, source={"format": "pir", "version": version})
+        self.where, self.index = where, 0
+        self.names: dict[int, list[str]] = {0: []}
+        self.declared: dict[str, Value] = {}
+        self.fresh = symbol_maker()
+
+    def operator(self, op: dict[str, Any], index: int) -> None:
+        self.index = index
+        if op["#"] == "p":
+            self._parameter(op)
+            return
+        dialect, _, name = op["#"].partition(".")
+        kind = f"{_DIALECTS.get(dialect, dialect)}.{name}"
+        inputs = [self._operand(item) for item in op["I"]]
+        attrs = {item["N"]: self._attribute(item["AT"]) for item in op["A"]}
+        if kind in ("pd_op.data", "pd_op.feed"):
+            self._data(op, attrs)
+        elif kind == "pd_op.fetch":
+            self._fetch(inputs[0][0], attrs)
+        elif kind == "builtin.combine":
+            self.names[op["O"][0]["%"]] = [name for names in inputs for name in names]
+        elif kind == "builtin.split":
+            for output, source in zip(op["O"], inputs[0], strict=True):
+                self.names[output["%"]] = [source]
+        elif kind == "builtin.slice":
+            self.names[op["O"][0]["%"]] = [inputs[0][int(attrs["index"])]]
+        elif kind in ("builtin.shadow_output", "builtin.set_parameter"):
+            return
+        else:
+            self._compute(kind, name if kind.startswith("pd_op.") else kind, op, inputs, attrs)
+
+    def _parameter(self, op: dict[str, Any]) -> None:
+        outputs = op["O"] if isinstance(op["O"], list) else [op["O"]]
+        name = op["A"][3]
+        if not isinstance(name, str) or name in self.declared:
+            raise ConvertError(f"the parameter {name!r} is unnamed or stands twice", where=self.where, hint=_AGAIN)
+        dtype, dims = self._tensor(outputs[0]["TT"], name)
+        self.names[outputs[0]["%"]] = [name]
+        self.declared[name] = self.program.values[name] = Value(name, tuple(dims), dtype)
+
+    def _data(self, op: dict[str, Any], attrs: dict[str, Any]) -> None:
+        name = attrs["name"]
+        dtype, dims = self._tensor(op["O"][0]["TT"], name)
+        self.program.values[name] = Value(name, feed_shape(name, dims), dtype)
+        self.names[op["O"][0]["%"]] = [name]
+        count = sum(known.type == "feed" for known in self.program.ops)
+        self.program.ops.append(RawOp("feed", {}, {"Out": [name]}, {"col": count}, f"data ({name})"))
+
+    def _fetch(self, source: str, attrs: dict[str, Any]) -> None:
+        """The fetch carries the public name; "assign" gives it to the value."""
+        public, program = str(attrs.get("name") or source), self.program
+        if public != source:
+            if public in program.values:
+                raise ConvertError(f"the output name '{public}' stands twice", where=self.where)
+            known = program.values[source]
+            program.values[public] = Value(public, known.shape, known.dtype)
+            program.ops.append(RawOp("assign", {"X": [source]}, {"Out": [public]}, {}, f"fetch ({public})"))
+        program.ops.append(RawOp("fetch", {"X": [public]}, {}, {"col": attrs.get("col", 0)}, f"fetch ({public})"))
+
+    def _operand(self, item: dict[str, Any]) -> list[str]:
+        if item["%"] not in self.names:
+            raise ConvertError(f"value {item['%']} is read before anything writes it", where=self.where, hint=_AGAIN)
+        return self.names[item["%"]]
+
+    def _compute(self, kind: str, name: str, op: dict[str, Any], inputs: list[list[str]],
+                 attrs: dict[str, Any]) -> None:
+        attrs.pop("struct_name", None)
+        known = row(name) or Row(kind, tuple(f"X{i}" for i in range(len(inputs))), {}, ())
+        if len(inputs) > len(known.inputs):
+            raise ConvertError(f"{kind} has {len(inputs)} inputs, at most {len(known.inputs)} are known",
+                               where=self.where, hint=_AGAIN)
+        outputs: dict[str, list[str]] = {}
+        for position, output in enumerate(op["O"]):
+            slot = known.outputs[position] if position < len(known.outputs) else f"Out{position}" if position else "Out"
+            outputs[slot] = self._result(output, name)
+        slots = {slot: names for slot, names in zip(known.inputs, inputs, strict=False)
+                 if names and slot != "Discarded"}
+        renamed = {known.attrs.get(key, key): value for key, value in attrs.items() if key != "place"}
+        if name == "full_int_array":
+            renamed["shape"] = [len(renamed["values"])]
+        first = next((names[0] for names in outputs.values() if names), f"operator {self.index}")
+        self.program.ops.append(RawOp(known.type, slots, outputs, renamed, f"{kind} ({first})"))
+
+    def _result(self, output: dict[str, Any], op_name: str) -> list[str]:
+        """Names "conv2d_284", or "split_355.0", "split_355.1", … for a vector."""
+        type, id = output["TT"], output["%"]
+        base = f"{op_name.removesuffix('_')}_{id}"
+        parts = [type] if type.get("#") != "0.t_vec" else type["D"]
+        names = [base] if type.get("#") != "0.t_vec" else [f"{base}.{i}" for i in range(len(parts))]
+        if type.get("#") == "NULL":
+            names, parts = [], []
+        for name, part in zip(names, parts, strict=True):
+            while name in self.program.values:
+                raise ConvertError(f"the name '{name}' stands twice", where=self.where)
+            dtype, dims = self._tensor(part, name)
+            self.program.values[name] = Value(name, symbolic(dims, self.fresh), dtype)
+        self.names[id] = names
+        return names
+
+    def _tensor(self, type: dict[str, Any], name: str) -> tuple[str, list[int]]:
+        """Dtype and sizes. An unsupported dtype keeps its Paddle name: only an error if it is used."""
+        if type.get("#") != "0.t_dtensor":
+            raise ConvertError(f"'{name}' is of type {type.get('#')}, not a dense tensor", where=self.where)
+        kind = type["D"][0]["#"]
+        return _DTYPES.get(kind, kind), [int(size) for size in type["D"][1]]
+
+    def _attribute(self, attr: dict[str, Any]) -> Any:
+        kind, data = attr["#"], attr.get("D")
+        if kind == "0.a_array":
+            return [self._attribute(item) for item in data]
+        if "VD" in attr:
+            return _NON_FINITE[attr["VD"].upper()]
+        if kind == "1.a_scalar":
+            return data[1]
+        if kind == "1.a_dtype":
+            return None if data == "UNDEFINED" else data
+        return data
+
+
+def load_json(path: Path) -> Any:
+    """Parse a file; ConvertError where it is not JSON."""
+    try:
+        return json.loads(path.read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConvertError(f"this is not JSON: {error}", where=str(path),
+                           hint="the file is damaged or incomplete; export or download it again") from error

@@ -1,0 +1,112 @@
+"""Paddle 2 and fluid programs (`.pdmodel`, `__model__`) -> RawProgram."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import Message
+
+from converter.errors import ConvertError
+from converter.graph import Value
+from converter.read import params, proto
+from converter.read.raw import RawOp, RawProgram, feed_shape, symbol_maker, symbolic
+
+_DTYPE_ATTRS = ("dtype", "out_dtype", "in_dtype")
+_COMBINED = ("params", "__params__", "weights", "model.pdiparams")
+
+
+def read(path: Path, params_path: Path | None = None) -> RawProgram:
+    """Read a program and its weights; params_path overrides where these are looked for."""
+    data = path.read_bytes()
+    desc: Any = proto.parse("ProgramDesc", data, str(path))
+    if not desc.blocks or not (desc.blocks[0].ops or desc.blocks[0].vars):
+        raise ConvertError("this is not a Paddle program (it has no operators)", where=str(path),
+                           hint="the file is empty, damaged or of another kind")
+    if len(desc.blocks) > 1:
+        nested = sorted({op.type for block in desc.blocks for op in block.ops
+                         if any(attr.type in (8, 10) for attr in op.attrs)})
+        raise ConvertError(f"control flow is not supported: {', '.join(nested) or 'nested blocks'}", where=str(path),
+                           hint="export the model without while and if over tensors")
+    program = RawProgram(where=str(path), source={"format": "program", "version": int(desc.version.version)})
+    block = desc.blocks[0]
+    declared = _variables(block, program)
+    program.ops = [_operator(op, index, str(path)) for index, op in enumerate(block.ops)]
+    if declared:
+        program.params = _weights(path, params_path, declared)
+    return program
+
+
+def _variables(block: Any, program: RawProgram) -> dict[str, Value]:
+    """Declare every tensor; return those that are weights."""
+    fresh = symbol_maker()
+    feeds = {text(name) for op in block.ops if op.type == "feed" for var in op.outputs for name in var.arguments}
+    declared = {}
+    for var in block.vars:
+        name = text(var.name)
+        if var.type.type != proto.DENSE_TENSOR:
+            continue
+        tensor = var.type.lod_tensor.tensor
+        dims = [int(size) for size in tensor.dims]
+        shape = feed_shape(name, dims) if name in feeds else symbolic(dims, fresh)
+        if tensor.data_type in proto.DTYPES:
+            dtype = proto.DTYPES[tensor.data_type]
+        else:
+            dtype = proto.UNREADABLE_DTYPES.get(tensor.data_type, f"number {tensor.data_type}")
+        program.values[name] = Value(name, shape, dtype)
+        if var.persistable:
+            declared[name] = program.values[name]
+    return declared
+
+
+def _operator(op: Any, index: int, where: str) -> RawOp:
+    attrs = {attr.name: _attribute(attr, f"{where}, {op.type}") for attr in op.attrs}
+    for name in _DTYPE_ATTRS:
+        if isinstance(attrs.get(name), int):
+            attrs[name] = proto.dtype_name(attrs[name], f"{where}, {op.type}") if attrs[name] >= 0 else None
+    outputs = _slots(op.outputs)
+    first = next((names[0] for names in outputs.values() if names), f"operator {index}")
+    return RawOp(op.type, _slots(op.inputs), outputs, attrs, f"{op.type} ({first})")
+
+
+def _slots(variables: Any) -> dict[str, list[str]]:
+    return {var.parameter: [text(name) for name in var.arguments] for var in variables if var.arguments}
+
+
+def _attribute(attr: Any, where: str) -> Any:
+    field = proto.ATTR_FIELDS.get(attr.type)
+    if field is None:
+        raise ConvertError(f"attribute '{attr.name}' has unknown type {attr.type}", where=where)
+    value = getattr(attr, field)
+    if field == "scalar":
+        return _scalar(value)
+    if field == "scalars":
+        return [_scalar(item) for item in value]
+    if isinstance(value, bytes):
+        return text(value)
+    if isinstance(value, (bool, int, float)):
+        return value
+    return [text(item) if isinstance(item, bytes) else item for item in value]
+
+
+def _scalar(value: Message | Any) -> bool | int | float:
+    """Paddle's Scalar: type 1 boolean, 2 integer, 3 real."""
+    return {1: value.b, 2: value.i}.get(value.type, value.r)
+
+
+def text(name: bytes) -> str:
+    """A name; bytes that are not UTF-8 stay distinguishable."""
+    return name.decode("utf-8", "backslashreplace")
+
+
+def _weights(path: Path, params_path: Path | None, declared: dict[str, Value]) -> dict[str, Any]:
+    """Find the weights beside the program: STEM.pdiparams, a combined file, else one file per parameter."""
+    if params_path is not None:
+        return params.read_combined(params_path, declared)
+    candidates = [path.with_suffix(".pdiparams")] if path.suffix == ".pdmodel" else []
+    if path.suffix != ".pdmodel" or not candidates[0].is_file():
+        candidates += [path.parent / name for name in _COMBINED if name not in declared]
+    for candidate in candidates:
+        if candidate.is_file():
+            return params.read_combined(candidate, declared)
+    return params.read_separate(path.parent, declared)

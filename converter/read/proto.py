@@ -1,0 +1,95 @@
+"""Paddle's ProgramDesc (framework.proto, proto2), described in code: no generated module, no paddle."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError, Message
+
+from converter.errors import ConvertError
+
+_KIND = descriptor_pb2.FieldDescriptorProto
+_SCALARS = {"int32": _KIND.TYPE_INT32, "int64": _KIND.TYPE_INT64, "float": _KIND.TYPE_FLOAT,
+            "double": _KIND.TYPE_DOUBLE, "bool": _KIND.TYPE_BOOL, "string": _KIND.TYPE_STRING,
+            "bytes": _KIND.TYPE_BYTES}
+
+# message → "number name type", "*" after the type for repeated. Enumerations are read as int32:
+# the wire form is the same, and a number that Paddle adds later stays visible.
+# Names are bytes: old Paddle wrote some that are not UTF-8.
+_MESSAGES = {
+    "Version": "1 version int64",
+    "OpVersion": "1 version int32",
+    "OpVersionPair": "1 op_name string, 2 op_version OpVersion",
+    "OpVersionMap": "1 pair OpVersionPair*",
+    "Scalar": "1 type int32, 2 b bool, 3 i int64, 4 r double",
+    "Attr": "1 name string, 2 type int32, 3 i int32, 4 f float, 5 s bytes, 6 ints int32*, 7 floats float*, "
+            "8 strings bytes*, 10 b bool, 11 bools bool*, 12 block_idx int32, 13 l int64, 14 blocks_idx int32*, "
+            "15 longs int64*, 16 float64s double*, 17 var_name bytes, 18 vars_name bytes*, 19 float64 double, "
+            "20 scalar Scalar, 21 scalars Scalar*",
+    "OpVar": "1 parameter string, 2 arguments bytes*",
+    "OpDesc": "1 inputs OpVar*, 2 outputs OpVar*, 3 type string, 4 attrs Attr*, 5 is_target bool",
+    "TensorDesc": "1 data_type int32, 2 dims int64*",
+    "LoDTensorDesc": "1 tensor TensorDesc, 2 lod_level int32",
+    "VarType": "1 type int32, 2 selected_rows TensorDesc, 3 lod_tensor LoDTensorDesc, 4 tensor_array LoDTensorDesc",
+    "VarDesc": "1 name bytes, 2 type VarType, 3 persistable bool, 4 need_check_feed bool, 5 is_parameter bool",
+    "BlockDesc": "1 idx int32, 2 parent_idx int32, 3 vars VarDesc*, 4 ops OpDesc*, 5 forward_block_idx int32",
+    "ProgramDesc": "1 blocks BlockDesc*, 4 version Version, 5 op_version_map OpVersionMap",
+}
+
+# framework.proto VarType.Type: the tensor dtypes among it, and the one kind of variable that holds numbers.
+DTYPES = {0: "bool", 1: "int16", 2: "int32", 3: "int64", 4: "float16", 5: "float32", 6: "float64",
+          20: "uint8", 21: "int8"}
+UNREADABLE_DTYPES = {22: "bfloat16", 23: "complex64", 24: "complex128", 32: "float8_e4m3fn", 33: "float8_e5m2"}
+DENSE_TENSOR = 7
+
+# AttrType → the field that holds the value.
+ATTR_FIELDS = {0: "i", 1: "f", 2: "s", 3: "ints", 4: "floats", 5: "strings", 6: "b", 7: "bools", 8: "block_idx",
+               9: "l", 10: "blocks_idx", 11: "longs", 12: "float64s", 13: "var_name", 14: "vars_name",
+               15: "float64", 16: "scalar", 17: "scalars"}
+
+
+@cache
+def message(name: str) -> Any:
+    """The message class of a name in _MESSAGES."""
+    file = descriptor_pb2.FileDescriptorProto(name="paddle_program.proto", package="paddle_program", syntax="proto2")
+    for title, fields in _MESSAGES.items():
+        entry = file.message_type.add(name=title)
+        for field in fields.split(","):
+            number, label, kind = field.split()
+            row = entry.field.add(name=label, number=int(number),
+                                  label=_KIND.LABEL_REPEATED if kind.endswith("*") else _KIND.LABEL_OPTIONAL)
+            kind = kind.rstrip("*")
+            if kind in _SCALARS:
+                row.type = _SCALARS[kind]
+            else:
+                row.type, row.type_name = _KIND.TYPE_MESSAGE, f".paddle_program.{kind}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"paddle_program.{name}"))
+
+
+def parse(name: str, data: bytes, where: str) -> Message:
+    """Bytes → message; ConvertError where they are not one."""
+    found = message(name)()
+    try:
+        found.ParseFromString(data)
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise ConvertError("this is not a Paddle program (its protobuf cannot be parsed)", where=where,
+                           hint="the file is damaged, incomplete or of another kind; export the model again") from error
+    return found
+
+
+def dtype_name(number: int, where: str) -> str:
+    """Paddle's dtype number → numpy's name."""
+    if number in DTYPES:
+        return DTYPES[number]
+    shown = UNREADABLE_DTYPES.get(number, f"number {number}")
+    raise ConvertError(f"tensors of dtype {shown} are not supported", where=where,
+                       hint="export the model in float32")
+
+
+def dtype_number(name: str) -> int:
+    """numpy's name → Paddle's dtype number (the inverse of dtype_name)."""
+    return {text: number for number, text in DTYPES.items()}[name]

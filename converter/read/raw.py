@@ -1,0 +1,55 @@
+"""What every reader of a Paddle program produces: its operators under Paddle 2's names, not yet canonical."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from converter.graph import Dim, Value
+
+
+@dataclass
+class RawOp:
+    """One operator as stored. `feed` has Out and attr col, `fetch` X and attr col."""
+
+    type: str
+    inputs: dict[str, list[str]] = field(default_factory=dict)
+    outputs: dict[str, list[str]] = field(default_factory=dict)
+    attrs: dict[str, Any] = field(default_factory=dict)
+    where: str = ""
+
+
+@dataclass
+class RawProgram:
+    """Operators in order over variables that may be written more than once."""
+
+    ops: list[RawOp] = field(default_factory=list)
+    values: dict[str, Value] = field(default_factory=dict)
+    params: dict[str, np.ndarray] = field(default_factory=dict)
+    source: dict[str, Any] = field(default_factory=dict)
+    where: str = ""
+
+
+def symbol_maker() -> Callable[[], str]:
+    """Fresh symbols "?1", "?2", … for sizes that only the run will tell."""
+    count = 0
+
+    def fresh() -> str:
+        nonlocal count
+        count += 1
+        return f"?{count}"
+
+    return fresh
+
+
+def symbolic(dims: list[int], fresh: Callable[[], str]) -> tuple[Dim, ...]:
+    """-1 → a fresh symbol."""
+    return tuple(fresh() if size < 0 else int(size) for size in dims)
+
+
+def feed_shape(name: str, dims: list[int]) -> tuple[Dim, ...]:
+    """-1 in axis i of a graph input → the symbol "name.i"."""
+    return tuple(f"{name}.{axis}" if size < 0 else int(size) for axis, size in enumerate(dims))
