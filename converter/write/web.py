@@ -1,0 +1,151 @@
+"""Graph -> model.json + chunk_N.dat, the form that static/runtime loads. The same graph gives the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converter.errors import ConvertError
+from converter.graph import Graph, Node, Value
+
+FORMAT, FORMAT_VERSION = "paddle-inpage", 1
+CHUNK_BYTES = 4 * 1024 * 1024
+MAX_WEIGHT_BYTES = 2**31
+PRECISIONS = ("float32", "float16")
+_STORED = ("float32", "float16", "int32", "int64", "bool", "uint8", "int8")
+# What the runtime has no arrays for, and the dtype that holds the same numbers.
+_NEXT = {"float64": "float32", "int16": "int32"}
+_F16_MAX = float(np.finfo(np.float16).max)
+_F16_TINY = float(np.finfo(np.float16).tiny)
+
+
+def write(graph: Graph, folder: Path, precision: str = "float32", version: str = "") -> dict[str, int]:
+    """Write into an existing, empty folder; returns {"weight_bytes", "json_bytes", "chunks", "float16_weights"}.
+
+    graph.meta: name, source, and optionally preprocess, postprocess, labels, feedShape.
+    """
+    if precision not in PRECISIONS:
+        raise ConvertError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
+    used = _used(graph)
+    weights = {name: _stored(graph.values[name], precision) for name in sorted(used) if graph.values[name].is_constant}
+    size = sum(data.nbytes for data in weights.values())
+    if size > MAX_WEIGHT_BYTES:
+        raise ConvertError(f"the weights take {size} bytes, more than a page can hold ({MAX_WEIGHT_BYTES})",
+                           hint="use a smaller model or --precision float16")
+    chunks = _write_chunks(weights, folder)
+    text = json.dumps(_document(graph, used, weights, chunks, precision, version), ensure_ascii=False, allow_nan=False,
+                      separators=(",", ":")) + "\n"
+    (folder / "model.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    halves = sum(data.dtype == np.float16 for data in weights.values())
+    return {"weight_bytes": size, "json_bytes": len(text.encode("utf-8", "surrogatepass")), "chunks": len(chunks),
+            "float16_weights": halves}
+
+
+def _used(graph: Graph) -> set[str]:
+    names = {*graph.inputs, *graph.outputs}
+    for node in graph.nodes:
+        names.update(node.input_names(), node.output_names())
+    return names
+
+
+def _stored(value: Value, precision: str) -> np.ndarray:
+    """The array as it goes into the chunks: little-endian, in a dtype that the runtime knows."""
+    data = value.data
+    assert data is not None
+    dtype = _NEXT.get(value.dtype, value.dtype)
+    if dtype not in _STORED:
+        raise ConvertError(f"weights of dtype {value.dtype} cannot be stored", where=value.name)
+    with np.errstate(over="ignore"):
+        narrowed = data.astype(dtype)
+    if dtype != value.dtype and dtype == "float32" and not np.array_equal(np.isfinite(narrowed), np.isfinite(data)):
+        raise ConvertError("holds float64 numbers beyond the range of float32", where=value.name)
+    if precision == "float16" and dtype == "float32" and _fits_half(narrowed):
+        narrowed = narrowed.astype(np.float16)
+    return np.ascontiguousarray(narrowed.astype(narrowed.dtype.newbyteorder("<"), copy=False))
+
+
+def _fits_half(data: np.ndarray) -> bool:
+    """Whether float16 serves this weight.
+
+    Vectors (biases, scales) stay float32: they are under a hundredth of the bytes, and their error is added
+    to every pixel unaveraged. So does what float16 cannot hold: infinities, too large, all near zero.
+    """
+    if sum(size > 1 for size in data.shape) < 2 or not np.isfinite(data).all():
+        return False
+    largest = float(np.abs(data).max(initial=0.0))
+    return _F16_TINY <= largest <= _F16_MAX
+
+
+def _write_chunks(weights: dict[str, np.ndarray], folder: Path) -> list[dict[str, Any]]:
+    """Concatenate in name order, cut every 4 MiB."""
+    joined = b"".join(data.tobytes() for data in weights.values())
+    chunks = []
+    for number, start in enumerate(range(0, len(joined), CHUNK_BYTES), 1):
+        part = joined[start:start + CHUNK_BYTES]
+        (folder / f"chunk_{number}.dat").write_bytes(part)
+        chunks.append({"file": f"chunk_{number}.dat", "bytes": len(part), "sha256": hashlib.sha256(part).hexdigest()})
+    return chunks
+
+
+def _document(graph: Graph, used: set[str], weights: dict[str, np.ndarray], chunks: list[dict[str, Any]],
+              precision: str, version: str) -> dict[str, Any]:
+    meta = graph.meta
+    document = {
+        "format": FORMAT, "formatVersion": FORMAT_VERSION, "name": str(meta.get("name", "")),
+        "chunkNum": len(chunks), "dataLayout": "nchw", "feedShape": meta.get("feedShape"),
+        "vars": {name: _var(graph.values[name], weights) for name in sorted(used)},
+        "ops": [*_ends("feed", graph.inputs), *map(_op, graph.nodes), *_ends("fetch", graph.outputs)],
+        "inputs": [_info(graph.values[name], weights) for name in graph.inputs],
+        "outputs": [_info(graph.values[name], weights) for name in graph.outputs],
+        "chunks": chunks,
+    }
+    for key in ("preprocess", "postprocess", "labels"):
+        if meta.get(key) is not None:
+            document[key] = meta[key]
+    return document | {"precision": precision, "converter": {"version": version}, "source": meta.get("source", {})}
+
+
+def _dtype(value: Value, weights: dict[str, np.ndarray]) -> str:
+    return weights[value.name].dtype.name if value.name in weights else _NEXT.get(value.dtype, value.dtype)
+
+
+def _var(value: Value, weights: dict[str, np.ndarray]) -> dict[str, Any]:
+    shape = [size if isinstance(size, int) else -1 for size in value.shape]
+    return {"name": value.name, "shape": shape, "dtype": _dtype(value, weights), "persistable": value.name in weights}
+
+
+def _info(value: Value, weights: dict[str, np.ndarray]) -> dict[str, Any]:
+    return {"name": value.name, "shape": list(value.shape), "dtype": _dtype(value, weights)}
+
+
+def _ends(kind: str, names: list[str]) -> list[dict[str, Any]]:
+    """feed and fetch operators: they mark inputs and outputs, as in Paddle.js packages."""
+    return [{"type": kind, "inputs": {"X": ["feed" if kind == "feed" else name]},
+             "outputs": {"Out": [name if kind == "feed" else "fetch"]}, "attrs": {"col": col}}
+            for col, name in enumerate(names)]
+
+
+def _op(node: Node) -> dict[str, Any]:
+    inputs = {slot: names for slot, names in node.inputs.items() if names}
+    attrs = {name: _plain(node.attrs[name], node.where, name) for name in sorted(node.attrs)}
+    if "dtype" in attrs or "out_dtype" in attrs:
+        attrs |= {name: _NEXT.get(attrs[name], attrs[name]) for name in ("dtype", "out_dtype") if name in attrs}
+    return {"type": node.type, "inputs": inputs, "outputs": node.outputs, "attrs": attrs}
+
+
+def _plain(value: Any, where: str, name: str) -> Any:
+    """JSON values; non-finite numbers as "inf", "-inf", "nan"."""
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(item, where, name) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise ConvertError(f"attribute '{name}' is a {type(value).__name__} and cannot be written", where=where)
