@@ -1,6 +1,6 @@
 // Models in a worker, as if they were here. One worker serves all models of a page and ends with the last of them.
 import { isImage, isPixels, snapshot } from '../media/image.js';
-import { InPageError, abortError, throwIfAborted } from './errors.js';
+import { InPageError, abortError, asInPageError, throwIfAborted } from './errors.js';
 import { checkNames, isTensor } from './tensor.js';
 
 /** @typedef {import('./index.js').Feeds} Feeds */
@@ -112,7 +112,11 @@ export class WorkerHost {
     const onAbort = () => this.abort(id, type, abortError(signal, `${type}()`));
     const answer = new Promise((resolve, reject) => {
       if (this.ended) throw this.ended;
-      this.worker?.postMessage({ id, type, ...payload }, transfer);
+      try {
+        this.worker?.postMessage({ id, type, ...payload }, transfer);
+      } catch (thrown) {
+        throw asInPageError(thrown, 'invalid_input', { where: `${type}()` }); // it cannot be copied to another thread
+      }
       this.pending.set(id, { resolve, reject, onProgress, model });
       signal?.addEventListener('abort', onAbort);
     });
