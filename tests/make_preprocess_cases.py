@@ -5,6 +5,7 @@ area as the difference of integrals, linear by np.interp at pixel centres. Run: 
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -84,19 +85,24 @@ def axis(values: np.ndarray, out: int, interpolation: str) -> np.ndarray:
     return resized.reshape(out, *values.shape[1:])
 
 
+def nearest(value: float) -> int:
+    """To the nearest integer, halves up, at least 1."""
+    return max(1, math.floor(value + 0.5))
+
+
 def scaled_size(spec: dict[str, Any], h: int, w: int) -> tuple[int, int]:
     """Height and width after resizing, before cropping and padding."""
     if spec["resize"] == "limit":
         side, kind, multiple = (spec["limit"][key] for key in ("side", "type", "multiple"))
         ratio = min(1.0, side / max(h, w)) if kind == "max" else max(1.0, side / min(h, w))
-        return max(round(int(h * ratio) / multiple), 1) * multiple, max(round(int(w * ratio) / multiple), 1) * multiple
+        return nearest(int(h * ratio) / multiple) * multiple, nearest(int(w * ratio) / multiple) * multiple
     if spec["size"] is None:
         return h, w
     out_h, out_w = spec["size"]
     if spec["resize"] == "stretch":
         return out_h, out_w
     ratio = min(out_h / h, out_w / w) if spec["resize"] == "fit" else min(out_h, out_w) / min(h, w)
-    return max(round(h * ratio), 1), max(round(w * ratio), 1)
+    return nearest(h * ratio), nearest(w * ratio)
 
 
 def reference(spec: dict[str, Any], rgba: np.ndarray) -> np.ndarray:

@@ -50,7 +50,7 @@ export function checkSpec(json, inputs) {
   for (const [key, values] of Object.entries(CHOICES)) need(values.includes(json[key]), key, `one of ${values.join(', ')}`);
   const { size = null, crop = null, limit = null, padValue = 0 } = json;
   need(size === null ? ['stretch', 'limit'].includes(json.resize) : isPair(size), 'size', '[height, width]');
-  need(crop === null || (isPair(crop) && json.resize !== 'fit'), 'crop', '[height, width] or null, and null with "fit"');
+  need(crop === null || isPair(crop), 'crop', '[height, width] or null');
   need(json.resize !== 'limit' ? true : isSide(limit?.side) && ['max', 'min'].includes(limit.type) && isSide(limit.multiple),
     'limit', '{side, type: "max" or "min", multiple}');
   const planes = json.channels === 'gray' ? 1 : 3;
@@ -87,11 +87,8 @@ export function geometry(spec, picture) {
   };
 }
 
-/** To the nearest integer, at least 1; halves go to the even neighbour, as Python's round() does. @param {number} x */
-function nearest(x) {
-  const up = Math.floor(x + 0.5);
-  return Math.max(1, up - x === 0.5 && up % 2 ? up - 1 : up);
-}
+/** To the nearest integer, halves up, at least 1. @param {number} x */
+const nearest = (x) => Math.max(1, Math.floor(x + 0.5));
 
 /** @param {PreprocessSpec} spec @param {Size} picture @returns {Size} */
 function scaledSize({ size, resize, limit }, { height, width }) {
