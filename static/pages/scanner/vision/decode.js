@@ -4,7 +4,7 @@ import { isValidQuad, polygonArea } from './geometry.js';
 
 /** @typedef {import('./geometry.js').Point} Point */
 /** @typedef {import('./geometry.js').Quad} Quad */
-/** @typedef {{data: ArrayLike<number>, shape: number[]}} Tensor */
+/** @typedef {{data: ArrayLike<number> | BigInt64Array, shape: number[]}} Tensor */
 /** @typedef {{at: Point, peak: number}} Peak position normalised to the picture, 0..1 (beyond: outside of it) */
 
 /** No page below this probability of one being there. */
@@ -26,30 +26,30 @@ const DEFAULT_MARGIN = 16 / 224;
 
 /**
  * @param {{heatmaps: Tensor, presence?: Tensor}} outputs heatmaps [1,4,h,w] (probabilities; TL,TR,BR,BL), presence [1,1]
- * @param {{margin?: number}} [postprocess] the bundle's metadata: the grid covers the picture plus this share of each side
+ * @param {{margin?: number, presence?: number}} [postprocess] the bundle's metadata: the grid covers the picture plus this share
+ *   of each side; smallest presence
  * @returns {{corners: Quad, score: number} | null} corners normalised 0..1; null = no page
  * @throws {RangeError} when the outputs do not have these shapes
  */
 export function decodeCorners(outputs, postprocess = {}) {
-  const { data, h, w } = checked(outputs);
-  const presence = outputs.presence ? outputs.presence.data[0] : 1;
-  if (!(presence >= MIN_PRESENCE)) return null;
+  const { data, h, w, present } = checked(outputs);
+  if (!(present >= (postprocess.presence ?? MIN_PRESENCE))) return null;
   const margin = postprocess.margin ?? DEFAULT_MARGIN;
   const channels = [0, 1, 2, 3].map((k) => findPeaks(data, k * h * w, h, w, margin));
-  const found = fromSeen(channels, presence) ?? fromThree(channels.map((peaks) => peaks[0]), presence);
+  const found = fromSeen(channels, present) ?? fromThree(channels.map((peaks) => peaks[0]), present);
   return found && found.score >= MIN_SCORE ? found : null;
 }
 
 /** @param {{heatmaps: Tensor, presence?: Tensor}} outputs */
 function checked({ heatmaps, presence }) {
-  const shape = heatmaps?.shape ?? [];
-  if (shape.length !== 4 || shape[0] !== 1 || shape[1] !== 4) {
-    throw new RangeError(`decodeCorners: heatmaps must be [1, 4, h, w], got [${shape}]`);
+  const { data, shape = [] } = heatmaps ?? {};
+  const [batch, corners, h, w] = shape;
+  if (!data || data instanceof BigInt64Array || shape.length !== 4 || batch !== 1 || corners !== 4) {
+    throw new RangeError(`decodeCorners: heatmaps must be numbers of shape [1, 4, h, w], got [${shape}]`);
   }
-  const [, , h, w] = shape;
-  if (heatmaps.data.length !== 4 * h * w) throw new RangeError(`decodeCorners: heatmaps hold ${heatmaps.data.length} values, not ${4 * h * w}`);
-  if (presence && presence.data.length !== 1) throw new RangeError('decodeCorners: presence must be one number');
-  return { data: heatmaps.data, h, w };
+  if (data.length !== 4 * h * w) throw new RangeError(`decodeCorners: heatmaps hold ${data.length} values, not ${4 * h * w}`);
+  if (presence && presence.data.length !== 1) throw new RangeError(`decodeCorners: presence must be one number, got ${presence.data.length}`);
+  return { data, h, w, present: presence ? Number(presence.data[0]) : 1 };
 }
 
 /**
@@ -92,8 +92,8 @@ function argmax(data, offset, h, w, skipRow, skipCol) {
 
 /**
  * Sub-cell position [x, y] of a peak: the centre of mass of the 5×5 cells around it, over what rises
- * above a third of the peak (the tails would pull it to the window's middle), moved once more with
- * the window centred on the result.
+ * above a third of the peak (the tails would pull it to the window's middle), three times, with the window
+ * centred on the last result: a window fixed to the cells pulls the result to their middle.
  * @param {ArrayLike<number>} data @param {number} offset @param {number} h @param {number} w
  * @param {number} row @param {number} col
  */

@@ -37,7 +37,7 @@ function turnQuarter(source, target, w, h, clockwise) {
   }
 }
 
-/** Pixels as 32-bit words, the same memory (a copy only where the bytes are not aligned). @param {Uint8ClampedArray} data */
+/** Pixels as 32-bit words, the same memory (a copy only where the bytes are not aligned). @param {Uint8ClampedArray | Uint8Array} data */
 export function asUint32(data) {
   if (data.byteOffset % 4 === 0) return new Uint32Array(data.buffer, data.byteOffset, data.byteLength >> 2);
   return new Uint32Array(data.slice().buffer);
