@@ -29,6 +29,10 @@ def infer(graph: Graph) -> Contents:
     """
     sizes = Sizes()
     contents: Contents = {}
+    for name in graph.inputs:
+        value = graph.values[name]
+        value.shape = tuple(f"{name}.{i}" if d == "?" or (isinstance(d, int) and d < 0) else d
+                            for i, d in enumerate(value.shape))
     for name, value in graph.values.items():
         data = value.data
         if data is not None and data.dtype.kind == "i" and data.ndim <= 1 and data.size <= MAX_ELEMENTS:
@@ -45,6 +49,8 @@ def infer_node(graph: Graph, node: Node, sizes: Sizes, contents: Contents) -> No
     if node.type in RULES:
         try:
             results = RULES[node.type](sizes, node, shapes)
+        except ConvertError as error:
+            raise ConvertError(error.what, where=node.where) from error
         except (ValueError, IndexError, KeyError, TypeError) as error:
             raise ConvertError(f"the shapes {shapes} do not fit this operator: {error}", where=node.where) from error
     for name, shape in zip(names, results, strict=False):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from converter.graph import Dim, Node, Shape
 from converter.ops.binary import ARITHMETIC, COMPARISON, LOGICAL
-from converter.ops.layout import section_sizes
+from converter.ops.layout import reshape_dims, section_sizes
 from converter.ops.reduce import REDUCTIONS, reduced_axes
 from converter.ops.shapes import Sizes, axis_of
 from converter.ops.unary import UNARY
@@ -23,10 +23,20 @@ def rule(*types: str) -> Callable[[Rule], Rule]:
     return register
 
 
-@rule(*UNARY, "prelu", "scale", "assign", "softmax", "log_softmax", "batch_norm", "layer_norm", "instance_norm",
-      "group_norm", "cast")
+@rule(*UNARY, "prelu", "scale", "assign", "softmax", "log_softmax", "batch_norm", "instance_norm", "group_norm",
+      "cast")
 def same(sizes, node, shapes):
     return [shapes["X"][0]]
+
+
+@rule("layer_norm")
+def layer_norm(sizes, node, shapes):
+    x = shapes["X"][0]
+    size = sizes.product(list(x[node.attrs["begin_norm_axis"]:]))
+    for slot in ("Scale", "Bias"):
+        if isinstance(size, int) and shapes.get(slot) and shapes[slot][0] != (size,):
+            raise ValueError(f"{slot} has shape {list(shapes[slot][0])}, not [{size}]")
+    return [x]
 
 
 @rule(*ARITHMETIC, *COMPARISON, *LOGICAL)
@@ -69,6 +79,8 @@ def conv(sizes, node, shapes):
             out.append(sizes.grow(picture[i], w[i + 2], a["strides"][i], pads[i], dilations[i], extra))
         else:
             out.append(sizes.symbol())
+    if any(isinstance(d, int) and d < 1 for d in out):
+        raise ValueError("the window is larger than the padded input")
     channels = w[0] if node.type == "conv2d" else w[1] * a["groups"]
     return [join_layout(batch, channels, out, a["data_format"])]
 
@@ -87,6 +99,9 @@ def pool(sizes, node, shapes):
 
 @rule("fc")
 def fc(sizes, node, shapes):
+    depth, rows = sizes.product(list(shapes["Input"][0][node.attrs["in_num_col_dims"]:])), shapes["W"][0][0]
+    if isinstance(depth, int) and depth != rows:
+        raise ValueError(f"{depth} values per row against {rows} rows of weights")
     return [(*shapes["Input"][0][:node.attrs["in_num_col_dims"]], shapes["W"][0][1])]
 
 
@@ -95,6 +110,9 @@ def matmul(sizes, node, shapes):
     x, y = shapes["X"][0], shapes["Y"][0]
     x = (*x[:-2], x[-1], x[-2]) if node.attrs["trans_x"] and len(x) > 1 else x
     y = (*y[:-2], y[-1], y[-2]) if node.attrs["trans_y"] and len(y) > 1 else y
+    inner = (x[-1], y[-2] if len(y) > 1 else y[-1])
+    if inner[0] != inner[1] and all(isinstance(d, int) for d in inner):
+        raise ValueError(f"inner sizes {inner[0]} and {inner[1]} differ")
     rank = max(len(x), len(y), 2) - 2
     batch = [sizes.broadcast(a, b) for a, b in zip((1,) * (rank - len(x[:-2])) + x[:-2],
                                                    (1,) * (rank - len(y[:-2])) + y[:-2], strict=True)]
@@ -105,6 +123,9 @@ def matmul(sizes, node, shapes):
 def concat(sizes, node, shapes):
     all_shapes = shapes["X"]
     axis = axis_of(node.attrs["axis"], len(all_shapes[0]))
+    for i, dims in enumerate(zip(*all_shapes, strict=True)):
+        if i != axis and len({d for d in dims if isinstance(d, int)}) > 1:
+            raise ValueError(f"sizes {list(dims)} differ along axis {i}")
     out = [next((d for d in dims if isinstance(d, int)), dims[0]) for dims in zip(*all_shapes, strict=True)]
     out[axis] = sizes.add([shape[axis] for shape in all_shapes])
     return [tuple(out)]
@@ -140,6 +161,8 @@ def reshape(sizes, node, shapes):
     if shapes.get("ShapeTensor"):
         return [tuple(sizes.symbol() for _ in shapes["ShapeTensor"])]
     out: list[Dim] = [x[i] if s == 0 and i < len(x) else s for i, s in enumerate(want)]
+    if not any(isinstance(d, str) for d in x):
+        return [tuple(reshape_dims(x, want))]
     if -1 in out:
         out[out.index(-1)] = sizes.quotient(list(x), [s for s in out if s != -1])
     return [tuple(out)]

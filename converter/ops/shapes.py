@@ -97,6 +97,8 @@ class Sizes:
             return a
         if a == 1:
             return b
+        if isinstance(a, int) and isinstance(b, int):
+            raise ValueError(f"sizes {a} and {b} do not broadcast")
         if isinstance(a, int) or isinstance(b, int):
             return a if isinstance(a, int) else b
         return self.symbol("broadcast", *sorted((a, b)))

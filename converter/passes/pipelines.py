@@ -1,0 +1,44 @@
+"""Which passes run for a target, in which order, and why in that order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from converter.graph import Graph
+from converter.passes import (
+    fold,
+    fold_batch_norm,
+    fold_scale,
+    fuse_activation,
+    fuse_bias,
+    fuse_residual,
+    identities,
+    matmul_to_fc,
+    prune,
+    recognise,
+    relax,
+    scalars,
+)
+
+Pass = Callable[[Graph], Graph]
+
+PIPELINES: dict[str, list[tuple[Pass, str]]] = {
+    "web": [
+        (prune.run, "what no output needs must cost nothing, and must not be refused further on"),
+        (relax.run, "before anything is computed from the declared picture size"),
+        (fold.run, "fusion needs weights as constants and shapes as attributes"),
+        (identities.run, "what changes nothing hides neighbours from each other"),
+        (recognise.run, "an activation must be one node before it can be an epilogue"),
+        (matmul_to_fc.run, "bias, batch norm and activation can join fc, not matmul_v2"),
+        (fold_batch_norm.run, "the widest spread pair: no batch norm at run time"),
+        (fold_scale.run, "products with constants, before the bias behind them is looked for"),
+        (fuse_bias.run, "what is left of per-channel sums, so that the activation stands right behind"),
+        (fold_batch_norm.run, "norms that a bias stood in front of"),
+        (fuse_residual.run, "after the bias and before the activation, as in conv2d's own order"),
+        (fuse_activation.run, "an epilogue closes a node to every fusion above"),
+        (scalars.run, "numbers that no neighbour took; a sum with an activation behind it is better off fused"),
+        (fold.run, "constants that the fusions have made foldable"),
+        (identities.run, "reshapes and transposes that folding and rewriting have made idle"),
+        (prune.run, "drop replaced weights"),
+    ],
+}
