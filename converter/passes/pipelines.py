@@ -16,7 +16,6 @@ from converter.passes import (
     matmul_to_fc,
     prune,
     recognise,
-    relax,
     scalars,
 )
 
@@ -25,7 +24,6 @@ Pass = Callable[[Graph], Graph]
 PIPELINES: dict[str, list[tuple[Pass, str]]] = {
     "web": [
         (prune.run, "what no output needs must cost nothing, and must not be refused further on"),
-        (relax.run, "before anything is computed from the declared picture size"),
         (fold.run, "fusion needs weights as constants and shapes as attributes"),
         (identities.run, "what changes nothing hides neighbours from each other"),
         (recognise.run, "an activation must be one node before it can be an epilogue"),
