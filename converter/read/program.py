@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -101,12 +102,11 @@ def text(name: bytes) -> str:
 
 def _weights(path: Path, params_path: Path | None, declared: dict[str, Value]) -> dict[str, Any]:
     """Find the weights beside the program: STEM.pdiparams, a combined file, else one file per parameter."""
-    if params_path is not None:
-        return params.read_combined(params_path, declared)
-    candidates = [path.with_suffix(".pdiparams")] if path.suffix == ".pdmodel" else []
-    if path.suffix != ".pdmodel" or not candidates[0].is_file():
-        candidates += [path.parent / name for name in _COMBINED if name not in declared]
-    for candidate in candidates:
-        if candidate.is_file():
-            return params.read_combined(candidate, declared)
-    return params.read_separate(path.parent, declared)
+    combined = params_path or weights_of(path, declared)
+    return params.read_combined(combined, declared) if combined else params.read_separate(path.parent, declared)
+
+
+def weights_of(path: Path, declared: Container[str] = ()) -> Path | None:
+    """The combined weights of a program, None where each parameter has its own file."""
+    names = [path.with_suffix(".pdiparams").name, *(name for name in _COMBINED if name not in declared)]
+    return next((path.parent / name for name in names if (path.parent / name).is_file()), None)

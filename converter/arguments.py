@@ -1,0 +1,165 @@
+"""The command line's grammar."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from converter import __version__
+from converter.read.metadata import number
+from converter.run import ENGINES
+from converter.write.web import PRECISIONS
+
+COMMANDS = ("convert", "run", "inspect", "verify")
+
+_ABOUT = """\
+Convert Paddle models into bundles that run inside a web page.
+
+  python -m converter MODEL -o BUNDLE              convert (and verify) a model
+  python -m converter run BUNDLE --input in.npz --output out.npz
+                                                   run a bundle on named arrays
+  python -m converter inspect MODEL_OR_BUNDLE      show graph, operators, sizes
+  python -m converter verify BUNDLE [--model MODEL] [--input in.npz]
+                                                   compare a bundle with its model
+
+MODEL is a folder or a file, and its kind is found out: Paddle 3 (inference.json + .pdiparams),
+Paddle 2 (.pdmodel + .pdiparams), fluid (__model__), an old Paddle.js package, or a bundle.
+A model folder that is itself called run, inspect or verify is named ./run.
+"""
+_END = "exit codes: 0 done, 1 cannot convert, 2 the command line is wrong.  More: COMMAND --help"
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Arguments → namespace with .command; SystemExit(2) for a mistake, SystemExit(0) for --help."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_ABOUT + "\nconvert options:" + _options_only(_convert_parser()) + "\n" + _END)
+        raise SystemExit(0 if argv else 2)
+    if argv[0] == "--version":
+        print(f"paddle-inpage {__version__}")
+        raise SystemExit(0)
+    command = argv[0] if argv[0] in COMMANDS else "convert"
+    parsers = {"convert": _convert_parser, "run": _run_parser, "inspect": _inspect_parser, "verify": _verify_parser}
+    parser = parsers[command]()
+    arguments = parser.parse_args(argv[1:] if argv[0] in COMMANDS else argv)
+    arguments.command = command
+    return arguments
+
+
+def _options_only(parser: argparse.ArgumentParser) -> str:
+    """A parser's help without its usage line and title."""
+    return parser.format_help().partition("options:")[2]
+
+
+def _new(usage: str, about: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(prog="python -m converter", usage=f"python -m converter {usage}", description=about,
+                                   allow_abbrev=False)
+
+
+def _convert_parser() -> argparse.ArgumentParser:
+    parser = _new("MODEL -o BUNDLE [options]", "Convert a model into a bundle, and verify the bundle.")
+    add = parser.add_argument
+    add("model", metavar="MODEL", type=Path, help="folder or file")
+    add("-o", "--output", metavar="BUNDLE", type=Path, required=True, help="folder to write; replaces a bundle")
+    add("--params", metavar="FILE", type=Path, help="combined weights, where they are not beside the program")
+    add("--name", help="the bundle's name (default: the model's)")
+    add("--precision", choices=PRECISIONS, default="float32", help="how weights are stored (default float32)")
+    add("--labels", metavar="FILE", type=Path, help="class names: one per line, or a JSON list")
+    add("--postprocess", metavar="FILE", type=Path, help="JSON object copied into the bundle")
+    add("--no-verify", action="store_true", help="do not run the bundle")
+    add("--tolerance", type=_positive, metavar="E", help="largest error, as a share of an output's range")
+    _input_shape(parser)
+    add("--quiet", action="store_true", help="no report, no progress")
+    pictures = parser.add_argument_group(
+        "how pictures become inputs (over preprocess.json or inference.yml beside the model)",
+        "y = (x * scale - mean) / std with x = 0..255")
+    add = pictures.add_argument
+    add("--preprocess", metavar="FILE", type=Path, help="JSON object with these keys")
+    add("--mean", type=_numbers, metavar="A,B,C", help="one number, or one per channel (default 0)")
+    add("--std", type=_numbers, metavar="A,B,C", help="one number, or one per channel (default 1)")
+    add("--scale", type=_number, metavar="S", help="number or fraction (default 1/255)")
+    add("--channels", choices=("rgb", "bgr", "gray"), help="default rgb")
+    add("--layout", choices=("nchw", "nhwc"), help="default nchw")
+    add("--resize", choices=("stretch", "fit", "short", "limit"), help="default stretch")
+    add("--size", type=_size, metavar="HxW", help="224 or 192x320, height first (default: the model's)")
+    add("--crop", type=_size, metavar="HxW", help="cut from the centre after resizing")
+    add("--interpolation", choices=("linear", "area", "nearest"), help="default linear")
+    add("--limit-side", type=int, metavar="N", help="with --resize limit: the longest (max) or shortest (min) side")
+    add("--limit-type", choices=("max", "min"), help="default max")
+    add("--limit-multiple", type=int, metavar="N", help="sides are rounded to a multiple of this (default 32)")
+    add("--pad-value", type=_number, metavar="V", help="with --resize fit: 0..255 beside the picture (default 0)")
+    add("--picture-input", metavar="NAME", help="the input that takes the picture (default: the first 4-D one)")
+    return parser
+
+
+def _run_parser() -> argparse.ArgumentParser:
+    parser = _new("run BUNDLE --input IN.npz --output OUT.npz", "Run a bundle on named arrays.")
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path)
+    parser.add_argument("--input", metavar="IN.npz", type=Path, required=True, help="one array per input, by name")
+    parser.add_argument("--output", metavar="OUT.npz", type=Path, required=True, help="one array per output, by name")
+    parser.add_argument("--engine", choices=ENGINES, default="web", help="web: the WASM runtime under Node (default)")
+    return parser
+
+
+def _inspect_parser() -> argparse.ArgumentParser:
+    parser = _new("inspect MODEL_OR_BUNDLE", "Show inputs, outputs, operators, sizes and the graph.")
+    parser.add_argument("model", metavar="MODEL_OR_BUNDLE", type=Path)
+    parser.add_argument("--params", metavar="FILE", type=Path, help="combined weights elsewhere")
+    parser.add_argument("--brief", action="store_true", help="without the graph")
+    return parser
+
+
+def _verify_parser() -> argparse.ArgumentParser:
+    parser = _new("verify BUNDLE [--model MODEL] [--input IN.npz]",
+                  "Compare a bundle with Paddle where it is installed, else with numpy; worst error per output.")
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path)
+    parser.add_argument("--model", metavar="MODEL", type=Path, help="the model it was made from")
+    parser.add_argument("--params", metavar="FILE", type=Path, help="combined weights elsewhere")
+    parser.add_argument("--input", metavar="IN.npz", type=Path, help="inputs by name (default: random)")
+    parser.add_argument("--tolerance", type=_positive, metavar="E", help="largest error, share of an output's range")
+    _input_shape(parser)
+    return parser
+
+
+def _input_shape(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--input-shape", type=_named_shape, action="append", default=[], metavar="NAME=N,C,H,W",
+                        help="size of the random input used to verify; may be repeated")
+
+
+def _number(text: str) -> float:
+    return _argument(lambda: number(text), text, "a number or a fraction")
+
+
+def _positive(text: str) -> float:
+    value = _number(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+    return value
+
+
+def _numbers(text: str) -> list[float]:
+    # Paddle's means are positive, but those of other tools may not be.
+    return _argument(lambda: [float(part) if part.strip().startswith("-") else number(part)
+                              for part in text.split(",")], text, "numbers with commas between")
+
+
+def _size(text: str) -> list[int]:
+    sides = _argument(lambda: [int(side) for side in text.lower().split("x")], text, "a size such as 224 or 192x320")
+    if len(sides) not in (1, 2) or min(sides) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 224 or 192x320")
+    return sides * 2 if len(sides) == 1 else sides
+
+
+def _named_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    name, _, sizes = text.rpartition("=")
+    shape = _argument(lambda: tuple(int(size) for size in sizes.split(",")), text, "NAME=1,3,224,224")
+    if not name or min(shape) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=1,3,224,224")
+    return name, shape
+
+
+def _argument(read: Any, text: str, wanted: str) -> Any:
+    try:
+        return read()
+    except Exception as error:  # noqa: BLE001  (whatever a converter raises, the message is the same)
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from error

@@ -1,0 +1,131 @@
+"""One function per command of the command line; each returns an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converter import inspect_model
+from converter.convert import Report, convert
+from converter.errors import ConvertError
+from converter.inspect_model import bytes_text
+from converter.progress import Progress
+from converter.read.metadata import read_json, read_labels
+from converter.run import run
+from converter.verify import Check, verify
+
+# --option → key of the bundle's preprocessing spec
+_PREPROCESS = {"mean": "mean", "std": "std", "scale": "scale", "channels": "channels", "layout": "layout",
+               "resize": "resize", "size": "size", "crop": "crop", "interpolation": "interpolation",
+               "pad_value": "padValue", "picture_input": "input"}
+
+
+def convert_command(arguments: argparse.Namespace) -> int:
+    with Progress(enabled=not arguments.quiet) as progress:
+        report = convert(
+            arguments.model, arguments.output, precision=arguments.precision, preprocess=_preprocess(arguments),
+            postprocess=read_json(arguments.postprocess, dict) if arguments.postprocess else None,
+            labels=read_labels(arguments.labels) if arguments.labels else None, name=arguments.name,
+            params=arguments.params, input_shapes=dict(arguments.input_shape), verify=not arguments.no_verify,
+            tolerance=arguments.tolerance, progress=progress)
+    if not arguments.quiet:
+        print(report_text(report))
+    return 0
+
+
+def _preprocess(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The spec that the options say, over the file that --preprocess names."""
+    spec = read_json(arguments.preprocess, dict) if arguments.preprocess else {}
+    spec |= {key: value for option, key in _PREPROCESS.items() if (value := getattr(arguments, option)) is not None}
+    if arguments.limit_side is not None:
+        spec["limit"] = {"side": arguments.limit_side, "type": arguments.limit_type or "max",
+                         "multiple": arguments.limit_multiple or 32}
+        spec.setdefault("resize", "limit")
+    elif arguments.limit_type or arguments.limit_multiple:
+        raise ConvertError("--limit-type and --limit-multiple need --limit-side", where="preprocess")
+    return spec
+
+
+def report_text(report: Report) -> str:
+    """The closing report of a conversion."""
+    sizes = report.sizes
+    lines = [f"{report.out}", f"  operators  {_counts(report)}",
+             f"  size       {bytes_text(sizes['weight_bytes'])} of weights in {sizes['chunks']} chunks, "
+             f"{bytes_text(sizes['json_bytes'])} of model.json"]
+    if sizes["float16_weights"]:
+        lines.append(f"  precision  {sizes['float16_weights']} weights are float16")
+    lines += [f"  worst error {_check_text(check)}" for check in report.checks]
+    if not report.checks:
+        lines.append("  not verified")
+    lines += [f"  note: {note}" for note in report.notes]
+    return "\n".join(lines)
+
+
+def _counts(report: Report) -> str:
+    before, after = sum(report.before.values()), sum(report.after.values())
+    shown = ", ".join(f"{count} {type}" for type, count in report.after.most_common(6))
+    return f"{before} → {after} ({shown}{', …' if len(report.after) > 6 else ''})"
+
+
+def _check_text(check: Check) -> str:
+    verdict = "" if check.passed else f"  ABOVE the limit {check.tolerance:g}"
+    note = f" ({check.note})" if check.note else ""
+    return f"{check.error:.2e} of the range of {check.output}, {check.engine}{note}{verdict}"
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    outputs = run(arguments.bundle, load_arrays(arguments.input), arguments.engine)
+    save_arrays(arguments.output, outputs)
+    for name, array in outputs.items():
+        print(f"{name}: {array.dtype}{list(array.shape)}")
+    return 0
+
+
+def inspect_command(arguments: argparse.Namespace) -> int:
+    text, supported = inspect_model.describe(arguments.model, arguments.params, not arguments.brief)
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    return 0 if supported else 1
+
+
+def verify_command(arguments: argparse.Namespace) -> int:
+    feeds = load_arrays(arguments.input) if arguments.input else None
+    with Progress() as progress:
+        checks, notes = verify(arguments.bundle, arguments.model, params=arguments.params, feeds=feeds,
+                               input_shapes=dict(arguments.input_shape), tolerance=arguments.tolerance,
+                               progress=progress)
+    for line in [*map(_check_text, checks), *(f"note: {note}" for note in notes)]:
+        print(line)
+    return 0 if all(check.passed for check in checks) else 1
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz by name; a prefix "in:" is left off, keys "out:…" are left out."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, AttributeError) as error:
+        raise ConvertError(f"this is not an .npz of arrays: {error}", where=str(path)) from error
+    return {name.removeprefix("in:"): array for name, array in arrays.items() if not name.startswith("out:")}
+
+
+def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write an .npz whole or not at all."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+            part = Path(folder) / "arrays.npz"
+            np.savez(part, **arrays)  # type: ignore[arg-type]
+            part.replace(path)
+    except OSError as error:
+        raise ConvertError(f"cannot write: {error.strerror}", where=str(path)) from error
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "convert": convert_command, "run": run_command, "inspect": inspect_command, "verify": verify_command}

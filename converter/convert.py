@@ -1,0 +1,112 @@
+"""The whole road on one screen: read, remember the answer, passes, write, verify, publish."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converter import loosen, with_paddle
+from converter.errors import ConvertError
+from converter.graph import Graph
+from converter.metadata import describe
+from converter.ops import evaluate
+from converter.ops.infer import infer
+from converter.passes.pipelines import PIPELINES
+from converter.read import read
+from converter.verify import TOLERANCE, Check, check_bundle, samples
+from converter.write import web
+from converter.write.staged import staged
+
+VERSION = "0.1.0"
+
+
+@dataclass
+class Report:
+    """What a conversion did. operators: type → count. errors: one Check per output and engine."""
+
+    out: str
+    before: Counter[str]
+    after: Counter[str]
+    sizes: dict[str, int]
+    checks: list[Check] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def worst(self) -> Check | None:
+        return max(self.checks, key=lambda check: check.error / check.tolerance, default=None)
+
+
+def convert(source: Any, out: str | Path, *, input_spec: Any = None, precision: str = "float32",
+            preprocess: dict[str, Any] | None = None, postprocess: dict[str, Any] | None = None,
+            labels: list[str] | None = None, name: str | None = None, params: str | Path | None = None,
+            input_shapes: dict[str, tuple[int, ...]] | None = None, verify: bool = True,
+            tolerance: float | None = None, progress: Callable[[str], None] = lambda step: None) -> Report:
+    """Convert a model into the bundle folder `out`, which appears whole or not at all.
+
+    source: folder or file of any kind that converter.read knows, or a paddle.nn.Layer with its input_spec.
+    preprocess: keys of the bundle's spec over those found beside the model. input_shapes: sizes of the trial inputs.
+    Raises ConvertError when the model cannot be read, written or verified within the tolerance.
+    """
+    with staged(out) as folder, _as_path(source, input_spec) as path:
+        progress("reading the model")
+        graph = read(path, params)
+        notes = describe(graph, _name(source, name), preprocess, postprocess, labels)
+        before = _count(graph)
+        graph = loosen.run(graph)  # before the trial inputs are made, so that they may have any size that fits
+        progress("computing the reference answer")
+        feeds = samples(graph, input_shapes) if verify else {}
+        expected = evaluate(graph, feeds) if verify else {}
+        graph = optimise(graph, "web", progress)
+        progress("writing the bundle")
+        sizes = web.write(graph, folder, precision, VERSION)
+        report = Report(str(out), before, _count(graph), sizes, notes=notes)
+        if verify:
+            progress("verifying the bundle")
+            _verify(report, folder, feeds, expected, TOLERANCE[precision] if tolerance is None else tolerance)
+    return report
+
+
+def optimise(graph: Graph, target: str, progress: Callable[[str], None] = lambda step: None) -> Graph:
+    """The passes of a target in their order, the graph checked after each."""
+    for run, reason in PIPELINES[target]:
+        progress(f"optimising: {reason}")
+        graph = run(graph)
+        graph.check()
+    infer(graph)
+    return graph
+
+
+def _verify(report: Report, folder: Path, feeds: dict[str, np.ndarray], expected: dict[str, np.ndarray],
+            tolerance: float) -> None:
+    checks, notes = check_bundle(folder, feeds, expected, tolerance)
+    report.checks, report.notes = checks, report.notes + notes
+    failed = [check for check in checks if not check.passed]
+    if failed:
+        lines = [f"{check.output}: {check.error:.3g} of its range ({check.engine}) {check.note}".rstrip()
+                 for check in failed]
+        raise ConvertError("the bundle does not compute what the model computes; nothing was written:\n  "
+                           + "\n  ".join(lines), where=report.out,
+                           hint=f"the limit is {tolerance:g}; if this model is known to be sensitive, say --tolerance")
+
+
+@contextmanager
+def _as_path(source: Any, input_spec: Any) -> Iterator[Path]:
+    if isinstance(source, (str, Path)):
+        yield Path(source)
+    else:
+        with with_paddle.exported(source, input_spec) as folder:
+            yield folder
+
+
+def _name(source: Any, name: str | None) -> str | None:
+    return name or (None if isinstance(source, (str, Path)) else type(source).__name__.lower())
+
+
+def _count(graph: Graph) -> Counter[str]:
+    return Counter(node.type for node in graph.nodes)

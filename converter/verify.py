@@ -1,0 +1,160 @@
+"""Compare a bundle with a reference: worst error per output, as a share of the reference's range."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from converter import loosen, with_paddle
+from converter.errors import ConvertError
+from converter.graph import Dim, Graph, Value
+from converter.ops import evaluate
+from converter.read import find, read
+from converter.read.bundle import load_bundle
+from converter.read.program import weights_of
+from converter.run import conform, run_web, web_problem
+
+TOLERANCE = {"float32": 1e-4, "float16": 2e-2}
+"""Largest accepted error. Whole numbers and booleans: the share of elements that differ, ten times as much."""
+_DEFAULT_SIZE = {1: 1, 2: 64, 3: 64, 4: 320}
+_SEED = 2024
+
+
+@dataclass(frozen=True)
+class Check:
+    """One output under one engine. error: worst difference over the reference's range (inf: not comparable)."""
+
+    output: str
+    engine: str
+    error: float
+    tolerance: float
+    note: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return self.error <= self.tolerance
+
+
+def samples(graph: Graph, shapes: dict[str, tuple[int, ...]] | None = None) -> dict[str, np.ndarray]:
+    """Seeded random inputs that fit the graph.
+
+    Open sizes are those given, else those the model declared, else 1 (batch), 320 (pictures) or 64.
+    """
+    shapes = shapes or {}
+    unknown = sorted(set(shapes) - set(graph.inputs))
+    if unknown:
+        raise ConvertError(f"unknown inputs {unknown}", hint=f"the model's inputs are {graph.inputs}")
+    rng = np.random.default_rng(_SEED)
+    chosen: dict[str, int] = {}
+    feeds = {}
+    for name in graph.inputs:
+        value = graph.values[name]
+        declared = graph.meta.get("declared_shapes", {}).get(name)
+        shape = _shape(value, shapes.get(name), declared, chosen)
+        if value.dtype.startswith("float"):
+            feeds[name] = rng.uniform(-1, 1, shape).astype(value.dtype)
+        else:
+            feeds[name] = rng.integers(0, 2, shape).astype(value.dtype)
+    return feeds
+
+
+def _shape(value: Value, given: tuple[int, ...] | None, declared: list[Dim] | None,
+           chosen: dict[str, int]) -> tuple[int, ...]:
+    """given by the caller, else declared by the model before its sizes were freed, else usual sizes."""
+    if given is not None and (len(given) != len(value.shape) or any(
+            isinstance(size, int) and size != wanted for size, wanted in zip(value.shape, given, strict=True))):
+        raise ConvertError(f"the shape {list(given)} does not fit {list(value.shape)}", where=f"input {value.name}")
+    found = []
+    for axis, size in enumerate(value.shape):
+        if isinstance(size, str):
+            default = 1 if axis == 0 else 3 if axis == 1 and len(value.shape) == 4 else \
+                _DEFAULT_SIZE.get(len(value.shape), 32)
+            if declared and isinstance(declared[axis], int):
+                default = int(declared[axis])
+            size = chosen.setdefault(size, given[axis] if given else default)
+        found.append(size)
+    return tuple(found)
+
+
+def difference(actual: np.ndarray | None, expected: np.ndarray) -> tuple[float, str]:
+    """(error, note): inf where the two cannot be compared."""
+    if actual is None:
+        return np.inf, "is missing"
+    if actual.shape != expected.shape:
+        return np.inf, f"has shape {list(actual.shape)} instead of {list(expected.shape)}"
+    if expected.size == 0:
+        return 0.0, ""
+    if expected.dtype.kind in "iub":
+        return float(np.mean(actual.astype(np.int64) != expected.astype(np.int64))), "share of differing elements"
+    a, b = actual.astype(np.float64), expected.astype(np.float64)
+    finite = np.isfinite(b)
+    if not np.array_equal(a[~finite], b[~finite], equal_nan=True) or not np.isfinite(a[finite]).all():
+        return np.inf, "has NaN or infinity in other places"
+    if not finite.any():
+        return 0.0, ""
+    spread = float(np.ptp(b[finite]))
+    scale = spread if spread > 1e-12 else max(1.0, float(np.abs(b[finite]).max()))
+    return float(np.abs(a[finite] - b[finite]).max()) / scale, ""
+
+
+def compare(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray], engine: str,
+            tolerance: float) -> list[Check]:
+    """One Check per expected output."""
+    checks = []
+    for name, reference in expected.items():
+        error, note = difference(actual.get(name), reference)
+        allowed = tolerance if reference.dtype.kind == "f" else min(1.0, 10 * tolerance)
+        checks.append(Check(name, engine, error, allowed, note))
+    return checks
+
+
+def check_bundle(folder: Path, feeds: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: float,
+                 engines: tuple[str, ...] = ("web",)) -> tuple[list[Check], list[str]]:
+    """Run a bundle under the engines that work here; without Node or kernels, under numpy with a note."""
+    notes, checks = [], []
+    problem = web_problem() if "web" in engines else None
+    if problem:
+        notes.append(f"checked with numpy only: {problem}")
+        engines = tuple(dict.fromkeys("numpy" if engine == "web" else engine for engine in engines))
+    for engine in engines:
+        outputs = run_web(folder, feeds) if engine == "web" else evaluate(load_bundle(folder), feeds)
+        checks += compare(outputs, expected, engine, tolerance)
+    return checks, notes
+
+
+def verify(bundle: str | Path, model: str | Path | None = None, *, params: str | Path | None = None,
+           feeds: dict[str, np.ndarray] | None = None, input_shapes: dict[str, tuple[int, ...]] | None = None,
+           tolerance: float | None = None,
+           progress: Callable[[str], None] = lambda step: None) -> tuple[list[Check], list[str]]:
+    """Compare a bundle under numpy and the web runtime with its model, or with its own numpy answer without one.
+
+    The model's answer is Paddle's where Paddle is installed and can read it, else the numpy oracle's.
+    """
+    progress("reading the bundle")
+    graph = load_bundle(bundle)
+    feeds = samples(graph, input_shapes) if feeds is None else conform(graph, feeds)
+    allowed = tolerance or TOLERANCE[graph.meta.get("precision", "float32")]
+    progress("computing the reference answer")
+    engines: tuple[str, ...] = ("web",)
+    if model is None:
+        expected, notes = evaluate(graph, feeds), ["compared with the bundle's own numpy answer; name --model to "
+                                                   "compare with the model"]
+    else:
+        expected, notes = _reference(Path(model), Path(params) if params else None, feeds)
+        engines = ("numpy", "web")
+    progress("running the bundle")
+    checks, more = check_bundle(Path(bundle), feeds, expected, allowed, engines)
+    return checks, notes + more
+
+
+def _reference(model: Path, params: Path | None,
+               feeds: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
+    found = find(model)
+    if found.kind in ("pir", "program") and with_paddle.installed():
+        weights = params or weights_of(found.path)
+        return with_paddle.run(found.path, weights, feeds), ["compared with Paddle"]
+    why = "Paddle is not installed" if found.kind in ("pir", "program") else f"Paddle does not read {found.kind}"
+    return evaluate(loosen.run(read(model, params)), feeds), [f"compared with numpy: {why}"]
