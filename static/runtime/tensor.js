@@ -1,7 +1,7 @@
 // Tensors at the public face: element types and the check of what a caller feeds.
 import { InPageError } from './errors.js';
 
-/** @typedef {Float32Array|Int32Array|BigInt64Array|Uint8Array|Uint8ClampedArray|Int8Array} TensorData */
+/** @typedef {Float32Array|Int32Array|BigInt64Array|Uint8Array|Int8Array} TensorData a feed of uint8 may be clamped, too */
 /** @typedef {{data: TensorData, shape: number[]}} Tensor row-major, shape in elements */
 /** @typedef {number|string} Dimension an integer, or a symbol: the same symbol is the same size, "?…" is any size */
 /** @typedef {{name: string, shape: Dimension[], dtype: string}} TensorInfo */
