@@ -16,7 +16,7 @@ export const SURE_PEAK = 0.5;
 /** Nothing is drawn below this score. */
 export const MIN_SCORE = 0.35;
 /** What a completed corner takes off the score. */
-const COMPLETED_FACTOR = 0.7;
+export const COMPLETED_FACTOR = 0.7;
 /** How far outside the picture a corner may be, as a share of its side. */
 const MAX_OUTSIDE = 0.2;
 /** A second peak of a channel this strong, relative to the first, is tried when the first four fit no page. */

@@ -16,9 +16,14 @@ export const MAX_OUTPUT_PIXELS = 4096 * 4096;
 const PAPER_RATIOS = [Math.SQRT2, 11 / 8.5, 85.6 / 53.98];
 /** A measured ratio this close to a paper format is taken to be that format. */
 const PAPER_SNAP = 0.02;
-/** Focal length over the picture's diagonal: phones are near 0.8; outside the range the estimate is noise. */
-const FOCAL_PRIOR = 0.85;
-const FOCAL_RANGE = [0.45, 2.5];
+/**
+ * Focal length over the picture's diagonal: phones' main cameras are near 0.6, webcams near 0.8. As the
+ * logarithm of its square, with that many of standard deviation.
+ */
+const FOCAL_PRIOR = Math.log(0.68 ** 2);
+const FOCAL_PRIOR_SIGMA = 0.5;
+/** Error of the depth ratios below that corners a thousandth of the diagonal off cause. */
+const DEPTH_SIGMA = 0.006;
 
 /** @param {Point} a @param {Point} b */
 export const distance = (a, b) => Math.hypot(b[0] - a[0], b[1] - a[1]);
@@ -112,6 +117,15 @@ export function intersectLines(a, b, c, d) {
   return [a[0] + t * rx, a[1] + t * ry];
 }
 
+/** Do three of the four points lie on one line, to a millionth of their spread? @param {Point[]} points */
+function anyCollinear(points) {
+  const spread = Math.max(...points.map((p) => distance(p, points[0])), distance(points[1], points[2]));
+  return !points.every((_, i) => {
+    const three = points.filter((_, k) => k !== i);
+    return polygonArea(three) > 1e-6 * spread * spread;
+  });
+}
+
 /** Solves the square system in place by elimination with partial pivoting. @param {number[][]} rows n × (n + 1) */
 function solve(rows) {
   const n = rows.length;
@@ -119,7 +133,6 @@ function solve(rows) {
     let pivot = col;
     for (let r = col + 1; r < n; r++) if (Math.abs(rows[r][col]) > Math.abs(rows[pivot][col])) pivot = r;
     [rows[col], rows[pivot]] = [rows[pivot], rows[col]];
-    if (Math.abs(rows[col][col]) < 1e-12) throw new RangeError('homography: three of the four points lie on one line');
     for (let r = 0; r < n; r++) {
       if (r === col) continue;
       const factor = rows[r][col] / rows[col][col];
@@ -171,8 +184,10 @@ export function applyHomography(h, p) {
  * The projective map that takes from[i] to to[i] (4 points each), 3×3 row-major.
  * Both sides are normalised first (Hartley 1997), so that pixels of large photos stay well conditioned.
  * @param {Point[]} from @param {Point[]} to @returns {number[]}
+ * @throws {RangeError} when three points of one side lie on one line
  */
 export function homography(from, to) {
+  if (anyCollinear(from) || anyCollinear(to)) throw new RangeError('homography: three of the four points lie on one line');
   const nf = normaliser(from);
   const nt = normaliser(to);
   const rows = [];
@@ -216,24 +231,34 @@ const cross3 = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], 
 const dot3 = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 
 /**
+ * Squared focal length, in diagonals: what the two vanishing points tell, weighed against what cameras have.
+ * Sides that are nearly parallel tell nothing.
+ * @param {number[]} n2 @param {number[]} n3
+ */
+function focalSquared(n2, n3) {
+  const squared = -(n2[0] * n3[0] + n2[1] * n3[1]) / (n2[2] * n3[2]);
+  if (!(squared > 0) || !Number.isFinite(squared)) return Math.exp(FOCAL_PRIOR);
+  const told = 1 / ((DEPTH_SIGMA / n2[2]) ** 2 + (DEPTH_SIGMA / n3[2]) ** 2);
+  const prior = 1 / FOCAL_PRIOR_SIGMA ** 2;
+  return Math.exp((told * Math.log(squared) + prior * FOCAL_PRIOR) / (told + prior));
+}
+
+/**
  * Width over height of the flat rectangle whose perspective picture is `quad`
  * (Zhang & He, "Whiteboard scanning and image enhancement", 2007, section 4), the principal point at
- * the picture's centre. The focal length comes from the quadrilateral when its vanishing points tell
- * (near-frontal views and cropped pictures do not): else a phone's, which hardly matters there.
+ * the picture's centre. The plain ratio of the sides where that is degenerate.
  * @param {Quad} quad @param {Size} picture @returns {number}
  */
 export function aspectRatio(quad, picture) {
   const diagonal = Math.hypot(picture.width, picture.height);
-  // Unit = the diagonal, so that focal lengths and the thresholds below are plain numbers.
-  const m = quad.map((p) => [(p[0] - picture.width / 2) / diagonal, (p[1] - picture.height / 2) / diagonal, 1]);
-  const [m1, m2, m4, m3] = m;
+  // Unit = the diagonal, so that focal lengths are plain numbers.
+  const [m1, m2, m4, m3] = quad.map((p) => [(p[0] - picture.width / 2) / diagonal, (p[1] - picture.height / 2) / diagonal, 1]);
   const k2 = dot3(cross3(m1, m4), m3) / dot3(cross3(m2, m4), m3);
   const k3 = dot3(cross3(m1, m4), m2) / dot3(cross3(m3, m4), m2);
+  // The page's two directions in space, before the focal length: the third parts are depth ratios minus 1.
   const n2 = [0, 1, 2].map((i) => k2 * m2[i] - m1[i]);
   const n3 = [0, 1, 2].map((i) => k3 * m3[i] - m1[i]);
-  const squared = -(n2[0] * n3[0] + n2[1] * n3[1]) / (n2[2] * n3[2]);
-  const told = squared > FOCAL_RANGE[0] ** 2 && squared < FOCAL_RANGE[1] ** 2;
-  const focal2 = told ? squared : FOCAL_PRIOR ** 2;
+  const focal2 = focalSquared(n2, n3);
   const ratio = Math.sqrt(
     ((n2[0] ** 2 + n2[1] ** 2) / focal2 + n2[2] ** 2) / ((n3[0] ** 2 + n3[1] ** 2) / focal2 + n3[2] ** 2),
   );

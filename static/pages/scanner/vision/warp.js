@@ -10,8 +10,9 @@ import { asUint32 } from './rotate.js';
 
 /** What lies beyond the photo's border: paper white. */
 const BEYOND = 0xffffffff;
-/** Most samples per axis in one output pixel; a photo reduced further is halved first. */
+/** Most samples per axis in one output pixel; a photo that shrinks by HALVE_FROM or more is halved first. */
 const MAX_TAPS = 3;
+const HALVE_FROM = 4;
 
 /**
  * Straightens the page, at the photo's own resolution unless a size is given. Bilinear; where the
@@ -45,14 +46,14 @@ export function planWarp(image, corners, { width, height }) {
   let source = { pixels: asUint32(image.data), width: image.width, height: image.height };
   let quad = corners;
   let shrink = shrinkage(quad, width, height);
-  while (shrink >= 2 * MAX_TAPS && source.width > 1 && source.height > 1) {
+  while (shrink >= HALVE_FROM && source.width > 1 && source.height > 1) {
     source = halve(source);
     quad = /** @type {Quad} */ (quad.map(([x, y]) => [x / 2, y / 2]));
     shrink /= 2;
   }
   const matrix = homography([[0, 0], [width, 0], [width, height], [0, height]], quad);
-  // One bilinear sample covers about two source pixels, so shrinking by up to 1.5 needs no more.
-  const taps = Math.min(MAX_TAPS, Math.max(1, Math.round(shrink / 1.4)));
+  // One bilinear sample covers about two source pixels, so a little shrinking needs no more.
+  const taps = Math.min(MAX_TAPS, Math.max(1, Math.ceil(shrink / 1.35)));
   return { source, matrix, taps, width, height };
 }
 
@@ -109,8 +110,8 @@ function rowsBilinear({ source, matrix, width }, target, y0, y1) {
 function bilinear({ pixels, width, height }, x, y) {
   let left = Math.floor(x);
   let top = Math.floor(y);
-  let fx = ((x - left) * 256) | 0;
-  let fy = ((y - top) * 256) | 0;
+  let fx = ((x - left) * 256 + 0.5) | 0;
+  let fy = ((y - top) * 256 + 0.5) | 0;
   let right = 1;
   let down = width;
   if (left < 0 || top < 0 || left >= width - 1 || top >= height - 1) {
