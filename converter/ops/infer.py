@@ -19,6 +19,8 @@ Contents = dict[str, list[Dim]]
 """Elements of integer tensors of rank 0 or 1, row-major: numbers, or the symbols that they are."""
 
 MAX_ELEMENTS = 64
+UNRANKED = "?rank "
+"""The only "dimension" of a value whose rank shows at run time starts so; it equals no other."""
 
 
 def infer(graph: Graph) -> Contents:
@@ -46,7 +48,8 @@ def infer_node(graph: Graph, node: Node, sizes: Sizes, contents: Contents) -> No
     shapes = {slot: [graph.values[n].shape for n in names] for slot, names in node.inputs.items()}
     names = node.outputs.get("Out", [])
     results: list[Shape] = []
-    if node.type in RULES:
+    ranked = not any(s and str(s[0]).startswith(UNRANKED) for group in shapes.values() for s in group)
+    if node.type in RULES and ranked:
         try:
             results = RULES[node.type](sizes, node, shapes)
         except ConvertError as error:
@@ -57,6 +60,8 @@ def infer_node(graph: Graph, node: Node, sizes: Sizes, contents: Contents) -> No
         graph.values[name].shape = tuple(shape)
     for name in names:
         value = graph.values[name]
+        if node.type in RULES and not results and not value.shape:
+            value.shape = (f"{UNRANKED}{name}",)
         value.shape = tuple(sizes.symbol() if d == "?" or (isinstance(d, int) and d < 0) else d for d in value.shape)
         value.dtype = dtype_of(graph, node, value.dtype)
     if len(names) == 1:

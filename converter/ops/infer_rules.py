@@ -152,14 +152,17 @@ def split(sizes, node, shapes):
     return [(*x[:axis], part, *x[axis + 1:]) for part in parts]
 
 
+def computed(sizes: Sizes, shapes: Slots, tensor: str, parts: str) -> list[Shape]:
+    """The shape is itself computed: its rank is the length of one tensor, or how many tensors there are."""
+    count = shapes[tensor][0][0] if shapes.get(tensor) else len(shapes[parts])
+    return [tuple(sizes.symbol() for _ in range(count))] if isinstance(count, int) else []
+
+
 @rule("reshape2")
 def reshape(sizes, node, shapes):
     x, want = shapes["X"][0], list(node.attrs["shape"])
-    if shapes.get("Shape"):
-        count = shapes["Shape"][0][0]
-        return [tuple(sizes.symbol() for _ in range(count))] if isinstance(count, int) else []
-    if shapes.get("ShapeTensor"):
-        return [tuple(sizes.symbol() for _ in shapes["ShapeTensor"])]
+    if shapes.get("Shape") or shapes.get("ShapeTensor"):
+        return computed(sizes, shapes, "Shape", "ShapeTensor")
     out: list[Dim] = [x[i] if s == 0 and i < len(x) else s for i, s in enumerate(want)]
     if not any(isinstance(d, str) for d in x):
         return [tuple(reshape_dims(x, want))]
@@ -209,7 +212,7 @@ def flatten_range(sizes, node, shapes):
 def expand(sizes, node, shapes):
     x, want = shapes["X"][0], node.attrs["shape"]
     if shapes.get("Shape") or shapes.get("expand_shapes_tensor"):
-        return []
+        return computed(sizes, shapes, "Shape", "expand_shapes_tensor")
     x = (1,) * (len(want) - len(x)) + x
     return [tuple(d if s == -1 else s for d, s in zip(x, want, strict=True))]
 
@@ -301,9 +304,9 @@ def shape(sizes, node, shapes):
 
 @rule("fill_constant", "assign_value")
 def fill(sizes, node, shapes):
-    if shapes.get("ShapeTensorList"):
-        return [tuple(sizes.symbol() for _ in shapes["ShapeTensorList"])]
-    return [] if shapes.get("ShapeTensor") else [tuple(node.attrs["shape"])]
+    if shapes.get("ShapeTensor") or shapes.get("ShapeTensorList"):
+        return computed(sizes, shapes, "ShapeTensor", "ShapeTensorList")
+    return [tuple(node.attrs["shape"])]
 
 
 @rule("fill_constant_batch_size_like")

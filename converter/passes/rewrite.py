@@ -68,8 +68,7 @@ def apply(graph: Graph, rules: list[Rule]) -> Graph:
                     fresh[id(node)] = new
                     break
         changed = bool(fresh)
-        graph.nodes = [n for node in graph.nodes
-                       for n in fresh.get(id(node), [] if id(node) in links.removed else [node])]
+        graph.nodes = [n for node in graph.nodes for n in fresh.get(id(node), [node]) if id(n) not in links.removed]
     return graph
 
 
