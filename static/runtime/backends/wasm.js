@@ -1,0 +1,197 @@
+// The WASM backend: one linear memory per model, kernels called step by step. A plan is plain data to it.
+import { InPageError } from '../errors.js';
+
+/** @typedef {import('../plan.js').Plan} Plan */
+/** @typedef {import('../plan.js').Ref} Ref */
+/** @typedef {import('../plan.js').StepArg} StepArg */
+/** @typedef {import('../plan.js').Resident} Resident */
+/** @typedef {import('../plan.js').Weights} Weights */
+/** @typedef {(args: number) => number} Kernel takes the address of its struct */
+/** @typedef {{kernel: Kernel, args: number, where: string}} Call */
+/** @typedef {{plan: Plan, calls: Call[], inputs: number[], outputs: number[]}} Prepared addresses of inputs and outputs */
+
+const PAGE = 65536;
+const ALIGN = 64;
+const SPARE = 256; // bytes behind the last block that vector loads may read
+const MAX_BYTES = 2 ** 31 - PAGE; // addresses are ints in the kernels
+
+/** What a kernel's status means. @type {Record<number, string>} */
+const FAULTS = { 1: 'an index tensor holds a position outside its axis' };
+
+/**
+ * Compiles the kernels, while they arrive where the platform can.
+ * @param {BufferSource|Response|Promise<Response>} source
+ * @returns {Promise<WebAssembly.Module>}
+ * @throws {InPageError} no_backend where this device cannot run them
+ */
+export async function compile(source) {
+  try {
+    if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) return await WebAssembly.compile(source);
+    const response = await /** @type {Promise<Response>} */ (source);
+    const streams = 'compileStreaming' in WebAssembly && response.headers.get('content-type')?.startsWith('application/wasm');
+    return streams ? await WebAssembly.compileStreaming(response) : await WebAssembly.compile(await response.arrayBuffer());
+  } catch (error) {
+    if (!(error instanceof WebAssembly.CompileError) && typeof WebAssembly === 'object') throw error;
+    throw new InPageError('no_backend', 'This browser cannot run the WebAssembly kernels', {
+      hint: 'they need WebAssembly with 128-bit SIMD: use a browser from 2021 or later (Safari 16.4)', cause: error,
+    });
+  }
+}
+
+/**
+ * @param {WebAssembly.Module} module
+ * @param {Weights} weights stays the owner of the data; each is copied when a plan first needs it
+ * @returns {Promise<WasmBackend>}
+ */
+export async function createBackend(module, weights) {
+  const memory = new WebAssembly.Memory({ initial: 4 });
+  const instance = await WebAssembly.instantiate(module, { env: { memory } });
+  return new WasmBackend(memory, /** @type {Record<string, any>} */ (instance.exports), weights);
+}
+
+/** Memory: the kernels' own data and stack | weights | arena, shared by all plans | constants and calls of each plan. */
+export class WasmBackend {
+  /** @param {WebAssembly.Memory} memory @param {Record<string, any>} kernels @param {Weights} weights */
+  constructor(memory, kernels, weights) {
+    this.memory = memory;
+    this.kernels = kernels;
+    this.source = weights;
+    this.view = new DataView(memory.buffer);
+    this.end = align(Number(kernels.__heap_base.value));
+    /** @type {Map<string, number>} address of each weight */
+    this.weights = new Map();
+    this.arena = this.end;
+    this.arenaBytes = 0;
+    /** @type {Prepared[]} */
+    this.prepared = [];
+  }
+
+  /**
+   * Makes exactly these plans ready to run; in the order given.
+   * @param {Plan[]} plans
+   * @returns {Prepared[]}
+   * @throws {InPageError} out_of_memory
+   */
+  prepare(plans) {
+    for (const plan of plans) for (const weight of plan.weights) this.reside(weight);
+    this.arena = this.end;
+    this.arenaBytes = Math.max(0, ...plans.map((plan) => align(plan.arenaBytes)));
+    let at = this.arena + this.arenaBytes;
+    this.prepared = plans.map((plan) => {
+      const data = at, sizes = plan.steps.map((step) => structBytes(step.args)), code = align(data + plan.data.length);
+      at = align(code + sizes.reduce((sum, size) => sum + size, 0));
+      this.reserve(at);
+      new Uint8Array(this.memory.buffer).set(plan.data, data);
+      return this.write(plan, data, code, sizes);
+    });
+    this.reserve(at);
+    return this.prepared;
+  }
+
+  /** @param {Plan} plan @param {number} data @param {number} code @param {number[]} sizes @returns {Prepared} */
+  write(plan, data, code, sizes) {
+    const address = (/** @type {Ref} */ ref) => this.address(ref, data);
+    let at = code;
+    const calls = plan.steps.map(({ kernel, args, where }, i) => {
+      const call = { kernel: this.kernels[kernel], args: at, where };
+      if (typeof call.kernel !== 'function') throw new InPageError('no_backend', `The kernels have no "${kernel}"`, { hint: 'build them again: they are older than this runtime' });
+      writeStruct(this.view, at, args, address);
+      at += sizes[i];
+      return call;
+    });
+    return { plan, calls, inputs: plan.inputs.map((port) => address(port.at)), outputs: plan.outputs.map((port) => address(port.at)) };
+  }
+
+  /** @param {Ref} ref @param {number} data start of the plan's constants @returns {number} */
+  address(ref, data) {
+    if ('arena' in ref) return this.arena + ref.arena;
+    if ('data' in ref) return data + ref.data;
+    return (this.weights.get(ref.weight) ?? 0) + ref.offset;
+  }
+
+  /** Puts a weight into memory for good. @param {Resident} weight */
+  reside({ key, name, bytes, pack }) {
+    if (this.weights.has(key)) return;
+    const source = this.source.get(name);
+    if (!source) throw new InPageError('invalid_model', `The weight "${name}" is missing`);
+    const home = this.end, raw = new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+    const staged = pack ? align(home + bytes) : home;
+    this.reserve(align(staged + raw.length) + PAGE);
+    new Uint8Array(this.memory.buffer).set(raw, staged);
+    if (pack) {
+      const struct = align(staged + raw.length);
+      writeStruct(this.view, struct, [staged, home, ...pack.args], () => 0);
+      this.kernels[pack.kernel](struct);
+    }
+    this.weights.set(key, home);
+    this.end = align(home + bytes);
+  }
+
+  /** Grows memory to hold `end` bytes and some spare. @param {number} end */
+  reserve(end) {
+    const missing = end + SPARE - this.memory.buffer.byteLength;
+    if (missing <= 0) return;
+    try {
+      if (end > MAX_BYTES) throw new RangeError('past the addresses of the kernels');
+      this.memory.grow(Math.ceil(missing / PAGE));
+    } catch (error) {
+      throw new InPageError('out_of_memory', `The device refused ${Math.ceil(end / 2 ** 20)} MB for the model`, {
+        hint: 'close other tabs, use a smaller input, or dispose models that are not needed', cause: error,
+      });
+    }
+    this.view = new DataView(this.memory.buffer);
+  }
+
+  /**
+   * @param {Prepared} prepared
+   * @param {ArrayBufferView[]} feeds in order of the plan's inputs, of the right size
+   * @param {ArrayBufferView[]} results in order of the outputs; filled
+   */
+  run({ calls, inputs, outputs }, feeds, results) {
+    const bytes = new Uint8Array(this.memory.buffer);
+    for (let i = 0; i < feeds.length; i++) bytes.set(new Uint8Array(feeds[i].buffer, feeds[i].byteOffset, feeds[i].byteLength), inputs[i]);
+    for (let i = 0; i < calls.length; i++) {
+      const status = calls[i].kernel(calls[i].args);
+      if (status) throw new InPageError('invalid_input', FAULTS[status] ?? `a kernel failed with status ${status}`, { where: calls[i].where });
+    }
+    for (let i = 0; i < results.length; i++) {
+      const { buffer, byteOffset, byteLength } = results[i];
+      new Uint8Array(buffer, byteOffset, byteLength).set(bytes.subarray(outputs[i], outputs[i] + byteLength));
+    }
+  }
+
+  /** Fills the arena with NaN, so that a test sees who reads what nobody wrote. */
+  poison() {
+    new Float32Array(this.memory.buffer, this.arena, this.arenaBytes / 4).fill(NaN);
+  }
+}
+
+/** @param {number} n */
+const align = (n) => Math.ceil(n / ALIGN) * ALIGN;
+
+/** @param {StepArg[]} args @returns {number} bytes of the struct, as C lays it out */
+function structBytes(args) {
+  let at = 0;
+  for (const arg of args) at = isWide(arg) ? Math.ceil(at / 8) * 8 + 8 : at + 4;
+  return Math.ceil(at / 16) * 16;
+}
+
+/** @param {StepArg} arg @returns {arg is {i64: number}} */
+const isWide = (arg) => typeof arg !== 'number' && 'i64' in arg;
+
+/** @param {DataView} view @param {number} start @param {StepArg[]} args @param {(ref: Ref) => number} address */
+function writeStruct(view, start, args, address) {
+  let at = start;
+  for (const arg of args) {
+    if (isWide(arg)) {
+      at = Math.ceil(at / 8) * 8;
+      view.setBigInt64(at, BigInt(arg.i64), true);
+      at += 8;
+      continue;
+    }
+    if (typeof arg === 'number') view.setInt32(at, arg, true);
+    else if ('f32' in arg) view.setFloat32(at, arg.f32, true);
+    else view.setUint32(at, address(arg), true);
+    at += 4;
+  }
+}

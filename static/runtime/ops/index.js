@@ -1,0 +1,121 @@
+// Every operator type and the family that computes it. Families load when a model needs them.
+import { normal } from './dtype.js';
+
+/** @typedef {import('./node.js').Rule} Rule */
+/** @typedef {import('./node.js').Lower} Lower */
+/** @typedef {{rule: Rule, lower: Lower}} OpDef */
+/** @typedef {{rules: Record<string, Rule>}} Contract */
+/** @typedef {{lower: Record<string, Lower>}} Lowering */
+/** @typedef {{type: string, reason: string, where: string}} Problem */
+
+/** @type {Record<string, string[]>} family → types */
+const TYPES = {
+  conv: ['conv2d', 'conv2d_transpose'],
+  pool: ['pool2d'],
+  matmul: ['fc', 'matmul_v2'],
+  unary: [
+    'relu', 'relu6', 'sigmoid', 'tanh', 'silu', 'swish', 'hard_swish', 'hard_sigmoid', 'leaky_relu', 'elu', 'gelu', 'mish',
+    'softplus', 'exp', 'log', 'sqrt', 'rsqrt', 'square', 'abs', 'floor', 'ceil', 'round', 'sign', 'reciprocal', 'sin',
+    'cos', 'erf', 'clip', 'pow', 'logical_not', 'scale', 'cast',
+  ],
+  binary: [
+    'elementwise_add', 'elementwise_sub', 'elementwise_mul', 'elementwise_div', 'elementwise_max', 'elementwise_min',
+    'elementwise_pow', 'elementwise_mod', 'elementwise_floordiv', 'equal', 'not_equal', 'less_than', 'less_equal',
+    'greater_than', 'greater_equal', 'logical_and', 'logical_or', 'logical_xor',
+  ],
+  norm: ['batch_norm', 'layer_norm', 'instance_norm', 'group_norm', 'prelu'],
+  softmax: ['softmax', 'log_softmax'],
+  reduce: [
+    'reduce_mean', 'reduce_sum', 'reduce_max', 'reduce_min', 'reduce_prod', 'reduce_all', 'reduce_any', 'arg_max', 'arg_min',
+  ],
+  layout: [
+    'assign', 'reshape2', 'squeeze2', 'unsqueeze2', 'flatten2', 'flatten_contiguous_range', 'transpose2', 'expand_v2',
+    'tile', 'slice', 'strided_slice', 'pixel_shuffle', 'concat', 'stack', 'split',
+  ],
+  gather: ['gather', 'pad3d'],
+  resize: ['nearest_interp_v2', 'bilinear_interp_v2'],
+  constant: ['shape', 'fill_constant', 'fill_constant_batch_size_like', 'assign_value'],
+};
+
+/** @type {Record<string, [() => Promise<Contract>, () => Promise<Lowering>]>} family → contract and WASM lowering */
+const FAMILIES = {
+  conv: [() => import('./conv/index.js'), () => import('./conv/wasm.js')],
+  pool: [() => import('./pool/index.js'), () => import('./pool/wasm.js')],
+  matmul: [() => import('./matmul/index.js'), () => import('./matmul/wasm.js')],
+  unary: [() => import('./unary/index.js'), () => import('./unary/wasm.js')],
+  binary: [() => import('./binary/index.js'), () => import('./binary/wasm.js')],
+  norm: [() => import('./norm/index.js'), () => import('./norm/wasm.js')],
+  softmax: [() => import('./softmax/index.js'), () => import('./softmax/wasm.js')],
+  reduce: [() => import('./reduce/index.js'), () => import('./reduce/wasm.js')],
+  layout: [() => import('./layout/index.js'), () => import('./layout/wasm.js')],
+  gather: [() => import('./gather/index.js'), () => import('./gather/wasm.js')],
+  resize: [() => import('./resize/index.js'), () => import('./resize/wasm.js')],
+  constant: [() => import('./constant/index.js'), () => import('./constant/wasm.js')],
+};
+
+/** @type {Map<string, string>} */
+const FAMILY_OF = new Map(Object.entries(TYPES).flatMap(([family, types]) => types.map((type) => /** @type {const} */ ([type, family]))));
+
+/** All operator types that this runtime computes. @returns {string[]} */
+export const operatorTypes = () => [...FAMILY_OF.keys()];
+
+/**
+ * The definitions of those of the types that exist; their families are fetched together.
+ * @param {Iterable<string>} types
+ * @returns {Promise<Map<string, OpDef>>}
+ */
+export async function loadOperators(types) {
+  /** @type {Map<string, string[]>} */
+  const wanted = new Map();
+  for (const type of new Set(types)) {
+    const family = FAMILY_OF.get(type);
+    if (family) wanted.set(family, [...(wanted.get(family) ?? []), type]);
+  }
+  /** @type {Map<string, OpDef>} */
+  const found = new Map();
+  await Promise.all([...wanted].map(async ([family, members]) => {
+    const [contract, lowering] = await Promise.all(FAMILIES[family].map((load) => load()));
+    const { rules } = /** @type {Contract} */ (contract), { lower } = /** @type {Lowering} */ (lowering);
+    for (const type of members) found.set(type, { rule: rules[type], lower: lower[type] });
+  }));
+  return found;
+}
+
+/**
+ * Why one operator cannot be run; an empty list where it can.
+ * @param {import('../manifest.js').Op} op
+ * @param {OpDef|undefined} def
+ * @param {(name: string) => string|undefined} dtypeOf element type of a value, where it is known
+ * @returns {string[]}
+ */
+export function problemsOf(op, def, dtypeOf) {
+  if (!def) return ['this operator is not supported'];
+  const { attrs, types, check } = def.rule;
+  const missing = attrs.filter((name) => !Object.hasOwn(op.attrs, name)).map((name) => `attribute ${name} is missing`);
+  const unknown = Object.keys(op.attrs).filter((name) => !attrs.includes(name)).map((name) => `attribute ${name} is unknown`);
+  const refused = missing.length ? '' : check?.(op);
+  return [...missing, ...unknown, ...(refused ? [`${refused} is not supported`] : []), ...slotProblems(op, types, dtypeOf)];
+}
+
+/**
+ * @param {import('../manifest.js').Op} op
+ * @param {Record<string, string[]>} types
+ * @param {(name: string) => string|undefined} dtypeOf
+ * @returns {string[]}
+ */
+function slotProblems(op, types, dtypeOf) {
+  /** @type {string[]} */
+  const problems = [];
+  for (const [slot, names] of Object.entries(op.inputs)) {
+    const allowed = types[slot] ?? types[`${slot}?`];
+    if (!allowed && names.length) problems.push(`input ${slot} is unknown`);
+    for (const name of allowed ? names : []) {
+      const dtype = dtypeOf(name);
+      if (dtype !== undefined && !allowed.includes(normal(dtype))) problems.push(`input ${slot} of type ${dtype} is not supported`);
+    }
+  }
+  for (const slot of Object.keys(types)) {
+    if (!slot.endsWith('?') && !op.inputs[slot]?.length) problems.push(`input ${slot} is missing`);
+  }
+  return problems;
+}

@@ -1,0 +1,91 @@
+// Matrix products: a matrix against constant packed columns (fc), and batches of two computed matrices (matmul).
+#include "../../wasm/simd.h"
+
+// src[k*ks + n*ns] -> panels [ceil(N/8)][K][8], columns past N are 0.
+typedef struct { const float *src; float *dst; int K, N, ks, ns; } PackColumns;
+static void pack(const float *src, float *d, int K, int N, int ks, int ns) {
+  for (int n = 0; n < N; n += 8)
+    for (int k = 0; k < K; k++, d += 8) {
+      const float *s = src + k * ks + n * ns;
+      if (ns == 1 && n + 8 <= N) store(d, load(s)), store(d + 4, load(s + 4));
+      else for (int j = 0; j < 8; j++) d[j] = n + j < N ? s[j * ns] : 0;
+    }
+}
+KERNEL(pack_columns, PackColumns) {
+  pack(a->src, a->dst, a->K, a->N, a->ks, a->ns);
+  return 0;
+}
+
+// One row against one panel, four steps of k at a time: eight independent sums.
+INLINE void row_panel(const float *x, const float *B, int K, f32x4 *s) {
+  f32x4 acc[4][2];
+  UNROLL for (int i = 0; i < 4; i++) acc[i][0] = acc[i][1] = splat(0.f);
+  int k = 0;
+  for (; k + 4 <= K; k += 4, B += 32)
+    UNROLL for (int i = 0; i < 4; i++) {
+      f32x4 v = load_splat(x + k + i);
+      acc[i][0] = madd(acc[i][0], v, load(B + 8 * i));
+      ORDER(acc[i][0]);
+      acc[i][1] = madd(acc[i][1], v, load(B + 8 * i + 4));
+      ORDER(acc[i][1]);
+    }
+  for (; k < K; k++, B += 8) {
+    f32x4 v = load_splat(x + k);
+    acc[0][0] = madd(acc[0][0], v, load(B));
+    acc[0][1] = madd(acc[0][1], v, load(B + 4));
+  }
+  UNROLL for (int j = 0; j < 2; j++) s[j] = add(add(acc[0][j], acc[1][j]), add(acc[2][j], acc[3][j]));
+}
+
+// C[M][N] = act(A B + bias + res), A at strides am, ak, B in panels; bias [N rounded up to 8] or 0.
+static void multiply(const float *A, int am, int ak, const float *B, const float *bias, const float *res, float *C,
+                     int M, int N, int K, Activation act) {
+  Tile t = {.am = am, .ak = ak, .K = K, .ldc = N, .bias_kind = bias ? BIAS_COLUMN : BIAS_NONE,
+            .lo = act_lo(act), .hi = act_hi(act)};
+  for (int n = 0; n < N; n += 8) {
+    int columns = imin(8, N - n);
+    t.bias = bias + n;
+    t.B = B + n * K;
+    for (int m = 0, r; m < M; m += r) {
+      r = block_rows(M, m);
+      t.A = A + m * am;
+      t.C = C + m * N + n;
+      t.R = res ? res + m * N + n : 0;
+      if (r == 1 && ak == 1) {
+        f32x4 s[2];
+        row_panel(t.A, t.B, K, s);
+        for (int j = 0; j < columns; j += 4) {
+          f32x4 v = bias ? add(s[j / 4], load(t.bias + j)) : s[j / 4];
+          if (res) v = add(v, load_n(t.R + j, columns - j));
+          store_n(t.C + j, clamp(v, t.lo, t.hi), columns - j);
+        }
+      } else if (columns == 8) tile(r, 0, &t);
+      else tile_partial(r, columns, 0, &t);
+    }
+  }
+  if (act.kind) unary_span(C, C, M * N, act);
+}
+
+// y[M][N] = act(x[M][K] w + bias + res); w packed by pack_columns, bias padded to a multiple of 8 with any values.
+typedef struct { const float *x, *w, *bias, *res; float *y; int M, N, K; Activation act; } Fc;
+KERNEL(fc, Fc) {
+  multiply(a->x, a->K, 1, a->w, a->bias, a->res, a->y, a->M, a->N, a->K, a->act);
+  return 0;
+}
+
+// y[b] = A[b] B[b] for every b; at[b] and bt[b] are element offsets, so that either side broadcasts.
+// A at strides am, ak; B at strides bk, bn; panels: scratch of K * ceil8(N) floats.
+typedef struct {
+  const float *A, *B;
+  float *y, *panels;
+  const int *at, *bt;
+  int batch, M, N, K, am, ak, bk, bn;
+} MatMul;
+KERNEL(matmul, MatMul) {
+  Activation none = {0, -__builtin_inff(), __builtin_inff(), 0};
+  for (int b = 0; b < a->batch; b++) {
+    if (b == 0 || a->bt[b] != a->bt[b - 1]) pack(a->B + a->bt[b], a->panels, a->K, a->N, a->bk, a->bn);
+    multiply(a->A + a->at[b], a->am, a->ak, a->panels, 0, 0, a->y + b * a->M * a->N, a->M, a->N, a->K, none);
+  }
+  return 0;
+}

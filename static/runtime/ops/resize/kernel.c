@@ -1,0 +1,31 @@
+// Bilinear resize by tables that the plan computed.
+#include "../../wasm/simd.h"
+
+// y[o][h][w][i] = mix of the rows y0[h], y1[h] (weight fy[h] for y1) and the columns x0[w], x1[w] (fx[w]).
+typedef struct {
+  const float *x;
+  float *y;
+  const int *y0, *y1;
+  const float *fy;
+  const int *x0, *x1;
+  const float *fx;
+  int outer, H, W, OH, OW, inner;
+} Bilinear;
+
+INLINE float mix(float p, float q, float t) { return p * (1 - t) + q * t; }
+
+KERNEL(bilinear, Bilinear) {
+  int n = a->inner;
+  float *y = a->y;
+  for (int o = 0; o < a->outer; o++)
+    for (int h = 0; h < a->OH; h++) {
+      const float *top = a->x + (o * a->H + a->y0[h]) * a->W * n, *bottom = a->x + (o * a->H + a->y1[h]) * a->W * n;
+      float fy = a->fy[h];
+      for (int w = 0; w < a->OW; w++) {
+        int p = a->x0[w] * n, q = a->x1[w] * n;
+        float fx = a->fx[w];
+        for (int i = 0; i < n; i++) *y++ = mix(mix(top[p + i], top[q + i], fx), mix(bottom[p + i], bottom[q + i], fx), fy);
+      }
+    }
+  return 0;
+}

@@ -1,0 +1,247 @@
+// Graph + input shapes → plan: shapes, host values, steps with resolved numbers, and who lies where in memory. Pure.
+import { InPageError } from './errors.js';
+import { problemsOf } from './ops/index.js';
+import { BYTES, normal, numbers } from './ops/dtype.js';
+import { count, OpNode, ShapeError, UnsupportedError } from './ops/node.js';
+import { lowerNodes } from './plan_lower.js';
+
+/** @typedef {import('./manifest.js').Graph} FullGraph */
+/** @typedef {Pick<FullGraph, 'vars'|'ops'|'inputs'|'outputs'>} Graph */
+/** @typedef {import('./ops/node.js').Value} Value */
+/** @typedef {import('./ops/index.js').OpDef} OpDef */
+/** @typedef {import('./ops/index.js').Problem} Problem */
+/** @typedef {import('./ops/dtype.js').Elements} Elements */
+/** @typedef {Map<string, Elements>} Weights float16 weights are widened already */
+/** @typedef {Map<string, OpDef>} Operators */
+/** @typedef {{arena: number}|{data: number}|{weight: string, offset: number}} Ref bytes from the start of a region */
+/** @typedef {number|{f32: number}|{i64: number}|Ref} StepArg a plain number is an int; the null pointer is 0 */
+/** @typedef {{kernel: string, args: StepArg[], where: string}} Step */
+/** @typedef {{key: string, name: string, bytes: number, pack: {kernel: string, args: number[]}|null}} Resident a weight
+ *   as it lies in memory: as in the model, or rearranged by a kernel */
+/** @typedef {{name: string, dtype: string, shape: number[], at: Ref}} Port */
+/**
+ * @typedef {object} Plan plain data: what to do for one set of input shapes
+ * @property {Port[]} inputs
+ * @property {Port[]} outputs
+ * @property {Step[]} steps in order
+ * @property {number} arenaBytes
+ * @property {Uint8Array} data constants of this plan
+ * @property {Resident[]} weights
+ */
+/** @typedef {{node: OpNode, def: OpDef, aliases: {of: Value, elements: number}[]|null}} Planned */
+/** @typedef {{values: Map<string, Value>, nodes: Planned[]}} Propagated */
+
+/** @typedef {Record<string, number[]>} Shapes of the inputs, by name */
+/**
+ * @typedef {object} PlanOptions
+ * @property {number} [maxArenaBytes] working memory that the plan may take
+ * @property {Map<string, number[]>} [known] elements of inputs that shapes depend on; the plan holds for these alone
+ */
+
+const MAX_HOST_INTEGERS = 1024, MAX_HOST_FLOATS = 64;
+export const MAX_ARENA_BYTES = 2 ** 30;
+
+/**
+ * @param {Graph} graph
+ * @param {Shapes} shapes
+ * @param {Operators} operators from loadOperators
+ * @param {Weights} weights
+ * @param {PlanOptions} [options]
+ * @returns {Plan}
+ * @throws {InPageError} invalid_input where the graph forbids a size, naming input and dimension; unsupported;
+ *   out_of_memory; invalid_model
+ */
+export function makePlan(graph, shapes, operators, weights, { maxArenaBytes = MAX_ARENA_BYTES, known = new Map() } = {}) {
+  checkShapes(graph, shapes);
+  const attempt = (/** @type {Shapes} */ tried) => propagate(graph, tried, operators, weights, known);
+  let propagated;
+  try {
+    propagated = attempt(shapes);
+  } catch (error) {
+    throw error instanceof Located ? explain(error, graph, shapes, attempt) : error;
+  }
+  const { values, nodes } = propagated;
+  const plan = lowerNodes(neededNodes(nodes, graph, values), graph, values);
+  if (plan.arenaBytes > maxArenaBytes) {
+    throw new InPageError('out_of_memory', `These inputs need ${Math.ceil(plan.arenaBytes / 2 ** 20)} MB of working memory`, {
+      where: describe(shapes), hint: `the limit is ${Math.floor(maxArenaBytes / 2 ** 20)} MB: use smaller inputs`,
+    });
+  }
+  return plan;
+}
+
+/**
+ * Everything of the graph that the operators cannot do.
+ * @param {Graph} graph @param {Operators} operators
+ * @returns {Problem[]}
+ */
+export function problemsOfGraph(graph, operators) {
+  const dtypeOf = (/** @type {string} */ name) => graph.vars.get(name)?.dtype;
+  return graph.ops.flatMap((op) => problemsOf(op, operators.get(op.type), dtypeOf).map((reason) => (
+    { type: op.type, reason, where: op.outputs.Out?.[0] ?? '' })));
+}
+
+/** A failure at one operator. */
+class Located extends Error {
+  /** @param {string} where @param {Error} cause */
+  constructor(where, cause) {
+    super(cause.message, { cause });
+    this.where = where;
+  }
+}
+
+/** @param {Graph} graph @param {Shapes} shapes */
+function checkShapes({ inputs }, shapes) {
+  for (const { name, shape: wanted } of inputs) {
+    const shape = shapes[name];
+    if (!shape) throw new InPageError('invalid_input', `No shape is given for input "${name}"`);
+    if (shape.length !== wanted.length) {
+      throw new InPageError('invalid_input', `Input "${name}" has rank ${wanted.length}, not ${shape.length}`);
+    }
+    shape.forEach((size, axis) => {
+      const fixed = wanted[axis];
+      if (typeof fixed === 'number' && fixed >= 0 && fixed !== size) {
+        throw new InPageError('invalid_input', `Dimension ${axis} of input "${name}" is ${fixed}, not ${size}`);
+      }
+    });
+  }
+}
+
+/**
+ * Shapes of all values, and the elements of those that follow from shapes and constants alone.
+ * @param {Graph} graph @param {Shapes} shapes @param {Operators} operators @param {Weights} weights
+ * @param {Map<string, number[]>} known
+ * @returns {Propagated}
+ */
+function propagate(graph, shapes, operators, weights, known) {
+  const values = constants(graph, weights);
+  for (const { name, dtype } of graph.inputs) {
+    values.set(name, { ...value(name, shapes[name], normal(dtype)), host: known.get(name) ?? null });
+  }
+  const nodes = graph.ops.map((op) => {
+    const def = operators.get(op.type), inputs = Object.fromEntries(Object.entries(op.inputs).map(
+      ([slot, names]) => [slot, names.map((name) => values.get(name) ?? absent(name, op.type))]));
+    const node = new OpNode(op, inputs);
+    try {
+      if (!def) throw new UnsupportedError('this operator is not supported');
+      return planNode(node, def, values);
+    } catch (error) {
+      if (!(error instanceof ShapeError || error instanceof UnsupportedError)) throw error;
+      throw new Located(node.where, error);
+    }
+  });
+  return { values, nodes };
+}
+
+/** @param {OpNode} node @param {OpDef} def @param {Map<string, Value>} values extended @returns {Planned} */
+function planNode(node, def, values) {
+  const { rule } = def;
+  for (const [slot, list] of Object.entries(node.inputs)) {
+    const allowed = rule.types[slot] ?? rule.types[`${slot}?`];
+    const wrong = list.find(({ dtype }) => !allowed.includes(dtype));
+    if (wrong) throw new UnsupportedError(`input ${slot} of type ${wrong.dtype} is not supported`);
+  }
+  const infos = rule.shape(node);
+  if (infos.length !== node.names.length) throw new ShapeError(`it makes ${infos.length} outputs, not ${node.names.length}`);
+  node.outputs = infos.map(({ shape, dtype }, i) => {
+    if (count(shape) < 1) throw new ShapeError(`its result [${shape}] is empty`);
+    return value(node.names[i], shape, dtype);
+  });
+  const needs = rule.needs ?? Object.keys(node.inputs);
+  const known = needs.every((slot) => node.all(slot).every((input) => input.host));
+  const host = known ? rule.evaluate?.(node) : null;
+  node.outputs.forEach((out, i) => {
+    out.host = host ? host[i] : null;
+    values.set(out.name, out);
+  });
+  return { node, def, aliases: host ? null : rule.alias?.(node) ?? null };
+}
+
+/** @param {string} name @param {number[]} shape @param {string} dtype @returns {Value} */
+function value(name, shape, dtype) {
+  return { name, shape, dtype, host: null, weight: false, block: null, offset: 0 };
+}
+
+/** @param {string} name @param {string} type @returns {never} */
+function absent(name, type) {
+  throw new InPageError('invalid_model', `${type} reads "${name}", which nothing before it writes`);
+}
+
+/** @param {Graph} graph @param {Weights} weights @returns {Map<string, Value>} */
+function constants({ vars }, weights) {
+  /** @type {Map<string, Value>} */
+  const values = new Map();
+  for (const { name, shape, dtype, persistable } of vars.values()) {
+    if (!persistable) continue;
+    const data = weights.get(name);
+    if (!data || data.length !== count(shape)) throw new InPageError('invalid_model', `The weight "${name}" is missing or has another size`);
+    const made = value(name, shape, normal(dtype));
+    made.host = data.length <= (made.dtype === 'float32' ? MAX_HOST_FLOATS : MAX_HOST_INTEGERS) ? numbers(data) : null;
+    made.weight = true;
+    made.block = { kind: 'weight', bytes: data.length * BYTES[made.dtype], key: name };
+    values.set(name, made);
+  }
+  return values;
+}
+
+/**
+ * Those that some output depends on through memory, in order.
+ * @param {Planned[]} nodes @param {Graph} graph @param {Map<string, Value>} values
+ * @returns {Planned[]}
+ */
+function neededNodes(nodes, graph, values) {
+  const needed = new Set(graph.outputs.map(({ name }) => values.get(name) ?? absent(name, 'fetch')));
+  return [...nodes].reverse().filter(({ node }) => {
+    const wanted = node.outputs.some((out) => needed.has(out) && !out.host);
+    if (wanted) for (const input of Object.values(node.inputs).flat()) needed.add(input);
+    return wanted;
+  }).reverse();
+}
+
+/** @param {Shapes} shapes */
+const describe = (shapes) => Object.entries(shapes).map(([name, shape]) => `"${name}" [${shape.join(', ')}]`).join(', ');
+
+/**
+ * Which input dimension is to blame for sizes that do not fit: one that, rounded up, makes them fit.
+ * @param {Located} error @param {Graph} graph @param {Shapes} shapes
+ * @param {(shapes: Shapes) => Propagated} attempt throws Located where these shapes do not fit
+ * @returns {InPageError}
+ */
+function explain(error, graph, shapes, attempt) {
+  const { where, message, cause } = error;
+  if (cause instanceof UnsupportedError) {
+    return new InPageError('unsupported', `Cannot plan ${where}: ${message}`, { where: describe(shapes), cause });
+  }
+  const free = graph.inputs.flatMap(({ name, shape }) => shape.map((dim, axis) => ({ name, dim, axis, size: shapes[name][axis] }))
+    .filter(({ dim }) => typeof dim !== 'number' || dim < 0));
+  if (!free.length) return new InPageError('invalid_model', `The sizes in ${where} do not fit: ${message}`, { cause });
+  const named = (/** @type {typeof free} */ dims) => dims.map(
+    ({ name, axis, size }) => `dimension ${axis} of input "${name}" (${size})`).join(' and ');
+  for (const dims of [...free.map((dim) => [dim]), free.filter(({ size }) => size > 1)]) {
+    const better = [2, 4, 8, 16, 32, 64].map((multiple) => roundedUp(shapes, dims, multiple)).find((tried) => fits(attempt, tried));
+    if (!better) continue;
+    return new InPageError('invalid_input', `The model does not take ${named(dims)}: in ${where} ${message}`, {
+      hint: `${describe(better)} would fit`, cause,
+    });
+  }
+  return new InPageError('invalid_input', `The model does not take these sizes: in ${where} ${message}`, {
+    where: named(free), hint: 'try larger ones, or those that the model was made for', cause,
+  });
+}
+
+/** @param {Shapes} shapes @param {{name: string, axis: number}[]} dims to change @param {number} multiple @returns {Shapes} */
+function roundedUp(shapes, dims, multiple) {
+  return Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, shape.map((size, axis) => (
+    dims.some((dim) => dim.name === name && dim.axis === axis) ? Math.ceil(size / multiple) * multiple : size))]));
+}
+
+/** @param {(shapes: Shapes) => Propagated} attempt @param {Shapes} shapes @returns {boolean} */
+function fits(attempt, shapes) {
+  try {
+    attempt(shapes);
+    return true;
+  } catch (error) {
+    if (error instanceof Located) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,132 @@
+// Operator cases (tests/cases/*.json, computed by Paddle) and small graphs for tests of the runtime.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { compile } from '../../static/runtime/backends/wasm.js';
+import { createEngine } from '../../static/runtime/engine.js';
+import { elements } from '../../static/runtime/ops/dtype.js';
+
+/** @typedef {{dtype: string, shape: number[], data: (number|string)[]}} CaseTensor */
+/** @typedef {{name: string, op: string, inputs: Record<string, CaseTensor[]>, const: string[], attrs: Record<string, any>,
+ *   outputs: Record<string, CaseTensor[]>, tol: number}} Case */
+/** @typedef {import('../../static/runtime/plan.js').Graph} Graph */
+/** @typedef {import('../../static/runtime/plan.js').Weights} Weights */
+/** @typedef {import('../../static/runtime/tensor.js').Tensor} Tensor */
+
+const RUNTIME = fileURLToPath(new URL('../../static/runtime/', import.meta.url));
+const CASES = new URL('../cases/', import.meta.url);
+
+/** The compiled kernels, built first where they are out of date. @returns {Promise<WebAssembly.Module>} */
+export async function kernels() {
+  execFileSync(process.env.PYTHON ?? 'python3', [`${RUNTIME}wasm/build.py`], { stdio: ['ignore', 'ignore', 'inherit'] });
+  return compile(readFileSync(`${RUNTIME}wasm/kernels.wasm`));
+}
+
+/** @returns {string[]} the names of the families that have cases */
+export function families() {
+  return readdirSync(CASES).filter((file) => file.endsWith('.json')).map((file) => file.slice(0, -5))
+    .filter((name) => Array.isArray(JSON.parse(readFileSync(new URL(`${name}.json`, CASES), 'utf8'))) && readCases(name)[0]?.op);
+}
+
+/** @param {string} family @returns {Case[]} */
+export function readCases(family) {
+  const text = readFileSync(new URL(`${family}.json`, CASES), 'utf8');
+  return JSON.parse(text.replace(/(?<=[[,:]\s*)-?\d{16,}(?=\s*[\],}])/g, '"$&"')); // integers past 2^53 stay exact as text
+}
+
+const SPECIAL = /** @type {Record<string, number>} */ ({ inf: Infinity, '-inf': -Infinity, nan: NaN });
+
+/** JSON's spelling of a float32. @param {number|string} value @returns {number} */
+const number = (value) => Math.fround(typeof value === 'string' ? SPECIAL[value] : value);
+
+/** @param {CaseTensor} tensor @returns {Tensor} */
+export function tensorOf({ dtype, shape, data }) {
+  if (dtype === 'int64') return { data: BigInt64Array.from(data, (value) => BigInt(value)), shape };
+  return { data: elements(dtype === 'float32' ? data.map(number) : data.map(Number), dtype), shape };
+}
+
+/**
+ * A graph of one operator: slots in `const` are weights, the others feeds.
+ * @param {Case} test
+ * @returns {{graph: Graph, weights: Weights, feeds: Record<string, Tensor>}}
+ */
+export function graphOf(test) {
+  /** @type {Graph} */
+  const graph = { vars: new Map(), ops: [], inputs: [], outputs: [] };
+  /** @type {Weights} */
+  const weights = new Map();
+  /** @type {Record<string, Tensor>} */
+  const feeds = {};
+  /** @param {Record<string, CaseTensor[]>} slots @param {(name: string, slot: string, tensor: CaseTensor) => void} add */
+  const declare = (slots, add) => Object.fromEntries(Object.entries(slots).map(([slot, tensors]) => [slot, tensors.map((tensor, i) => {
+    const name = `${slot}_${i}`, { shape, dtype } = tensor;
+    graph.vars.set(name, { name, shape, dtype, persistable: test.const.includes(slot) });
+    add(name, slot, tensor);
+    return name;
+  })]));
+  const inputs = declare(test.inputs, (name, slot, tensor) => {
+    const { data, shape } = tensorOf(tensor);
+    if (test.const.includes(slot)) weights.set(name, /** @type {any} */ (data));
+    else {
+      graph.inputs.push({ name, shape, dtype: tensor.dtype });
+      feeds[name] = { data, shape };
+    }
+  });
+  const outputs = declare(test.outputs, (name, _, { shape, dtype }) => graph.outputs.push({ name, shape, dtype }));
+  graph.ops.push({ type: test.op, inputs, outputs, attrs: revive(test.attrs) });
+  return { graph, weights, feeds };
+}
+
+/** @param {Record<string, any>} attrs */
+function revive(attrs) {
+  const one = (/** @type {any} */ value) => (Object.hasOwn(SPECIAL, value) ? SPECIAL[value] : value);
+  return Object.fromEntries(Object.entries(attrs).map(([key, value]) => [key, Array.isArray(value) ? value.map(one) : one(value)]));
+}
+
+/**
+ * Runs a case twice on poisoned memory and holds both results to Paddle's.
+ * @param {Case} test @param {WebAssembly.Module} wasm
+ */
+export async function checkCase(test, wasm) {
+  const { graph, weights, feeds } = graphOf(test);
+  const engine = await createEngine(graph, weights, { wasm, poison: true });
+  for (let i = 0; i < 2; i++) {
+    const out = await engine.run(feeds);
+    for (const [slot, tensors] of Object.entries(test.outputs)) {
+      tensors.forEach((expected, k) => assertClose(out[`${slot}_${k}`], expected, test.tol));
+    }
+  }
+}
+
+/**
+ * |error| <= tol * max(1, range of the finite expected values); integers are exact; NaN and infinities must match.
+ * @param {Tensor} actual @param {CaseTensor} expected @param {number} tol
+ */
+export function assertClose(actual, expected, tol) {
+  assert.deepEqual(actual.shape, expected.shape, 'shape');
+  assert.equal(actual.data.length, expected.data.length, 'number of elements');
+  if (expected.dtype !== 'float32') {
+    assert.deepEqual(Array.from(actual.data, String), Array.from(tensorOf(expected).data, String));
+    return;
+  }
+  const wanted = expected.data.map(number), finite = wanted.filter(Number.isFinite);
+  const range = finite.reduce((top, v) => Math.max(top, v), -Infinity) - finite.reduce((low, v) => Math.min(low, v), Infinity);
+  const limit = tol * Math.max(1, finite.length ? range : 1);
+  wanted.forEach((want, i) => {
+    const got = Number(actual.data[i]);
+    if (Object.is(got, want) || (Number.isNaN(got) && Number.isNaN(want)) || got === want) return;
+    assert.ok(Math.abs(got - want) <= limit, `element ${i} is ${got}, not ${want} (limit ${limit})`);
+  });
+}
+
+/** Numbers in [-1, 1) that are the same every time. @param {number} seed @returns {() => number} */
+export function random(seed) {
+  let state = seed >>> 0 || 1;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) / 2 ** 31 - 1;
+  };
+}
