@@ -1,0 +1,1 @@
+"""How each embedded model was made; pictures and checkpoints stay outside the repository."""

@@ -1,0 +1,194 @@
+"""Train the corner network from nothing but this folder:
+
+    python -m training.document_corners.train --out DIR [--minutes 20] [--device cuda]
+
+paints the texture bank, then composites every batch anew on the device, trains for the given time (the
+learning rate follows the clock), evaluates on held-out textures and writes DIR/checkpoint.pt, DIR/log.jsonl,
+DIR/report.json and DIR/manifest.json. `--resume CHECKPOINT` starts from earlier weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import os
+import platform
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from training.document_corners import losses as loss
+from training.document_corners.bank import Counts, make_bank
+from training.document_corners.camera import develop
+from training.document_corners.compose import Studio
+from training.document_corners.evaluate import synthetic_report
+from training.document_corners.network import SIDE, Corners, inference_parameters
+from training.document_corners.scene import Dice, Recipe
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+TRAIN_BANK = Counts()
+TEST_BANK = Counts(pages=700, grounds=400, objects=300, fingers=100, palms=60)
+RENDER = 384  # pixels a side before the camera scales down to 256
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--minutes", type=float, default=20, help="of training, painting and evaluation apart")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--resume", type=Path, help="a checkpoint whose weights to start from")
+    parser.add_argument("--rate", type=float, default=3e-3, help="highest learning rate")
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--scale", type=float, default=1.0, help="size of the texture bank against the usual one")
+    parser.add_argument("--eager", action="store_true", help="no torch.compile")
+    return parser.parse_args()
+
+
+def scaled(counts: Counts, scale: float) -> Counts:
+    """The same bank with fewer (or more) pictures."""
+    names = ("pages", "grounds", "objects", "fingers", "palms")
+    changed = {n: max(12, round(getattr(counts, n) * scale)) for n in names}
+    changed["pages"] = max(100, changed["pages"])  # every kind
+    return Counts(**{**counts.__dict__, **changed})
+
+
+def normalise(photo: torch.Tensor) -> torch.Tensor:
+    mean, std = (torch.tensor(v, device=photo.device).view(1, 3, 1, 1) for v in (MEAN, STD))
+    return (photo - mean) / std
+
+
+class Source:
+    """Endless batches: photo [n,3,256,256] normalised, corners, present, mask."""
+
+    def __init__(self, studio: Studio, recipe: Recipe, batch: int, seed: int) -> None:
+        self.studio, self.recipe, self.batch = studio, recipe, batch
+        self.dice = Dice(seed)
+        self.generator = torch.Generator(studio.device).manual_seed(seed)
+
+    def next(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        shot = self.studio.shoot(self.dice, self.recipe, self.batch)
+        photo = develop(shot.image, (SIDE, SIDE), self.dice, self.recipe, self.generator)
+        device = self.studio.device
+        photo = normalise(photo).contiguous(memory_format=torch.channels_last)
+        return photo, shot.corners.to(device), shot.present.to(device), shot.mask
+
+
+class Average:
+    """Exponential moving average of weights and buffers."""
+
+    def __init__(self, model: Corners) -> None:
+        self.model = copy.deepcopy(model).eval()
+        self.steps = 0
+
+    @torch.no_grad()
+    def update(self, model: Corners) -> None:
+        self.steps += 1
+        decay = min(0.9995, self.steps / (self.steps + 20))
+        mine, theirs = self.model.state_dict(), model.state_dict()
+        floats = [k for k, v in mine.items() if v.is_floating_point()]
+        torch._foreach_lerp_([mine[k] for k in floats], [theirs[k] for k in floats], 1 - decay)
+
+
+def learning_rate(progress: float, top: float, step: int) -> float:
+    """Warm up over 300 steps, then half a cosine over the time given."""
+    return top * min(1.0, (step + 1) / 300) * (0.005 + 0.995 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+
+
+def optimiser_for(model: Corners, rate: float, device: str) -> torch.optim.AdamW:
+    """Weight decay on convolution and matrix weights only."""
+    heavy = [p for p in model.parameters() if p.dim() > 1]
+    light = [p for p in model.parameters() if p.dim() <= 1]
+    groups = [{"params": heavy, "weight_decay": 0.02}, {"params": light, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=rate, fused=device.startswith("cuda"))
+
+
+def fit(args: argparse.Namespace, model: Corners, source: Source) -> Average:
+    average = Average(model)
+    optimiser = optimiser_for(model, args.rate, args.device)
+    network = model if args.eager else torch.compile(model)
+    started, step, kept = time.time(), 0, time.time()
+    with (args.out / "log.jsonl").open("a") as log:
+        while time.time() - started < args.minutes * 60:
+            progress = (time.time() - started) / (args.minutes * 60)
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(progress, args.rate, step)
+            photo, corners, present, mask = source.next()
+            with torch.autocast(args.device.split(":")[0], torch.bfloat16, enabled=args.device.startswith("cuda")):
+                outputs = network(photo)
+            terms = loss.losses(*outputs, corners, present, mask)
+            total = sum(loss.WEIGHTS[k] * v for k, v in terms.items())
+            optimiser.zero_grad(set_to_none=True)
+            total.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            optimiser.step()
+            average.update(model)
+            step += 1
+            if step % 100 == 0:
+                line = {"step": step, "samples": step * args.batch, "seconds": round(time.time() - started, 1)}
+                line |= {k: round(float(v), 4) for k, v in terms.items()}
+                print(json.dumps(line), flush=True)
+                log.write(json.dumps(line) + "\n")
+                log.flush()
+            if time.time() - kept > 60:
+                save(args, average, step)
+                kept = time.time()
+    save(args, average, step)
+    return average
+
+
+def save(args: argparse.Namespace, average: Average, step: int) -> None:
+    """Write the averaged weights, atomically."""
+    part = args.out / "checkpoint.part"
+    torch.save({"weights": average.model.state_dict(), "step": step, "samples": step * args.batch}, part)
+    os.replace(part, args.out / "checkpoint.pt")
+
+
+def manifest(args: argparse.Namespace, model: Corners) -> dict:
+    device = torch.cuda.get_device_name() if args.device.startswith("cuda") else platform.processor()
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "device": device,
+        "seed": args.seed,
+        "minutes": args.minutes,
+        "batch": args.batch,
+        "rate": args.rate,
+        "resumed": bool(args.resume),
+        "parameters": inference_parameters(model),
+        "bank": {k: v for k, v in scaled(TRAIN_BANK, args.scale).__dict__.items()},
+    }
+
+
+def main() -> None:
+    args = arguments()
+    args.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(args.seed)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True
+    cores = len(os.sched_getaffinity(0))
+    started = time.time()
+    bank = make_bank(scaled(TRAIN_BANK, args.scale), args.seed, cores, progress=True)
+    print(f"bank painted in {time.time() - started:.0f} s", flush=True)
+    model = Corners().to(args.device, memory_format=torch.channels_last)
+    if args.resume:
+        model.load_state_dict(torch.load(args.resume, map_location=args.device)["weights"])
+    (args.out / "manifest.json").write_text(json.dumps(manifest(args, model), indent=1) + "\n")
+    source = Source(Studio(bank, (RENDER, RENDER), args.device), Recipe(), args.batch, args.seed)
+    average = fit(args, model, source)
+    del source, bank
+    test = Studio(make_bank(scaled(TEST_BANK, args.scale), args.seed + 1, cores), (RENDER, RENDER), args.device)
+    report = synthetic_report(average.model, test, args.seed + 2, 256 if args.scale >= 1 else 32)
+    (args.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    print(json.dumps(report, indent=1), flush=True)
+
+
+if __name__ == "__main__":
+    main()
