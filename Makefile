@@ -76,3 +76,4 @@ node_modules/installed: package.json package-lock.json $(VENV)/installed-dev
 
 $(WASM): $(KERNEL_SOURCES) | $(VENV)/installed
 	python static/runtime/wasm/build.py
+	touch $@

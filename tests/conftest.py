@@ -3,7 +3,8 @@
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -61,9 +62,16 @@ def browser() -> Iterator:
 
 def serve(app) -> Iterator[str]:
     """Serve a WSGI app on a free port of 127.0.0.1 from a thread; yields `http://127.0.0.1:PORT`."""
-    from werkzeug.serving import make_server
+    from werkzeug.serving import WSGIRequestHandler, make_server
 
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    class Quiet(WSGIRequestHandler):
+        """Logs failures only: a page asks for some dozens of files."""
+
+        def log_request(self, code="-", size="-"):
+            if str(code).startswith("5"):
+                super().log_request(code, size)
+
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, name="test-server", daemon=True)
     thread.start()
@@ -73,6 +81,12 @@ def serve(app) -> Iterator[str]:
         server.shutdown()
         thread.join(timeout=10)
         server.server_close()
+
+
+@pytest.fixture(scope="session")
+def serving() -> Callable[..., AbstractContextManager[str]]:
+    """`with serving(app) as address:` serves any WSGI app for as long as the block lasts."""
+    return contextmanager(serve)
 
 
 @pytest.fixture(scope="session")

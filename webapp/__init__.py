@@ -41,7 +41,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
     assets = Assets(static, reload=values["reload"])
     app.extensions["inpage_assets"] = assets
-    app.extensions["inpage_models"] = Models([static / "models", *map(Path, values["models"])])
+    embedded = [static / "models"] if (static / "models").is_dir() else []
+    app.extensions["inpage_models"] = Models([*embedded, *map(Path, values["models"])])
     app.jinja_env.globals["asset"] = assets.url
 
     words.install(app)

@@ -21,8 +21,8 @@ OFFLINE_PAGES = ("/", "/scanner", "/offline")
 OFFLINE_FOLDERS = ("pages/", "runtime/", "media/", "models/document_corners/")
 ONLY_IN_NODE = ("runtime/run_node.js",)
 
-# Which page uses which embedded model, for the gallery.
-USED_BY = {"document_corners": ("Document scanner", "/scanner")}
+# Which page uses which embedded model, for the gallery: the words of the link, and where it leads.
+USED_BY = {"document_corners": ("Open the scanner", "/scanner")}
 
 MANIFEST: dict[str, Any] = {
     "name": "Paddle InPage",
@@ -110,7 +110,7 @@ def model_file(name: str, path: str) -> Response:
     return asset.respond(IMMUTABLE if first == bundle.version else REVALIDATE)
 
 
-def site_version(tree_version: str, templates: Environment) -> str:
+def hash_of_site(tree_version: str, templates: Environment) -> str:
     """A hash of everything a visitor can be given: the static tree and the templates."""
     digest = hashlib.sha256(tree_version.encode())
     for name in sorted(templates.list_templates()):
@@ -118,6 +118,15 @@ def site_version(tree_version: str, templates: Environment) -> str:
             raise LookupError("the app has no template loader")
         digest.update(templates.loader.get_source(templates, name)[0].encode())
     return digest.hexdigest()[:16]
+
+
+def site_version() -> str:
+    """The version of what this process answers with: fixed, as the templates are, unless it reloads them."""
+    tree = assets().current()
+    known: dict[str, str] = current_app.extensions.setdefault("inpage_site_versions", {})
+    if tree.version not in known or current_app.config["TEMPLATES_AUTO_RELOAD"]:
+        known[tree.version] = hash_of_site(tree.version, current_app.jinja_env)
+    return known[tree.version]
 
 
 @pages.get("/assets.json")
@@ -129,8 +138,9 @@ def asset_list() -> Response:
         for name, asset in tree.files.items()
         if name.startswith(OFFLINE_FOLDERS) and name not in ONLY_IN_NODE
     ]
-    version = site_version(tree.version, current_app.jinja_env)
-    return small_text(json.dumps({"version": version, "pages": OFFLINE_PAGES, "files": files}), "application/json")
+    return small_text(
+        json.dumps({"version": site_version(), "pages": OFFLINE_PAGES, "files": files}), "application/json"
+    )
 
 
 @pages.get("/service-worker.js")
@@ -138,8 +148,7 @@ def service_worker() -> Response:
     """The service worker, with the site's version written in: a new version is a new worker."""
     tree = assets().current()
     source = tree.files["service_worker.js"].path.read_text(encoding="utf-8")
-    version = site_version(tree.version, current_app.jinja_env)
-    response = small_text(source.replace("__SITE_VERSION__", version), "text/javascript; charset=utf-8")
+    response = small_text(source.replace("__SITE_VERSION__", site_version()), "text/javascript; charset=utf-8")
     response.headers["Service-Worker-Allowed"] = "/"
     return response
 

@@ -114,3 +114,7 @@ def markdown_table() -> str:
     """The settings as the README shows them."""
     rows = [f"| `{s.variable}` | {f'`{s.default}`' if s.default else 'none'} | {s.help} |" for s in SETTINGS]
     return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
+
+
+if __name__ == "__main__":
+    print(markdown_table())
