@@ -56,6 +56,7 @@ def infer_node(graph: Graph, node: Node, sizes: Sizes, contents: Contents) -> No
             raise ConvertError(error.what, where=node.where) from error
         except (ValueError, IndexError, KeyError, TypeError) as error:
             raise ConvertError(f"the shapes {shapes} do not fit this operator: {error}", where=node.where) from error
+    results = stated(graph, node, contents, results)
     for name, shape in zip(names, results, strict=False):
         graph.values[name].shape = tuple(shape)
     for name in names:
@@ -68,6 +69,28 @@ def infer_node(graph: Graph, node: Node, sizes: Sizes, contents: Contents) -> No
         known = elements(graph, node, contents)
         if known is not None and len(known) <= MAX_ELEMENTS and len(graph.values[names[0]].shape) <= 1:
             contents[names[0]] = known
+
+
+def stated(graph: Graph, node: Node, contents: Contents, results: list[Shape]) -> list[Shape]:
+    """A shape that comes as a tensor, where its elements are known: sizes and symbols, no 0 or -1."""
+    if len(results) != 1:
+        return results
+    if node.type in ("reshape2", "expand_v2", "fill_constant"):
+        slots, start = ("Shape", "ShapeTensor", "expand_shapes_tensor", "ShapeTensorList"), 0
+    elif node.type.endswith("_interp_v2"):
+        slots = ("SizeTensor",) if node.inputs.get("SizeTensor") else ("OutSize",)
+        start = 1 if node.attrs["data_layout"] == "NHWC" else 2
+    else:
+        return results
+    out = list(results[0])
+    known = [contents.get(name) for slot in slots for name in node.inputs.get(slot, [])]
+    elements = [element for part in known for element in part or [""]]
+    if not known or start + len(elements) > len(out):
+        return results
+    for i, element in enumerate(elements, start):
+        if isinstance(element, int) and element > 0 or isinstance(element, str) and element:
+            out[i] = element
+    return [tuple(out)]
 
 
 def dtype_of(graph: Graph, node: Node, declared: str) -> str:

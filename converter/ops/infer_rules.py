@@ -8,7 +8,7 @@ from converter.graph import Dim, Node, Shape
 from converter.ops.binary import ARITHMETIC, COMPARISON, LOGICAL
 from converter.ops.layout import reshape_dims, section_sizes
 from converter.ops.reduce import REDUCTIONS, reduced_axes
-from converter.ops.shapes import Sizes, axis_of
+from converter.ops.shapes import Sizes, axis_of, window_pads
 from converter.ops.unary import UNARY
 
 Slots = dict[str, list[Shape]]
@@ -74,7 +74,9 @@ def conv(sizes, node, shapes):
             out.append(sizes.window(picture[i], reach, a["strides"][i], pads[i], a["padding_algorithm"]))
         elif a["output_size"]:
             out.append(a["output_size"][i])
-        elif a["padding_algorithm"] == "EXPLICIT":
+        elif a["padding_algorithm"] == "EXPLICIT" or isinstance(picture[i], int):
+            if isinstance(picture[i], int):
+                pads[i] = window_pads(picture[i], w[i + 2], a["strides"][i], pads[i], a["padding_algorithm"])
             extra = (a["output_padding"] or [0, 0])[i]
             out.append(sizes.grow(picture[i], w[i + 2], a["strides"][i], pads[i], dilations[i], extra))
         else:

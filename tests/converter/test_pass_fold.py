@@ -1,7 +1,7 @@
 import numpy as np
-from pass_helpers import check_pass, types
 
 from converter.passes import fold
+from tests.converter.pass_helpers import check_pass, types
 
 
 def test_computes_nodes_over_constants():

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from pass_helpers import check_pass, types
 
 from converter.passes import fold_batch_norm
+from tests.converter.pass_helpers import check_pass, types
 
 NORM = """
     gamma: float32[{c}] = const

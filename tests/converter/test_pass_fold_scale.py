@@ -1,7 +1,7 @@
 import pytest
-from pass_helpers import check_pass, graph_of, types
 
 from converter.passes import fold_scale
+from tests.converter.pass_helpers import check_pass, graph_of, types
 
 CONV = "x: float32[1,3,5,5] = input; w: float32[4,3,3,3] = const; b: float32[4] = const;"
 

@@ -1,7 +1,7 @@
 import pytest
-from pass_helpers import check_pass, types
 
 from converter.passes import fuse_activation
+from tests.converter.pass_helpers import check_pass, types
 
 CALLS = ["relu(a)", "relu6(a)", "relu6(a, threshold=1.0)", "sigmoid(a)", "tanh(a)", "silu(a)", "mish(a)", "gelu(a)",
          "swish(a, beta=1.5)", "hard_swish(a)", "hard_sigmoid(a, slope=0.3, offset=0.1)", "leaky_relu(a, alpha=0.1)",

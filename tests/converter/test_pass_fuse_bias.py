@@ -1,7 +1,7 @@
 import pytest
-from pass_helpers import check_pass, types
 
 from converter.passes import fuse_bias
+from tests.converter.pass_helpers import check_pass, types
 
 CONSTANTS = """
     k: float32[4] = const

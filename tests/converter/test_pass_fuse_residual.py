@@ -1,7 +1,7 @@
 import pytest
-from pass_helpers import check_pass, types
 
 from converter.passes import fuse_residual
+from tests.converter.pass_helpers import check_pass, types
 
 START = "x: float32[1,3,H,W] = input; w: float32[3,3,3,3] = const; p: float32[3,3,1,1] = const; b: float32[3] = const;"
 CONV = "conv2d(Input=x, Filter=w, Bias=b, paddings=[1, 1, 1, 1])"

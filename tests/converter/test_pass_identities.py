@@ -1,7 +1,7 @@
 import pytest
-from pass_helpers import check_pass, types
 
 from converter.passes import identities
+from tests.converter.pass_helpers import check_pass, types
 
 IDLE = ["assign(x)", 'cast(x, out_dtype="float32")', "scale(x, scale=1.0)", "transpose2(x, axis=[0, 1, 2])",
         "concat(X=x, axis=1)", "split(x, axis=1, num=1)", "reshape2(x, shape=[0, 3, 4])",

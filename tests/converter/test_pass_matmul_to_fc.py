@@ -1,7 +1,7 @@
 import pytest
-from pass_helpers import check_pass, types
 
 from converter.passes import matmul_to_fc
+from tests.converter.pass_helpers import check_pass, types
 
 
 @pytest.mark.parametrize("shape", ["3,5", "2,3,5", "2,1,3,5", "N,5"])

@@ -1,6 +1,5 @@
-from pass_helpers import check_pass, types
-
 from converter.passes import prune
+from tests.converter.pass_helpers import check_pass, types
 
 
 def test_drops_what_no_output_needs():

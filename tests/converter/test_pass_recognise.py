@@ -1,7 +1,7 @@
 import pytest
-from pass_helpers import check_pass, types
 
 from converter.passes import recognise
+from tests.converter.pass_helpers import check_pass, types
 
 X = "x: float32[2,3,4] = input;"
 

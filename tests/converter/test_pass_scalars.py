@@ -1,7 +1,7 @@
 import pytest
-from pass_helpers import check_pass, types
 
 from converter.passes import scalars
+from tests.converter.pass_helpers import check_pass, types
 
 START = """
     x: float32[2,3] = input
