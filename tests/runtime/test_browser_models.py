@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser_kit import Site, running
+
+from tests.runtime.browser_kit import Site, running
 
 pytestmark = [pytest.mark.browser, pytest.mark.shared]
 

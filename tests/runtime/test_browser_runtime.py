@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser_kit import SPEC, Site, conv_relu, make_bundle, running
 from PIL import Image
 
 from converter import preprocess
+from tests.runtime.browser_kit import SPEC, Site, conv_relu, make_bundle, running
 
 pytestmark = pytest.mark.browser
 
