@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from converter import loosen, with_paddle
+from converter import with_paddle
 from converter.errors import ConvertError
 from converter.graph import Graph
 from converter.metadata import describe
 from converter.ops import evaluate
 from converter.ops.infer import infer
+from converter.passes import relax
 from converter.passes.pipelines import PIPELINES
 from converter.read import read
 from converter.verify import TOLERANCE, Check, check_bundle, samples
@@ -58,7 +59,7 @@ def convert(source: Any, out: str | Path, *, input_spec: Any = None, precision: 
         graph = read(path, params)
         notes = describe(graph, _name(source, name), preprocess, postprocess, labels)
         before = _count(graph)
-        graph = loosen.run(graph)  # before the trial inputs are made, so that they may have any size that fits
+        graph = relax.run(graph)  # before the trial inputs are made, so that they may have any size that fits
         progress("computing the reference answer")
         feeds = samples(graph, input_shapes) if verify else {}
         expected = evaluate(graph, feeds) if verify else {}

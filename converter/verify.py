@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from converter import loosen, with_paddle
+from converter import with_paddle
 from converter.errors import ConvertError
 from converter.graph import Dim, Graph, Value
 from converter.ops import evaluate
+from converter.passes import relax
 from converter.read import find, read
 from converter.read.bundle import load_bundle
 from converter.read.program import weights_of
@@ -157,4 +158,4 @@ def _reference(model: Path, params: Path | None,
         weights = params or weights_of(found.path)
         return with_paddle.run(found.path, weights, feeds), ["compared with Paddle"]
     why = "Paddle is not installed" if found.kind in ("pir", "program") else f"Paddle does not read {found.kind}"
-    return evaluate(loosen.run(read(model, params)), feeds), [f"compared with numpy: {why}"]
+    return evaluate(relax.run(read(model, params)), feeds), [f"compared with numpy: {why}"]

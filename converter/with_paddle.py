@@ -56,6 +56,7 @@ def run(program: Path, params: Path | None, feeds: dict[str, np.ndarray]) -> dic
         config = inference.Config(str(program), str(params)) if params else inference.Config(str(program.parent))
         config.disable_gpu()
         config.disable_glog_info()
+        config.disable_mkldnn()  # its converter refuses attributes that Paddle itself writes
         config.switch_ir_optim(False)
         config.set_cpu_math_library_num_threads(1)
         predictor = inference.create_predictor(config)

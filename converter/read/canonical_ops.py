@@ -131,6 +131,20 @@ def split(b: Builder, op: Op) -> None:
     b.emit(op, "split", {"X": [op.one("X")]}, {"axis": int(axis[0]), "num": num, "sections": sections})
 
 
+@handles("sum")
+def add_n(b: Builder, op: Op) -> None:
+    """The sum of several tensors of one shape, as additions from left to right."""
+    first, *others = op.inputs.get("X", [])
+    if not others:
+        identity(b, op)
+        return
+    for position, other in enumerate(others):
+        last = position == len(others) - 1
+        out = None if last else [b.temporary(f"{op.out_names[0]}.sum", b.shape_of(first), b.dtype_of(first))]
+        b.emit(op, "elementwise_add", {"X": [first], "Y": [other]}, {"axis": -1}, out=out)
+        first = b.graph.nodes[-1].out
+
+
 @handles("unbind")
 def unbind(b: Builder, op: Op) -> None:
     """Split into parts of one, then drop the axis."""
@@ -202,10 +216,10 @@ def slices(b: Builder, op: Op) -> None:
     b.emit(op, op.type, inputs, attrs)
 
 
-@handles("gather")
+@handles("gather", "index_select")
 def gather(b: Builder, op: Op) -> None:
     op.skip("overwrite")
-    axis = op.need(op.constant_attr("Axis", "axis", 0), "the axis")
+    axis = op.need(op.constant_attr("Axis", "dim" if op.type == "index_select" else "axis", 0), "the axis")
     b.emit(op, "gather", {"X": [op.one("X")], "Index": [op.one("Index")]}, {"axis": int(axis[0])})
 
 

@@ -134,15 +134,12 @@ class _Reader:
                  attrs: dict[str, Any]) -> None:
         attrs.pop("struct_name", None)
         known = row(name) or Row(kind, tuple(f"X{i}" for i in range(len(inputs))), {}, ())
-        if len(inputs) > len(known.inputs):
-            raise ConvertError(f"{kind} has {len(inputs)} inputs, at most {len(known.inputs)} are known",
-                               where=self.where, hint=_AGAIN)
         outputs: dict[str, list[str]] = {}
         for position, output in enumerate(op["O"]):
             slot = known.outputs[position] if position < len(known.outputs) else f"Out{position}" if position else "Out"
             outputs[slot] = self._result(output, name)
-        slots = {slot: names for slot, names in zip(known.inputs, inputs, strict=False)
-                 if names and slot != "Discarded"}
+        titles = (*known.inputs, *(f"Input{i}" for i in range(len(known.inputs), len(inputs))))
+        slots = {slot: names for slot, names in zip(titles, inputs, strict=False) if names and slot != "Discarded"}
         renamed = {known.attrs.get(key, key): value for key, value in attrs.items() if key != "place"}
         if name == "full_int_array":
             renamed["shape"] = [len(renamed["values"])]
@@ -181,7 +178,7 @@ class _Reader:
         if kind == "1.a_scalar":
             return data[1]
         if kind == "1.a_dtype":
-            return None if data == "UNDEFINED" else data
+            return data if data in _DTYPES.values() else None if data.upper().startswith("UNDEFINED") else str(data)
         return data
 
 
