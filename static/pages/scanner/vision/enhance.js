@@ -15,8 +15,8 @@ const BLACK_AT = 0.1;
 const MAX_GAIN = 5;
 const OWN_GAIN = 1.35;
 /** Saturation of the sheet up to which its tint is the lamp's (removed), and from which it is its own (kept). */
-const LAMP_TINT = 0.22;
-const OWN_TINT = 0.38;
+const LAMP_TINT = 0.3;
+const OWN_TINT = 0.45;
 
 /**
  * @param {Image} image straightened, the page filling it

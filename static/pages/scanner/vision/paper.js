@@ -18,8 +18,8 @@ const PARTS = 3;
 const BRIDGE = 3;
 /** Darker than this share of the brightest paper around is print, not shadow. */
 const DEEPEST_SHADOW = 0.4;
-/** The surroundings for that comparison, in cells. */
-const AROUND = 28;
+/** How that brightness fades per cell of distance: light falls off across a page, but slowly. */
+const FADE = 0.99;
 /** Print is told from shadow by its colour, too: largest difference of the channels' shares of the sum. */
 const SAME_CHROMA = 0.045;
 
@@ -36,7 +36,7 @@ export function estimatePaper(image) {
     for (let i = 0; i < closed.length; i++) bridged[3 * i + c] = closed[i];
   }
   const light = luminances(bridged);
-  const around = slideBoth(light, cols, rows, AROUND, Math.max);
+  const around = brightestAround(light, cols, rows);
   const sheet = commonColour(bridged, light, around);
   const known = Float32Array.from(light, (l, i) => (l >= DEEPEST_SHADOW * around[i] && likeness(bridged, i, sheet) ? 1 : 0));
   const filled = fillUnknown(bridged, known, cols, rows);
@@ -105,6 +105,32 @@ function slideBoth(plane, cols, rows, radius, pick) {
       let v = across[y * cols + x];
       for (let k = Math.max(0, y - radius); k <= Math.min(rows - 1, y + radius); k++) v = pick(v, across[k * cols + x]);
       out[y * cols + x] = v;
+    }
+  }
+  return out;
+}
+
+/**
+ * At each cell the brightest other cell, faded with its distance (two sweeps of a chamfer distance).
+ * @param {Float32Array} light @param {number} cols @param {number} rows
+ */
+function brightestAround(light, cols, rows) {
+  const out = Float32Array.from(light);
+  const diagonal = FADE ** Math.SQRT2;
+  for (const sign of [-1, 1]) {
+    for (let n = 0; n < out.length; n++) {
+      const i = sign < 0 ? n : out.length - 1 - n;
+      const x = i % cols;
+      const y = (i - x) / cols;
+      let v = out[i];
+      if (x + sign >= 0 && x + sign < cols) v = Math.max(v, FADE * out[i + sign]);
+      if (y + sign >= 0 && y + sign < rows) {
+        const near = i + sign * cols;
+        v = Math.max(v, FADE * out[near]);
+        if (x > 0) v = Math.max(v, diagonal * out[near - 1]);
+        if (x < cols - 1) v = Math.max(v, diagonal * out[near + 1]);
+      }
+      out[i] = v;
     }
   }
   return out;
