@@ -20,6 +20,8 @@ import { rescale, wholePicture } from './quad.js';
  */
 /** @typedef {{added: Page[], problems: string[]}} Result */
 
+/** Larger photos are reduced before a page is looked for: corners move by less than a pixel, memory does not double. */
+const MOST_SEARCHED_PIXELS = 12e6;
 /** Shapes of video and photo that differ by less than this show the same view. */
 const SAME_SHAPE = 0.02;
 
@@ -119,8 +121,17 @@ export class Intake {
   }
 
   /** @param {Photo} photo @returns {Promise<Quad | null>} */
-  async #find({ bitmap }) {
-    return (await this.tools.finder.find(bitmap))?.corners ?? null;
+  async #find({ bitmap, size }) {
+    const shrink = Math.sqrt(MOST_SEARCHED_PIXELS / (size.width * size.height));
+    if (shrink >= 1) return (await this.tools.finder.find(bitmap))?.corners ?? null;
+    const reduced = { width: Math.round(size.width * shrink), height: Math.round(size.height * shrink) };
+    const small = await createImageBitmap(bitmap, { resizeWidth: reduced.width, resizeHeight: reduced.height, resizeQuality: 'medium' });
+    try {
+      const found = await this.tools.finder.find(small);
+      return found && rescale(found.corners, reduced, size);
+    } finally {
+      small.close();
+    }
   }
 
   /** @param {Photo} photo @param {Quad | null} detected @param {string} cancel @returns {Promise<Quad | null>} */

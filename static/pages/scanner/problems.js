@@ -92,7 +92,7 @@ export function cameraProblem(thrown) {
 /** @param {unknown} thrown by the page finder @returns {FinderProblemCode} */
 export function finderProblem(thrown) {
   const code = thrown instanceof Error && 'code' in thrown ? thrown.code : '';
-  if (code === 'no_backend' || code === 'unsupported') return 'no_simd';
+  if (code === 'no_backend') return 'no_simd';
   if (code === 'network' || code === 'not_found' || code === 'damaged') return 'download';
   if (code === 'worker_lost' || code === 'out_of_memory') return 'lost';
   // A module that cannot be fetched rejects import() with a TypeError that has no code.

@@ -281,7 +281,7 @@ class Scanner {
     picture.hidden = !last;
     if (last) picture.src = last.url;
     button(this.root, 'pile').disabled = length === 0;
-    setText(part(this.root, 'pile-label', HTMLElement), length === 1 ? '1 page' : `${length} pages`);
+    setText(part(this.root, 'pile-label', HTMLElement), length === 1 ? '1 page' : `${length || 'No'} pages`);
     const resume = button(this.root, 'resume');
     resume.hidden = length === 0;
     setText(resume, length === 1 ? 'Back to your page' : `Back to your ${length} pages`);
