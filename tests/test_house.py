@@ -142,7 +142,7 @@ JS_MAY = {
     "runtime/errors.js": (),
     "runtime/tensor.js": ("runtime/errors.js",),
     "runtime/ops/": ("runtime/ops/", "runtime/tensor.js", "runtime/errors.js"),
-    "runtime/plan.js": ("runtime/ops/", "runtime/tensor.js", "runtime/errors.js"),
+    "runtime/plan": ("runtime/plan", "runtime/ops/", "runtime/tensor.js", "runtime/errors.js"),
     "runtime/backends/": ("runtime/backends/{self}", "runtime/wasm/", "runtime/tensor.js", "runtime/errors.js"),
     "service_worker.js": (),
 }
@@ -204,9 +204,11 @@ def test_kernels_include_only_the_shared_vocabulary():
 # ---- what may be in the repository ----
 
 # Words are put together here, so that this file does not contain them.
-UNFINISHED = re.compile(r"\b(?:" + "|".join(["TODO", "FIXME", "XXX", "NotImplementedError"]) + r")\b")
+UNFINISHED = re.compile(
+    r"\b(?:" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "raise NotImplemented" + "Error"]) + r")\b"
+)
 MACHINE_PATH = re.compile(r"(?<![\w./:-])/(?:work|root|tmp|home|opt|Users)/[\w.-]+")
-REGISTRY = re.compile(r"registry\." r"npmjs|py" r"pi\.org|python" r"hosted\.org")
+REGISTRY = re.compile("registry" + r"\.npmjs|" + "py" + r"pi\.org|python" + r"hosted\.org")
 ADDRESS = re.compile(r"(?:https?|wss?):?//([\w.-]+)|[\"'(=]//([\w-]+\.[\w.-]+)")
 HARMLESS_HOSTS = {"www.w3.org", "localhost", "127.0.0.1"}  # the first is the name of a namespace, never fetched
 
