@@ -3,7 +3,7 @@
 
 // y[n][c*mult + j] = act(conv(x[n][c], w[c*mult + j]) + bias + res); w as in the model, [C*mult][kh*kw].
 // Each plane is copied with its zero border to `plane`, column i to phase i % sw, so that a stride reads side by side:
-// [sw][PH][pitch] floats, PH >= (OH-1)*sh + (kh-1)*dh + 1, pitch >= OW + 16 + (kw-1)*dw/sw.
+// [sw][PH][pitch] floats, PH >= (OH-1)*sh + (kh-1)*dh + 1, pitch >= OW rounded up to 4 + (kw-1)*dw/sw.
 typedef struct {
   const float *x, *w, *bias, *res;
   float *y, *plane;

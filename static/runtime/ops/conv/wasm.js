@@ -39,10 +39,13 @@ function emitConv(to, g, { x, bias, residual, y, act }, weights) {
   ]);
 }
 
+/** @param {number} n */
+const fours = (n) => Math.ceil(n / 4) * 4;
+
 /** @param {Emitter} to @param {Window} g @param {Parts} parts */
 function emitDepthwise(to, g, { x, w, bias, residual, y, act }) {
   const PH = (g.OH - 1) * g.sh + (g.kh - 1) * g.dh + 1;
-  const pitch = Math.ceil((g.OW + 16 + (g.kw - 1) * g.dw / g.sw) / 4) * 4;
+  const pitch = fours(g.OW) + fours((g.kw - 1) * g.dw / g.sw);
   const plane = to.scratch(4 * g.sw * PH * pitch + SPARE);
   to.emit('depthwise', [
     x, w, bias, residual, y, plane, g.N, g.C, g.O / g.C, g.H, g.W, g.OH, g.OW, g.kh, g.kw, g.sh, g.sw, g.dh, g.dw,

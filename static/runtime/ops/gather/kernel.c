@@ -9,32 +9,43 @@ typedef struct {
   const int *md, *mh, *mw;
   int size, outer, sd, sh, sw, D, H, W, inner;
 } Remap;
-#define REMAP(T) \
-  { \
-    const T *src = a->src, none = *(const T *)a->fill; \
-    T *dst = a->dst; \
+#define REMAP(T, name) \
+  static void name##_row(const Remap *a, const T *row, T none, T *dst) { \
     int n = a->inner; \
+    for (int w = 0; w < a->W; w++) { \
+      int x = row ? a->mw[w] : -1; \
+      if (n == 1) *dst++ = x < 0 ? none : row[x]; \
+      else for (int i = 0; i < n; i++) *dst++ = x < 0 ? none : row[x * n + i]; \
+    } \
+  } \
+  static int name(const Remap *a) { \
+    T *dst = a->dst; \
+    int line = a->W * a->inner; \
     for (int o = 0; o < a->outer; o++) \
       for (int d = 0; d < a->D; d++) \
-        for (int h = 0; h < a->H; h++) { \
-          int outside = a->md[d] < 0 || a->mh[h] < 0; \
-          const T *row = src + ((o * a->sd + a->md[d]) * a->sh + a->mh[h]) * a->sw * n; \
-          for (int w = 0; w < a->W; w++) { \
-            int x = a->mw[w], skip = outside || x < 0; \
-            for (int i = 0; i < n; i++) *dst++ = skip ? none : row[x * n + i]; \
+        for (int h = 0; h < a->H; h++, dst += line) { \
+          int z = a->md[d], y = a->mh[h]; \
+          if (h > 0 && y == a->mh[h - 1]) { /* the row above once more */ \
+            __builtin_memcpy(dst, dst - line, line * sizeof(T)); \
+            continue; \
           } \
+          const T *row = (const T *)a->src + ((o * a->sd + z) * a->sh + y) * a->sw * a->inner; \
+          name##_row(a, z < 0 || y < 0 ? 0 : row, *(const T *)a->fill, dst); \
         } \
     return 0; \
   }
+REMAP(uint8_t, remap_1)
+REMAP(uint32_t, remap_4)
+REMAP(uint64_t, remap_8)
 KERNEL(remap, Remap) {
   switch (a->size) {
-    case 1: REMAP(uint8_t)
-    case 4: REMAP(uint32_t)
-    default: REMAP(uint64_t)
+    case 1: return remap_1(a);
+    case 4: return remap_4(a);
+    default: return remap_8(a);
   }
 }
 
-// y[o][m] = x[o][index[m]], rows of `row` bytes; n rows in x per o, m_count in y. -n <= index < n, else BAD_INDEX.
+// y[o][m] = x[o][index[m]], rows of `row` bytes; n rows of x and `count` rows of y per o. -n <= index < n, else BAD_INDEX.
 typedef struct { const char *x; const void *index; char *y; int outer, n, count, row, wide; } Gather;
 KERNEL(gather, Gather) {
   char *y = a->y;
