@@ -8,35 +8,21 @@ from __future__ import annotations
 import numpy as np
 
 from converter.graph import Graph, Node
-from converter.passes.linear import apply_affine, channel_axis, channels, is_open
-from converter.passes.links import Links
+from converter.passes.linear import Affine, absorb, channel_axis, channels
 
 
 def run(graph: Graph) -> Graph:
-    links = Links(graph)
-    for node in graph.nodes:
-        norm = links.only_user(node.out) if is_open(graph, node) else None
-        if norm is None or norm.type != "batch_norm" or norm.input("X") != node.out:
-            continue
-        terms = factor_and_shift(graph, norm)
-        if terms is None or not same_axis(node, norm) or terms[0].size != channels(graph, node):
-            continue
-        apply_affine(links, node, *terms, base=norm.out)
-        links.take_output(node, norm)
-    return links.close()
+    return absorb(graph, affine)
 
 
-def factor_and_shift(graph: Graph, norm: Node) -> tuple[np.ndarray, np.ndarray] | None:
-    """batch_norm as x * factor + shift, float64 [C]; None unless all statistics are constant."""
+def affine(graph: Graph, node: Node, norm: Node) -> Affine | None:
+    """batch_norm as factor and shift, when its statistics are constant and its channels are the node's."""
+    if norm.type != "batch_norm" or norm.input("X") != node.out:
+        return None
     parts = [graph.data_of(norm.input(slot)) for slot in ("Scale", "Bias", "Mean", "Variance")]
-    if any(part is None for part in parts):
+    rank, axis = channel_axis(node)
+    if any(part is None for part in parts) or axis != (rank - 1 if norm.attrs["data_layout"] == "NHWC" else 1):
         return None
     gamma, beta, mean, variance = (part.astype(np.float64).reshape(-1) for part in parts if part is not None)
     factor = gamma / np.sqrt(variance + norm.attrs["epsilon"])
-    return factor, beta - mean * factor
-
-
-def same_axis(linear: Node, norm: Node) -> bool:
-    """Whether batch_norm's channels are the linear node's."""
-    rank, axis = channel_axis(linear)
-    return axis == (rank - 1 if norm.attrs["data_layout"] == "NHWC" else 1)
+    return (factor, beta - mean * factor) if factor.size == channels(graph, node) else None

@@ -5,31 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from converter.graph import Graph, Node
-from converter.passes.linear import apply_affine, channels, is_open, per_channel
-from converter.passes.links import Links
+from converter.passes.linear import Affine, absorb, channels, per_channel
 
 
 def run(graph: Graph) -> Graph:
-    links = Links(graph)
-    for node in graph.nodes:
-        while is_open(graph, node):
-            follower = links.only_user(node.out)
-            terms = None if follower is None else factor_and_shift(graph, node, follower)
-            if follower is None or terms is None:
-                break
-            apply_affine(links, node, *terms, base=follower.out)
-            links.take_output(node, follower)
-    return links.close()
+    return absorb(graph, affine)
 
 
-def factor_and_shift(graph: Graph, node: Node, follower: Node) -> tuple[np.ndarray, np.ndarray | None] | None:
+def affine(graph: Graph, node: Node, follower: Node) -> Affine | None:
     """What `follower` does to each channel, when it is a scale, or a product or quotient with constants."""
     a = follower.attrs
     if follower.type == "scale":
         bias = a["bias"] if a["bias_after_scale"] else a["bias"] * a["scale"]
         count = channels(graph, node)
         return np.full(count, float(a["scale"])), np.full(count, float(bias)) if bias else None
-    if follower.type not in ("elementwise_mul", "elementwise_div") or a["fuse_activation"]:
+    if follower.type not in ("elementwise_mul", "elementwise_div"):
         return None
     found = per_channel(graph, node, follower)
     if found is None:

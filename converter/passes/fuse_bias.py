@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from converter.graph import Graph
-from converter.passes.linear import apply_affine, channels, is_open, per_channel
-from converter.passes.links import Links
+from converter.graph import Graph, Node
+from converter.passes.linear import Affine, absorb, channels, per_channel
 
 
 def run(graph: Graph) -> Graph:
-    links = Links(graph)
-    for node in graph.nodes:
-        while is_open(graph, node):
-            follower = links.only_user(node.out)
-            if follower is None or follower.type not in ("elementwise_add", "elementwise_sub"):
-                break
-            found = per_channel(graph, node, follower)
-            if found is None:
-                break
-            shift, second = found
-            if follower.type == "elementwise_sub":      # x - c, or c - x
-                factor = None if second else -np.ones(channels(graph, node))
-                apply_affine(links, node, factor, -shift if second else shift, follower.out)
-            else:
-                apply_affine(links, node, None, shift, follower.out)
-            epilogue = {name: follower.attrs[name] for name in ("fuse_activation", "fuse_alpha", "fuse_beta")}
-            links.take_output(node, follower)
-            node.attrs.update(epilogue)
-    return links.close()
+    return absorb(graph, affine)
+
+
+def affine(graph: Graph, node: Node, follower: Node) -> Affine | None:
+    """x + c, c + x, x - c or c - x."""
+    if follower.type not in ("elementwise_add", "elementwise_sub"):
+        return None
+    found = per_channel(graph, node, follower)
+    if found is None:
+        return None
+    shift, second = found
+    if follower.type == "elementwise_add":
+        return None, shift
+    return (None, -shift) if second else (-np.ones(channels(graph, node)), shift)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from converter.graph import Graph, Node
 from converter.passes.links import Links
 
+EPILOGUE = ("fuse_activation", "fuse_alpha", "fuse_beta")
 WEIGHT = {"conv2d": "Filter", "conv2d_transpose": "Filter", "fc": "W"}
 
 
@@ -60,6 +63,29 @@ def apply_affine(links: Links, node: Node, factor: np.ndarray | None, shift: np.
         total = total + shift
     if bias is not None or shift is not None:
         links.set_input(node, "Bias", [links.constant(f"{base}.bias", total.astype(np.float32))])
+
+
+Affine = tuple[np.ndarray | None, np.ndarray | None]
+"""Factor and shift per channel, float64; None where there is none."""
+Reader = Callable[[Graph, Node, Node], Affine | None]
+"""What the second node does to each channel of the first one's result; None where it is nothing of the kind."""
+
+
+def absorb(graph: Graph, *readers: Reader) -> Graph:
+    """Take into every linear node what stands behind it, as long as a reader understands it."""
+    links = Links(graph)
+    for node in graph.nodes:
+        while is_open(graph, node):
+            follower = links.only_user(node.out)
+            found = None if follower is None else next(
+                (a for a in (read(graph, node, follower) for read in readers) if a is not None), None)
+            if follower is None or found is None:
+                break
+            apply_affine(links, node, *found, base=follower.out)
+            epilogue = {name: follower.attrs[name] for name in EPILOGUE if name in follower.attrs}
+            links.take_output(node, follower)
+            node.attrs.update(epilogue)
+    return links.close()
 
 
 def per_channel(graph: Graph, linear: Node, other: Node) -> tuple[np.ndarray, bool] | None:

@@ -9,7 +9,7 @@ CONV = "x: float32[1,3,5,5] = input; w: float32[4,3,3,3] = const; b: float32[4] 
 @pytest.mark.parametrize("call", [
     "scale(a, scale=0.5)", "scale(a, scale=0.5, bias=2.0)", "scale(a, scale=0.5, bias=2.0, bias_after_scale=false)",
     "elementwise_mul(a, k, axis=1)", "elementwise_mul(a, k11)", "elementwise_mul(k11, a)", "elementwise_mul(a, one)",
-    "elementwise_div(a, k11)",
+    "elementwise_div(a, k11)", 'elementwise_mul(a, k11, fuse_activation="relu")',
 ])
 @pytest.mark.parametrize("bias", ["", ", Bias=b"])
 def test_joins(call, bias):
@@ -22,8 +22,7 @@ def test_joins(call, bias):
 
 
 @pytest.mark.parametrize("call", ["elementwise_mul(a, row)", "elementwise_div(k11, a)", "elementwise_mul(a, a)",
-                                  'elementwise_mul(a, k11, fuse_activation="relu")', "elementwise_mul(a, big)",
-                                  "elementwise_div(a, zero)"])
+                                  "elementwise_mul(a, big)", "elementwise_div(a, zero)"])
 def test_refuses(call):
     text = f"""{CONV}
         k11: float32[1,4,1,1] = const
