@@ -28,7 +28,9 @@ export function isPixels(value) {
     && !('shape' in value);
 }
 
-const DRAWABLES = ['ImageBitmap', 'HTMLVideoElement', 'HTMLCanvasElement', 'OffscreenCanvas', 'VideoFrame', 'HTMLImageElement'];
+const DRAWABLES = [
+  'ImageBitmap', 'HTMLVideoElement', 'HTMLCanvasElement', 'OffscreenCanvas', 'VideoFrame', 'HTMLImageElement',
+];
 
 /** @param {unknown} value @returns {value is ImageSource} */
 export function isImage(value) {
@@ -47,7 +49,8 @@ export function drawableSize(source, where = 'the picture') {
   const height = sizes.displayHeight ?? sizes.videoHeight ?? sizes.naturalHeight ?? sizes.height;
   const noFrame = isA(source, 'HTMLVideoElement') && sizes.readyState < 2;
   if (noFrame || !(width > 0) || !(height > 0)) {
-    throw new InPageError('invalid_input', noFrame ? 'The video has no frame yet' : `The picture is empty (${width}×${height})`, {
+    const what = noFrame ? 'The video has no frame yet' : `The picture is empty (${width}×${height})`;
+    throw new InPageError('invalid_input', what, {
       where, hint: noFrame ? 'wait for its "loadeddata" event' : 'wait until it is loaded, and not closed',
     });
   }
@@ -60,10 +63,9 @@ export function drawableSize(source, where = 'the picture') {
  */
 function guard({ width, height }, maxPixels, where) {
   if (width * height <= maxPixels) return;
-  const millions = (/** @type {number} */ n) => Math.round(n / 1e6);
-  throw new InPageError('invalid_input', `The picture is ${width}×${height}, ${millions(width * height)} megapixels; at most ${millions(maxPixels)} are taken`, {
-    where, hint: 'make it smaller first',
-  });
+  const has = Math.round((width * height) / 1e6), most = Math.round(maxPixels / 1e6);
+  const what = `The picture is ${width}×${height}, ${has} megapixels where at most ${most} are taken`;
+  throw new InPageError('invalid_input', what, { where, hint: 'make it smaller first' });
 }
 
 /**
@@ -73,15 +75,16 @@ function guard({ width, height }, maxPixels, where) {
  * @throws {InPageError} invalid_input when it is no image, damaged or enormous
  */
 export async function decodeBlob(blob, { maxPixels = MAX_PIXELS, where = 'the picture' } = {}) {
-  if (blob.size === 0) throw new InPageError('invalid_input', 'The file is empty', { where, hint: 'choose another picture' });
+  if (blob.size === 0) {
+    throw new InPageError('invalid_input', 'The file is empty', { where, hint: 'choose another picture' });
+  }
   const size = imageSize(new Uint8Array(await blob.slice(0, HEADER_BYTES).arrayBuffer()));
   if (size) guard(size, maxPixels, where); // before decoding: a small file may hold a picture of gigabytes
   try {
     return await createImageBitmap(blob, { imageOrientation: 'from-image' });
   } catch (cause) {
-    throw new InPageError('invalid_input', `The file${blob.type && ` (${blob.type})`} is not a picture that this browser can read`, {
-      where, hint: 'give a PNG, JPEG or WebP file', cause,
-    });
+    const what = `The file${blob.type && ` (${blob.type})`} is not a picture that this browser can read`;
+    throw new InPageError('invalid_input', what, { where, hint: 'give a PNG, JPEG or WebP file', cause });
   }
 }
 
@@ -105,10 +108,12 @@ export async function snapshot(source, { maxPixels = MAX_PIXELS, where = 'the pi
 
 /** @param {unknown} cause @param {string} where @returns {InPageError} */
 function unreadable(cause, where) {
-  const foreign = cause instanceof Error && cause.name === 'SecurityError';
-  return new InPageError('invalid_input', foreign ? 'The picture comes from another site that does not share its pixels' : 'The picture cannot be read', {
-    where, hint: foreign ? 'load it with crossorigin="anonymous" from a site that allows it' : 'wait until it is loaded', cause,
-  });
+  if (cause instanceof Error && cause.name === 'SecurityError') {
+    return new InPageError('invalid_input', 'The picture comes from another site that does not share its pixels', {
+      where, hint: 'load it with crossorigin="anonymous" from a site that allows it', cause,
+    });
+  }
+  return new InPageError('invalid_input', 'The picture cannot be read', { where, hint: 'wait until it is loaded', cause });
 }
 
 /** Reads pixels; keeps its canvas, so that a stream of frames of one size makes one canvas. */
@@ -129,11 +134,12 @@ export class PixelReader {
     if (isPixels(source)) {
       guard(source, maxPixels, where);
       const { data, width, height } = source;
-      const plain = (data instanceof Uint8ClampedArray || data instanceof Uint8Array) && data.length === 4 * width * height;
+      const bytes = 4 * width * height;
+      const plain = (data instanceof Uint8ClampedArray || data instanceof Uint8Array) && data.length === bytes;
       const foreign = 'colorSpace' in source && source.colorSpace !== 'srgb';
       if (plain && !foreign) return source;
       if (!isA(source, 'ImageData')) {
-        throw new InPageError('invalid_input', `Pixels of ${width}×${height} need ${4 * width * height} bytes of RGBA in data`, { where });
+        throw new InPageError('invalid_input', `A picture of ${width}×${height} needs ${bytes} bytes of RGBA`, { where });
       }
     }
     if (isA(source, 'Blob')) return this.readAndClose(await decodeBlob(/** @type {Blob} */ (source), options), where);
@@ -178,9 +184,10 @@ export class PixelReader {
         whole.set(band, 4 * width * top);
       }
     } catch (cause) {
-      throw cause instanceof RangeError
-        ? new InPageError('out_of_memory', `The device has no memory for a picture of ${width}×${height}`, { where, hint: 'make it smaller first', cause })
-        : unreadable(cause, where);
+      if (!(cause instanceof RangeError)) throw unreadable(cause, where);
+      throw new InPageError('out_of_memory', `The device has no memory for a picture of ${width}×${height}`, {
+        where, hint: 'make it smaller first', cause,
+      });
     }
     return { data: /** @type {Uint8ClampedArray} */ (whole), width, height };
   }
@@ -191,7 +198,8 @@ export class PixelReader {
     if (!context) {
       const canvas = typeof OffscreenCanvas === 'function' ? new OffscreenCanvas(width, height)
         : typeof document === 'object' ? document.createElement('canvas') : null;
-      context = /** @type {typeof context} */ (canvas?.getContext('2d', { willReadFrequently: true, colorSpace: 'srgb' }) ?? null);
+      const wish = { willReadFrequently: true, colorSpace: /** @type {const} */ ('srgb') };
+      context = /** @type {typeof context} */ (canvas?.getContext('2d', wish) ?? null);
       if (!context) {
         throw new InPageError('invalid_input', 'There is no canvas here to read a picture with', {
           where, hint: 'give pixels ({data, width, height}) or a tensor instead',

@@ -9,10 +9,13 @@
 export function imageSize(head) {
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   try {
-    const text = (/** @type {number} */ at, /** @type {number} */ length) => String.fromCharCode(...head.subarray(at, at + length));
+    /** @param {number} at @param {number} length */
+    const text = (at, length) => String.fromCharCode(...head.subarray(at, at + length));
     if (text(1, 3) === 'PNG') return { width: view.getUint32(16), height: view.getUint32(20) };
     if (text(0, 4) === 'GIF8') return { width: view.getUint16(6, true), height: view.getUint16(8, true) };
-    if (text(0, 2) === 'BM') return { width: Math.abs(view.getInt32(18, true)), height: Math.abs(view.getInt32(22, true)) };
+    if (text(0, 2) === 'BM') { // a picture stored from its top row has a negative height
+      return { width: Math.abs(view.getInt32(18, true)), height: Math.abs(view.getInt32(22, true)) };
+    }
     if (text(0, 4) === 'RIFF' && text(8, 4) === 'WEBP') return webpSize(view, text(12, 4));
     if (view.getUint16(0) === 0xffd8) return jpegSize(view);
     return null;

@@ -51,7 +51,8 @@ export class ShardStore {
 
   /**
    * Stores new shards, marks all of `used` as used now, and evicts the oldest others beyond the budget.
-   * @param {{hash: string, bytes: number, data: Uint8Array<ArrayBuffer>|null}[]} used data is null when it came from here
+   * @param {{hash: string, bytes: number, data: Uint8Array<ArrayBuffer>|null}[]} used data is null for what came from
+   *   here
    * @returns {Promise<boolean>} false when not everything could be kept
    */
   async keep(used) {

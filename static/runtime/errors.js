@@ -89,7 +89,8 @@ export function asInPageError(thrown, code, detail = {}) {
   const text = thrown instanceof Error ? thrown.message || thrown.name : String(thrown);
   if (thrown instanceof RangeError && /alloc|memory|array length|buffer size/i.test(text)) {
     return new InPageError('out_of_memory', `The device refused the memory (${text})`, {
-      where: detail.where, hint: 'close other tabs, use a smaller input, or dispose models that are not needed', cause: thrown,
+      where: detail.where, cause: thrown,
+      hint: 'close other tabs, use a smaller input, or dispose models that are not needed',
     });
   }
   return new InPageError(code, text, { ...detail, cause: thrown });

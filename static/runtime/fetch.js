@@ -77,7 +77,8 @@ async function attemptFetch(url, options) {
     return await readBody(url, response, options, alive);
   } catch (thrown) {
     if (thrown instanceof AttemptFailed || thrown instanceof InPageError) throw thrown;
-    const what = stalled ? `The server sent nothing for ${policy.stall_ms} ms` : `The file could not be fetched (${reason(thrown)})`;
+    const what = stalled ? `The server sent nothing for ${policy.stall_ms} ms`
+      : `The file could not be fetched (${reason(thrown)})`;
     throw new AttemptFailed(new InPageError('network', what, {
       where: url, hint: 'check the connection and the address, then load again', cause: thrown,
     }), true);

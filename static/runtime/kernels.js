@@ -45,7 +45,9 @@ export async function fetchKernels(address, policy = {}) {
         where, hint: 'run: python static/runtime/wasm/build.py', cause: thrown,
       });
     }
-    throw asInPageError(thrown, 'no_backend', { where, hint: 'build the kernels again: python static/runtime/wasm/build.py' });
+    throw asInPageError(thrown, 'no_backend', {
+      where, hint: 'build the kernels again: python static/runtime/wasm/build.py',
+    });
   }
 }
 

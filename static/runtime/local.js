@@ -161,7 +161,7 @@ export class LocalModel {
       }
       const where = `input "${name}"`;
       if (this.preprocess?.input !== name) {
-        throw new InPageError('invalid_input', 'A picture was given, but the bundle does not say how to make a tensor of it', {
+        throw new InPageError('invalid_input', 'The bundle does not say how to make a tensor of a picture', {
           where, hint: 'feed a tensor {data, shape}, or convert the model with --size, --mean, --std and the like',
         });
       }

@@ -32,7 +32,8 @@ const MAX_RANK = 16;
 /** @param {string} what @param {string} [where] @returns {never} */
 function refuse(what, where = '') {
   throw new InPageError('invalid_model', what, {
-    where: where ? `model.json: ${where}` : 'model.json', hint: 'convert the model again: python -m converter MODEL -o BUNDLE',
+    where: where ? `model.json: ${where}` : 'model.json',
+    hint: 'convert the model again: python -m converter MODEL -o BUNDLE',
   });
 }
 
@@ -58,7 +59,7 @@ export function parseModel(json) {
     ops: parseOps(json.ops),
     precision: ['float32', 'float16'].includes(json.precision) ? json.precision : refuse('"precision" is not known'),
     preprocess: json.preprocess == null ? null : checkSpec(json.preprocess, inputs),
-    postprocess: json.postprocess == null ? null : isObject(json.postprocess) ? json.postprocess : refuse('"postprocess" is not an object'),
+    postprocess: json.postprocess == null ? null : parsePostprocess(json.postprocess),
     labels: json.labels == null ? null : parseLabels(json.labels),
   };
   checkFlow(graph, json.ops);
@@ -74,7 +75,9 @@ function checkFormat(json) {
   }
   if (json.format !== FORMAT) refuse(`"format" is ${JSON.stringify(json.format)}, not "${FORMAT}"`);
   if (json.formatVersion !== FORMAT_VERSION) {
-    throw new InPageError('unsupported', `This runtime reads format version ${FORMAT_VERSION}, the bundle is version ${JSON.stringify(json.formatVersion)}`, {
+    const version = JSON.stringify(json.formatVersion);
+    const what = `This runtime reads format version ${FORMAT_VERSION}, the bundle is version ${version}`;
+    throw new InPageError('unsupported', what, {
       where: 'model.json', hint: 'use the runtime and the converter of the same release',
     });
   }
@@ -91,8 +94,8 @@ function parseVars(json) {
     const { shape, dtype, persistable } = entry;
     if (!Object.hasOwn(DTYPES, dtype)) refuse(`the element type ${JSON.stringify(dtype)} is not known`, where);
     if (typeof persistable !== 'boolean') refuse('"persistable" is not true or false', where);
-    const least = persistable ? 0 : -1;
-    if (!Array.isArray(shape) || shape.length > MAX_RANK || !shape.every((dim) => Number.isSafeInteger(dim) && dim >= least)) {
+    const isSize = (/** @type {unknown} */ dim) => Number.isSafeInteger(dim) && Number(dim) >= (persistable ? 0 : -1);
+    if (!Array.isArray(shape) || shape.length > MAX_RANK || !shape.every(isSize)) {
       refuse(`the shape ${JSON.stringify(shape)} is not a list of sizes`, where);
     }
     vars.set(key, { name: key, shape: [...shape], dtype, persistable });
@@ -103,11 +106,13 @@ function parseVars(json) {
 /** @param {Record<string, any>} json @returns {Chunk[]} */
 function parseChunks({ chunks, chunkNum }) {
   if (!Array.isArray(chunks)) refuse('"chunks" is not a list');
-  if (chunkNum !== chunks.length) refuse(`"chunkNum" is ${JSON.stringify(chunkNum)} but ${chunks.length} chunks are listed`);
+  if (chunkNum !== chunks.length) {
+    refuse(`"chunkNum" is ${JSON.stringify(chunkNum)} but ${chunks.length} chunks are listed`);
+  }
   return chunks.map((chunk, i) => {
-    const where = `chunks[${i}]`;
+    const where = `chunks[${i}]`, name = `chunk_${i + 1}.dat`;
     const last = i === chunks.length - 1;
-    if (!isObject(chunk) || chunk.file !== `chunk_${i + 1}.dat`) refuse(`the file is not named "chunk_${i + 1}.dat"`, where);
+    if (!isObject(chunk) || chunk.file !== name) refuse(`the file is not named "${name}"`, where);
     const { file, bytes, sha256 } = chunk;
     if (!Number.isSafeInteger(bytes) || bytes < 0 || bytes > CHUNK_BYTES || (!last && bytes !== CHUNK_BYTES)) {
       refuse(`its size is ${JSON.stringify(bytes)}; every chunk but the last has ${CHUNK_BYTES} bytes`, where);
@@ -139,7 +144,8 @@ function parseInfos(json, key) {
     if (seen.has(name)) refuse(`the name "${name}" appears twice`, where);
     seen.add(name);
     if (!Object.hasOwn(DTYPES, dtype)) refuse(`the element type ${JSON.stringify(dtype)} is not known`, where);
-    const isDim = (/** @type {unknown} */ dim) => (typeof dim === 'string' ? dim !== '' : Number.isSafeInteger(dim) && Number(dim) >= 0);
+    const isDim = (/** @type {unknown} */ dim) => (typeof dim === 'string' && dim !== '')
+      || (Number.isSafeInteger(dim) && Number(dim) >= 0);
     if (!Array.isArray(shape) || shape.length > MAX_RANK || !shape.every(isDim)) {
       refuse(`the shape ${JSON.stringify(shape)} is not a list of sizes and symbols`, where);
     }
@@ -176,9 +182,19 @@ function reviveFloats(value) {
 
 /** @param {unknown} json @returns {string[]} */
 function parseLabels(json) {
-  if (!Array.isArray(json) || !json.every((label) => typeof label === 'string')) refuse('"labels" is not a list of strings');
+  if (!Array.isArray(json) || !json.every((label) => typeof label === 'string')) {
+    refuse('"labels" is not a list of strings');
+  }
   return [...json];
 }
+
+/** @param {unknown} json @returns {Record<string, any>} as the converter was given it */
+function parsePostprocess(json) {
+  return isObject(json) ? json : refuse('"postprocess" is not an object');
+}
+
+/** Names in one order, to compare. @param {string[]} names */
+const listed = (names) => JSON.stringify([...names].sort());
 
 /**
  * Values flow from inputs and weights to outputs: nothing is read before it is written, or written twice, and the
@@ -205,9 +221,9 @@ function checkFlow({ vars, ops, inputs, outputs }, marked) {
   }
   for (const { name } of outputs) if (!known.has(name)) refuse(`nothing writes the output "${name}"`);
   /** @param {string} type @param {'inputs'|'outputs'} side */
-  const marks = (type, side) => marked.filter((op) => op.type === type).flatMap((op) => Object.values(op[side]).flat()).sort();
+  const marks = (type, side) => listed(marked.flatMap((op) => (op.type === type ? Object.values(op[side]).flat() : [])));
   /** @param {TensorInfo[]} infos */
-  const names = (infos) => infos.map((info) => info.name).sort();
-  if (marks('feed', 'outputs').join('\n') !== names(inputs).join('\n')) refuse('the feed operators and "inputs" differ');
-  if (marks('fetch', 'inputs').join('\n') !== names(outputs).join('\n')) refuse('the fetch operators and "outputs" differ');
+  const names = (infos) => listed(infos.map((info) => info.name));
+  if (marks('feed', 'outputs') !== names(inputs)) refuse('the feed operators and "inputs" differ');
+  if (marks('fetch', 'inputs') !== names(outputs)) refuse('the fetch operators and "outputs" differ');
 }

@@ -46,20 +46,23 @@ export function checkSpec(json, inputs) {
   };
   const isSide = (/** @type {unknown} */ n) => Number.isSafeInteger(n) && Number(n) > 0 && Number(n) <= 16384;
   const isPair = (/** @type {unknown} */ pair) => Array.isArray(pair) && pair.length === 2 && pair.every(isSide);
-  need(inputs.some(({ name }) => name === json.input), 'input', `one of the model's inputs (${inputs.map(({ name }) => name)})`);
-  for (const [key, values] of Object.entries(CHOICES)) need(values.includes(json[key]), key, `one of ${values.join(', ')}`);
+  const names = inputs.map(({ name }) => name);
+  need(names.includes(json.input), 'input', `one of the model's inputs (${names.join(', ')})`);
+  for (const [key, values] of Object.entries(CHOICES)) {
+    need(values.includes(json[key]), key, `one of ${values.join(', ')}`);
+  }
   const { size = null, crop = null, limit = null, padValue = 0 } = json;
   need(size === null ? ['stretch', 'limit'].includes(json.resize) : isPair(size), 'size', '[height, width]');
   need(crop === null || isPair(crop), 'crop', '[height, width] or null');
-  need(json.resize !== 'limit' ? true : isSide(limit?.side) && ['max', 'min'].includes(limit.type) && isSide(limit.multiple),
-    'limit', '{side, type: "max" or "min", multiple}');
+  const isLimit = isSide(limit?.side) && ['max', 'min'].includes(limit.type) && isSide(limit.multiple);
+  need(json.resize !== 'limit' || isLimit, 'limit', '{side, type: "max" or "min", multiple}');
   const planes = json.channels === 'gray' ? 1 : 3;
   const isFloat = (/** @type {unknown} */ x) => typeof x === 'number' && Number.isFinite(x);
   need(isFloat(padValue), 'padValue', 'a number');
   need(isFloat(json.scale), 'scale', 'a number');
-  need(Array.isArray(json.mean) && json.mean.length === planes && json.mean.every(isFloat), 'mean', `${planes} numbers`);
-  need(Array.isArray(json.std) && json.std.length === planes && json.std.every((/** @type {unknown} */ s) => isFloat(s) && s !== 0),
-    'std', `${planes} numbers other than 0`);
+  const isList = (/** @type {unknown} */ list) => Array.isArray(list) && list.length === planes && list.every(isFloat);
+  need(isList(json.mean), 'mean', `${planes} numbers`);
+  need(isList(json.std) && !json.std.includes(0), 'std', `${planes} numbers other than 0`);
   return { ...json, size, crop, limit, padValue };
 }
 
@@ -73,9 +76,8 @@ export function geometry(spec, picture) {
   const { crop } = spec;
   const [height, width] = crop ?? [scaled.height, scaled.width];
   if (height > scaled.height || width > scaled.width) {
-    throw new InPageError('invalid_input', `The picture is ${scaled.width}×${scaled.height} after resizing, smaller than the crop of ${width}×${height}`, {
-      hint: 'use a larger picture',
-    });
+    const sizes = `${scaled.width}×${scaled.height} after resizing, smaller than the crop of ${width}×${height}`;
+    throw new InPageError('invalid_input', `The picture is ${sizes}`, { hint: 'use a larger picture' });
   }
   const kept = { height, width };
   const padded = spec.resize === 'fit' && !crop && spec.size;
@@ -95,7 +97,8 @@ function scaledSize({ size, resize, limit }, { height, width }) {
   if (resize === 'limit' && limit) {
     const longest = Math.max(height, width), shortest = Math.min(height, width);
     const ratio = limit.type === 'max' ? Math.min(1, limit.side / longest) : Math.max(1, limit.side / shortest);
-    const toMultiple = (/** @type {number} */ side) => nearest(Math.floor(side * ratio) / limit.multiple) * limit.multiple;
+    const { multiple } = limit;
+    const toMultiple = (/** @type {number} */ side) => nearest(Math.floor(side * ratio) / multiple) * multiple;
     return { height: toMultiple(height), width: toMultiple(width) };
   }
   if (!size) return { height, width };
@@ -135,9 +138,8 @@ export class Preprocessor {
     const { data, width, height } = picture;
     if (!(data instanceof Uint8ClampedArray || data instanceof Uint8Array) || !(width > 0) || !(height > 0)
       || data.length !== 4 * width * height) {
-      throw new InPageError('invalid_input', `A picture of ${width}×${height} needs ${4 * width * height} bytes of RGBA`, {
-        where: `input "${this.spec.input}"`,
-      });
+      const need = `A picture of ${width}×${height} needs ${4 * width * height} bytes of RGBA`;
+      throw new InPageError('invalid_input', need, { where: `input "${this.spec.input}"` });
     }
     if (this.last?.width !== width || this.last.height !== height) {
       this.last = { width, height, prepared: prepare(this.spec, { width, height }) };

@@ -19,7 +19,7 @@ function parseArgs(args) {
   const repeat = Number(count);
   const flagged = flag === undefined ? count === '1' : flag === '--repeat' && args.length === 4;
   if (!bundle || !folder || rest.length || !flagged || !Number.isSafeInteger(repeat) || repeat < 1) {
-    throw new InPageError('invalid_input', 'The arguments are not understood', { where: 'run_node.js', hint: `usage: ${USAGE}` });
+    throw new InPageError('invalid_input', 'The arguments are not understood', { hint: `usage: ${USAGE}` });
   }
   return { bundle, folder, repeat };
 }
@@ -31,11 +31,13 @@ function parseArgs(args) {
 async function readTensor(folder, name, { dtype, shape, file }) {
   const where = `feeds.json: "${name}"`;
   const type = Object.hasOwn(DTYPES, dtype) ? DTYPES[dtype] : null;
-  if (!type || !Array.isArray(shape)) throw new InPageError('invalid_input', `The element type ${dtype} is not known`, { where });
+  if (!type || !Array.isArray(shape)) {
+    throw new InPageError('invalid_input', `The element type ${dtype} is not known, or the shape is no list`, { where });
+  }
   const bytes = await readFile(join(folder, basename(file)));
-  const length = sizeOf(shape);
-  if (bytes.length !== length * type.bytes) {
-    throw new InPageError('invalid_input', `${file} has ${bytes.length} bytes where its shape needs ${length * type.bytes}`, { where });
+  const length = sizeOf(shape), needed = length * type.bytes;
+  if (bytes.length !== needed) {
+    throw new InPageError('invalid_input', `${file} has ${bytes.length} bytes where its shape needs ${needed}`, { where });
   }
   const own = new Uint8Array(bytes); // small files come from a pool, at any offset
   return { data: decode(dtype, own.buffer, 0, length), shape };

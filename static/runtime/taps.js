@@ -1,7 +1,7 @@
 // One axis of a resize as weights: out[i] = sum over k < count[i] of weight[…] * in[start[i] + k].
 
 /** @typedef {'linear'|'area'|'nearest'} Interpolation */
-/** @typedef {{start: Int32Array, count: Int32Array, weight: Float32Array}} Taps weights of all outputs, one after another */
+/** @typedef {{start: Int32Array, count: Int32Array, weight: Float32Array}} Taps weights of the first output come first */
 
 /**
  * The outputs [from, from + length) of an axis scaled from `size` to `scaled` pixels.

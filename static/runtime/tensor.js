@@ -1,11 +1,12 @@
 // Tensors at the public face: element types and the check of what a caller feeds.
 import { InPageError } from './errors.js';
 
-/** @typedef {Float32Array|Int32Array|BigInt64Array|Uint8Array|Int8Array} TensorData a feed of uint8 may be clamped, too */
+/** @typedef {Float32Array|Int32Array|BigInt64Array|Uint8Array|Int8Array} TensorData a uint8 feed may be clamped, too */
 /** @typedef {{data: TensorData, shape: number[]}} Tensor row-major, shape in elements */
 /** @typedef {number|string} Dimension an integer, or a symbol: the same symbol is the same size, "?…" is any size */
 /** @typedef {{name: string, shape: Dimension[], dtype: string}} TensorInfo */
-/** @typedef {{bytes: number, array: new (buffer: ArrayBufferLike, offset?: number, length?: number) => TensorData}} DType */
+/** @typedef {new (buffer: ArrayBufferLike, offset?: number, length?: number) => TensorData} TensorArray */
+/** @typedef {{bytes: number, array: TensorArray}} DType */
 
 /**
  * Element types of the bundle: bytes per element in a file, and the typed array that holds them in memory.

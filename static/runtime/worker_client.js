@@ -1,7 +1,7 @@
 // Models in a worker, as if they were here. One worker serves all models of a page and ends with the last of them.
-import { isImage, isPixels, snapshot } from '../media/image.js';
+import { capture, closeAll } from './capture.js';
 import { InPageError, abortError, asInPageError, throwIfAborted } from './errors.js';
-import { checkNames, isTensor } from './tensor.js';
+import { checkNames } from './tensor.js';
 
 /** @typedef {import('./index.js').Feeds} Feeds */
 /** @typedef {import('./index.js').LoadOptions} LoadOptions */
@@ -37,7 +37,8 @@ export async function loadRemote(address, { signal, onProgress, backend, retries
   const home = host();
   home.retain();
   try {
-    const { id, answer } = home.call('load', { address, options: { backend, retries, cache, policy } }, { signal, onProgress });
+    const request = { address, options: { backend, retries, cache, policy } };
+    const { id, answer } = home.call('load', request, { signal, onProgress });
     return new RemoteModel(home, id, await answer);
   } catch (thrown) {
     home.release();
@@ -95,7 +96,10 @@ export class WorkerHost {
     }).catch(() => {}); // end() has told everybody who waits
   }
 
-  /** No event tells that a worker died (closed itself, or was killed for memory), but its lock is freed. @param {string} lock */
+  /**
+   * No event tells that a worker died (closed itself, or was killed for memory), but its lock is freed.
+   * @param {string} lock
+   */
   watchLock(lock) {
     navigator.locks.request(lock, { signal: this.watch.signal }, () => this.end(lost('The worker died'))).catch(() => {
       // We gave up waiting ourselves: the worker was ended on purpose.
@@ -104,7 +108,8 @@ export class WorkerHost {
 
   /**
    * @param {'hello'|'load'|'run'|'dispose'} type @param {Record<string, any>} payload
-   * @param {{signal?: AbortSignal, onProgress?: LoadOptions['onProgress'], model?: number, transfer?: Transferable[]}} options
+   * @param {{signal?: AbortSignal, onProgress?: LoadOptions['onProgress'], model?: number,
+   *   transfer?: Transferable[]}} options
    * @returns {{id: number, answer: Promise<any>}}
    */
   call(type, payload, { signal, onProgress, model, transfer = [] }) {
@@ -138,7 +143,9 @@ export class WorkerHost {
     const { id } = answer;
     const call = this.pending.get(id);
     if (!call) {
-      if ('value' in answer && this.abandoned.delete(id)) this.call('dispose', { model: id }, {}).answer.catch(() => {});
+      if ('value' in answer && this.abandoned.delete(id)) {
+        this.call('dispose', { model: id }, {}).answer.catch(() => {}); // the worker's end frees it as well
+      }
       return;
     }
     if ('progress' in answer) {
@@ -236,7 +243,8 @@ export class RemoteModel {
       closeAll(copies);
       throw thrown;
     }
-    const { answer } = this.host.call('run', { model: this.number, feeds: copies }, { signal, model: this.number, transfer });
+    const model = this.number;
+    const { answer } = this.host.call('run', { model, feeds: copies }, { signal, model, transfer });
     const { results, memory } = await answer;
     this.held = memory;
     return results;
@@ -251,7 +259,10 @@ export class RemoteModel {
     return new InPageError('disposed', `The model "${this.name}" was disposed`, { hint: 'load it again' });
   }
 
-  /** Frees the model in the worker; waiting calls are rejected at once. May be called twice. @returns {Promise<void>} */
+  /**
+   * Frees the model in the worker; waiting calls are rejected at once. May be called twice.
+   * @returns {Promise<void>}
+   */
   async dispose() {
     if (this.disposed) return;
     this.disposed = true;
@@ -261,44 +272,4 @@ export class RemoteModel {
     });
     this.host.release();
   }
-}
-
-/**
- * Copies of feeds that can be sent away: what is drawn as a bitmap, numbers in buffers of their own.
- * @param {Feeds} feeds
- * @returns {Promise<{copies: Feeds, transfer: Transferable[]}>}
- * @throws {InPageError} invalid_input
- */
-async function capture(feeds) {
-  /** @type {Feeds} */
-  const copies = {};
-  /** @type {Transferable[]} */
-  const transfer = [];
-  try {
-    for (const [name, feed] of Object.entries(feeds)) {
-      const where = `input "${name}"`;
-      if (isTensor(feed) && ArrayBuffer.isView(feed.data)) {
-        const data = feed.data.slice();
-        copies[name] = { data, shape: feed.shape };
-        transfer.push(/** @type {ArrayBuffer} */ (data.buffer));
-      } else if (isImage(feed) && !isPixels(feed) && !(feed instanceof Blob)) {
-        const bitmap = await snapshot(feed, { where });
-        copies[name] = bitmap;
-        transfer.push(bitmap);
-      } else if (isImage(feed)) {
-        copies[name] = feed;
-      } else {
-        throw new InPageError('invalid_input', 'The feed is neither a tensor {data, shape} nor a picture', { where });
-      }
-    }
-    return { copies, transfer };
-  } catch (thrown) {
-    closeAll(copies);
-    throw thrown;
-  }
-}
-
-/** @param {Feeds} feeds our own copies */
-function closeAll(feeds) {
-  for (const feed of Object.values(feeds)) if ('close' in feed) feed.close();
 }

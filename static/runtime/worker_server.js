@@ -17,7 +17,8 @@ import { loadLocal } from './local.js';
  * @property {(type: 'message', listener: (event: MessageEvent) => void) => void} addEventListener
  */
 
-/** @typedef {(address: string, options: import('./index.js').LoadOptions) => Promise<import('./local.js').LocalModel>} Load */
+/** @typedef {import('./index.js').LoadOptions} LoadOptions */
+/** @typedef {(address: string, options: LoadOptions) => Promise<import('./local.js').LocalModel>} Load */
 
 /**
  * @param {Port} port the worker's global, or one end of a channel in tests
@@ -68,7 +69,7 @@ class Desk {
     }
   }
 
-  /** @param {number} id becomes the model's number @param {string} address @param {import('./index.js').LoadOptions} options */
+  /** @param {number} id becomes the model's number @param {string} address @param {LoadOptions} options */
   async handleLoad(id, address, options) {
     const model = await this.load(address, {
       ...options,

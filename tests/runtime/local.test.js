@@ -135,7 +135,7 @@ test('a picture is preprocessed as the bundle says', async () => {
   const { y } = await model.run({ x: picture });
   assert.deepEqual(y.shape, [1, 1, 4, 1]);
   assert.deepEqual([...y.data].map((value) => Math.round(Number(value))), [1, 12, 23, 34]);
-  await assert.rejects(model.run({ x: { ...picture, width: 5 } }), { code: 'invalid_input', message: /5×1 need 20 bytes/ });
+  await assert.rejects(model.run({ x: { ...picture, width: 5 } }), { code: 'invalid_input', message: /5×1 needs 20 bytes/ });
   await model.dispose();
 });
 

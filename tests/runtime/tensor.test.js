@@ -20,7 +20,7 @@ test('feeds that fit', () => {
   checkFeeds(INPUTS, feeds());
   checkFeeds([{ name: 'm', shape: [-1, '?1', '?1'], dtype: 'bool' }], { m: { data: new Uint8Array(6), shape: [1, 2, 3] } });
   checkFeeds([{ name: 's', shape: [], dtype: 'float16' }], { s: { data: new Float32Array(1), shape: [] } });
-  checkFeeds([{ name: 'p', shape: [2], dtype: 'uint8' }], { p: { data: new Uint8ClampedArray(2), shape: [2] } });
+  checkFeeds([{ name: 'p', shape: [2], dtype: 'uint8' }], { p: { data: /** @type {any} */ (new Uint8ClampedArray(2)), shape: [2] } });
 });
 
 /** @type {[string, any, RegExp][]} */

@@ -205,7 +205,7 @@ def bomb() -> bytes:
 @THREADS
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "empty"), (b"%PDF-1.4 not a picture", "not a picture"), (bomb(), "1600 megapixels; at most 67")],
+    [(b"", "empty"), (b"%PDF-1.4 not a picture", "not a picture"), (bomb(), "1600 megapixels where at most 67")],
     ids=["empty", "no-picture", "enormous"],
 )
 def test_files_that_are_no_usable_picture(page: Any, worker: bool, content: bytes, message: str) -> None:
