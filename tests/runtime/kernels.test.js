@@ -121,8 +121,8 @@ function erf(x) {
 
 /** @type {[string, number, (x: number) => number, number, number][]} kind, largest error in ULP, exact, from, to */
 const ACCURACY = [
-  ['exp', 2, Math.exp, -87, 88], ['log', 2, Math.log, 1e-6, 50], ['tanh', 3, Math.tanh, -10, 10], ['erf', 3, erf, -3, 3],
-  ['sin', 1, Math.sin, -100, 100], ['cos', 1, Math.cos, -1e6, 1e6], ['sigmoid', 4, (x) => 1 / (1 + Math.exp(-x)), -80, 80],
+  ['exp', 1, Math.exp, -87, 88], ['log', 1, Math.log, 1e-6, 50], ['tanh', 2, Math.tanh, -10, 10], ['erf', 2, erf, -3, 3],
+  ['sin', 1, Math.sin, -100, 100], ['cos', 1, Math.cos, -1e6, 1e6], ['sigmoid', 3, (x) => 1 / (1 + Math.exp(-x)), -80, 80],
 ];
 for (const [kind, limit, exact, from, to] of ACCURACY) {
   test(`${kind} is right to ${limit} ULP`, async () => {

@@ -1,6 +1,6 @@
 // Elementary functions on f32x4 (and double, for pow, sin and cos): there is no libm here.
-// Largest error against the exact value, in ULP of the result, as tests/runtime/kernels_math.test.js holds them to:
-// exp 2, log 2, tanh 3, erf 3, pow 1, sin and cos 1 for |x| <= 1e6.
+// Largest error against the exact value, in ULP of the result, as tests/runtime/kernels.test.js holds them to:
+// exp 1, log 1, tanh 2, erf 2, sigmoid 3, pow 1, sin and cos 1 for |x| <= 1e6.
 #pragma once
 #include "simd.h"
 
