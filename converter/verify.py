@@ -18,10 +18,15 @@ from converter.read.bundle import load_bundle
 from converter.read.program import weights_of
 from converter.run import conform, run_web, web_problem
 
-TOLERANCE = {"float32": 1e-4, "float16": 2e-2}
-"""Largest accepted error. Whole numbers and booleans: the share of elements that differ, ten times as much."""
+TOLERANCE = {"float32": 1e-3, "float16": 0.1}
+"""Largest accepted error. Random inputs meet steep nets (a sigmoid of 50 x) where pictures do not, hence not less:
+float32 bundles usually reach 1e-6, float16 1e-3. Whole numbers and booleans: the share of elements that differ."""
 _DEFAULT_SIZE = {1: 1, 2: 64, 3: 64, 4: 320}
+_LEAST_SIDE = 64
+"""A picture below this has no interior left at the end of a net of stride 32, and says little."""
 _SEED = 2024
+_MAX_DIFFERING = 0.01
+"""An arg_max may fall on the other side of a tie."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def _shape(value: Value, given: tuple[int, ...] | None, declared: list[Dim] | No
             default = 1 if axis == 0 else 3 if axis == 1 and len(value.shape) == 4 else \
                 _DEFAULT_SIZE.get(len(value.shape), 32)
             if declared and isinstance(declared[axis], int):
-                default = int(declared[axis])
+                default = max(int(declared[axis]), _LEAST_SIDE)
             size = chosen.setdefault(size, given[axis] if given else default)
         found.append(size)
     return tuple(found)
@@ -107,7 +112,7 @@ def compare(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray], engi
     checks = []
     for name, reference in expected.items():
         error, note = difference(actual.get(name), reference)
-        allowed = tolerance if reference.dtype.kind == "f" else min(1.0, 10 * tolerance)
+        allowed = tolerance if reference.dtype.kind == "f" else max(tolerance, _MAX_DIFFERING)
         checks.append(Check(name, engine, error, allowed, note))
     return checks
 

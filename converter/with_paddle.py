@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,9 @@ def installed() -> bool:
 
 def _paddle() -> Any:
     try:
-        import paddle
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Paddle's own, about compilers that nothing here needs
+            import paddle
     except ImportError as error:
         raise ConvertError("this needs Paddle",
                            hint="pip install 'paddle-inpage[paddle]', or name a saved model") from error

@@ -92,6 +92,12 @@ def scale(b: Builder, op: Op) -> None:
     b.emit(op, "elementwise_mul", {"X": [x], "Y": [op.one("ScaleTensor")]}, binary)
 
 
+@handles("increment")
+def increment(b: Builder, op: Op) -> None:
+    step = {"scale": 1.0, "bias": float(op.attr("step", 1.0)), "bias_after_scale": True}
+    b.emit(op, "scale", {"X": [op.one("X")]}, step)
+
+
 @handles("dropout")
 def dropout(b: Builder, op: Op) -> None:
     """Inference: identity, or × (1 - p) where training did not rescale."""
