@@ -33,8 +33,7 @@ def infer(graph: Graph) -> Contents:
     contents: Contents = {}
     for name in graph.inputs:
         value = graph.values[name]
-        value.shape = tuple(f"{name}.{i}" if d == "?" or (isinstance(d, int) and d < 0) else d
-                            for i, d in enumerate(value.shape))
+        value.shape = tuple(f"{name}.{i}" if unknown(d) else d for i, d in enumerate(value.shape))
     for name, value in graph.values.items():
         data = value.data
         if data is not None and data.dtype.kind == "i" and data.ndim <= 1 and data.size <= MAX_ELEMENTS:
@@ -42,6 +41,13 @@ def infer(graph: Graph) -> Contents:
     for node in graph.nodes:
         infer_node(graph, node, sizes, contents)
     return contents
+
+
+def unknown(size: Dim) -> bool:
+    """Whether a declared size says nothing: negative, or one of the symbols that infer makes."""
+    if isinstance(size, str):
+        return size.startswith("?") and not size.startswith(UNRANKED)
+    return size < 0
 
 
 def infer_node(graph: Graph, node: Node, sizes: Sizes, contents: Contents) -> None:
@@ -63,7 +69,8 @@ def infer_node(graph: Graph, node: Node, sizes: Sizes, contents: Contents) -> No
         value = graph.values[name]
         if node.type in RULES and not results and not value.shape:
             value.shape = (f"{UNRANKED}{name}",)
-        value.shape = tuple(sizes.symbol() if d == "?" or (isinstance(d, int) and d < 0) else d for d in value.shape)
+        elif not results:                   # symbols of an earlier walk mean nothing in this one
+            value.shape = tuple(sizes.symbol() if unknown(d) else d for d in value.shape)
         value.dtype = dtype_of(graph, node, value.dtype)
     if len(names) == 1:
         known = elements(graph, node, contents)

@@ -19,7 +19,8 @@ def is_open(graph: Graph, node: Node | None) -> bool:
         return False
     weight = graph.data_of(node.input(WEIGHT[node.type]))
     bias = node.input("Bias")
-    return weight is not None and weight.dtype.kind == "f" and (bias is None or graph.data_of(bias) is not None)
+    known = bias is None or graph.data_of(bias) is not None
+    return weight is not None and weight.dtype in (np.float32, np.float16) and known
 
 
 def channels(graph: Graph, node: Node) -> int:
@@ -94,7 +95,7 @@ def per_channel(graph: Graph, linear: Node, other: Node) -> tuple[np.ndarray, bo
     sides = {slot: graph.data_of(other.input(slot)) for slot in ("X", "Y")}
     slot = "Y" if other.input("X") == linear.out else "X"
     data = sides[slot]
-    if data is None or data.dtype.kind != "f":
+    if data is None or data.dtype.kind != "f" or not np.isfinite(data).all():
         return None
     rank, axis = channel_axis(linear)
     if data.ndim > rank:

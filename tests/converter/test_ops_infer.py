@@ -8,7 +8,9 @@ import pytest
 
 from converter.errors import ConvertError
 from converter.graph import Graph, Node, Value
+from converter.ops import REGISTRY, evaluate
 from converter.ops.infer import infer
+from converter.ops.infer_rules import RULES
 from tests.converter.pass_helpers import graph_of
 
 NOT_OPS = {"preprocess"}
@@ -65,6 +67,36 @@ def test_open_sizes(case):
     for name, tensor in zip(graph.outputs, case["outputs"]["Out"], strict=True):
         for have, want in zip(graph.values[name].shape, tensor["shape"], strict=False):
             assert sizes.get(have, want) == want if isinstance(have, str) else have == want
+
+
+def test_every_operator_has_a_rule():
+    assert sorted(set(REGISTRY) - set(RULES)) == []
+
+
+def test_a_second_walk_does_not_mix_up_symbols():
+    """A value whose shape no rule gives keeps its rank; its sizes are new unknowns each time."""
+    graph = graph_of("x: float32[N,M,1] = input; y: float32[?1,?2] = squeeze2(x, axes=[1]); z = relu(x); return y, z")
+    for _ in range(2):
+        infer(graph)
+        assert len(graph.values["y"].shape) == 2
+        assert not set(graph.values["y"].shape) & set(graph.values["z"].shape)
+
+
+def test_an_unknown_rank_spreads_and_equals_nothing():
+    graph = graph_of("""
+        x: float32[2,6] = input
+        s: int32[K] = input
+        a = reshape2(x, Shape=s)
+        b = relu(a)
+        c = reshape2(x, Shape=s)
+        y = elementwise_add(b, c)
+        return y
+    """)
+    for _ in range(2):
+        infer(graph)
+        assert len({graph.values[name].shape for name in "abcy"}) == 4
+    made = evaluate(graph, {"x": np.ones((2, 6), np.float32), "s": np.array([3, 4], np.int32)})
+    assert made["y"].shape == (3, 4)
 
 
 def test_the_same_formula_is_the_same_symbol():
