@@ -17,6 +17,7 @@ STATIC = Path(__file__).resolve().parents[2] / "static"
 HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
+    "Access-Control-Allow-Origin": "*",
     "Content-Security-Policy": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; "
     "worker-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:",
 }

@@ -382,6 +382,19 @@ def test_a_worker_whose_script_is_missing(page: Any, site: Site) -> None:
     assert page.evaluate(FAILURE, ["/bundle", {}]) == {"loaded": "small"}
 
 
+def test_the_runtime_may_come_from_another_origin(page: Any, site: Site) -> None:
+    """A worker must be of the page's own origin: the runtime of another one starts it through a blob."""
+    policy = {"Content-Security-Policy": "script-src * blob: 'wasm-unsafe-eval'; worker-src * blob:"}
+    site.faults["/"] = lambda nth, body: (200, policy, body)
+    page.goto(site.url)
+    with running({}) as other:
+        load = LOAD.replace("'/static/", f"'{other.url}/static/")
+        assert page.evaluate(load, ["/bundle", {}])["name"] == "small"
+        assert "/static/runtime/worker.js" in other.asked
+        x = np.ones((1, 3, 2, 2), np.float32)
+        check(page.evaluate(RUN_TENSOR, [x.ravel().tolist(), [1, 3, 2, 2]]), conv_relu(x))
+
+
 def test_progress_counts_every_byte(page: Any) -> None:
     steps = page.evaluate(
         """async () => {
