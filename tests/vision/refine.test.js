@@ -64,6 +64,17 @@ test('the true corners stay where they are', () => {
   found.forEach((p, i) => assert.ok(distance(p, quad[i]) < 0.5, `corner ${i} moved by ${distance(p, quad[i])}`));
 });
 
+test('a picture without any noise or texture is refined as well', () => {
+  const { data } = greyPicture((x, y) => (x >= 150 && x < 480 && y >= 100 && y < 370 ? 240 : 80));
+  /** @type {Quad} */
+  const truth = [[150, 100], [480, 100], [480, 370], [150, 370]];
+  const moved = /** @type {Quad} */ (truth.map(([x, y]) => [x + 4, y - 4]));
+  for (const quality of /** @type {const} */ (['still', 'live'])) {
+    const found = refineCorners({ data, width: WIDTH, height: HEIGHT }, moved, { quality });
+    found.forEach((p, i) => assert.ok(distance(p, truth[i]) < 0.5, `${quality}: ${p}`));
+  }
+});
+
 test('a grey picture is refined as well', () => {
   const { image, quad } = randomScene('plain', 4, WIDTH, HEIGHT);
   const grey = { data: image.data.filter((_, i) => i % 4 === 1), width: WIDTH, height: HEIGHT };

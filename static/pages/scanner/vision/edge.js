@@ -93,7 +93,7 @@ export function colourSteps({ rgb, inside, along, across }, k = STEP_CELLS) {
 function castVotes(strip) {
   const { along, across } = strip;
   const step = colourSteps(strip);
-  const sample = step.filter((m, i) => m > 0 && i % 7 === 0).sort();
+  const sample = step.filter((_, i) => i % 7 === 0 && strip.inside[i] === 1).sort();
   const texture = Math.max(STEP_FLOOR, TEXTURE_FACTOR * (sample[sample.length >> 1] ?? 0));
   const votes = new Float32Array(along * across);
   for (let i = 0; i < along; i++) {
