@@ -44,7 +44,7 @@ def evaluate_node(node: Node, arrays: dict[str, np.ndarray]) -> dict[str, np.nda
     try:
         with np.errstate(all="ignore"):
             result = spec.evaluate(*args, **attrs)
-    except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
+    except (ValueError, IndexError, TypeError, ArithmeticError, MemoryError) as error:
         shapes = {slot: [list(arrays[n].shape) for n in names] for slot, names in node.inputs.items()}
         raise ConvertError(f"cannot be computed on {shapes}: {error}", where=node.where) from error
     results = result if spec.variadic_out else [result]

@@ -35,6 +35,8 @@ CASES = [
       for name, x, y, axis in BROADCASTS[:1] + BROADCASTS[4:5] + BROADCASTS[11:13]),
     *(binary(f"elementwise_{type}", f"size_{n}", rand(n), rand(n, low=0.5)) for type in ("add", "div")
       for n in (1, 3, 7, 9, 17)),
+    binary("elementwise_add", "rank_5_axis_1", rand(2, 3, 2, 2, 3), rand(3, 2), axis=1),
+    binary("elementwise_mul", "rank_6", rand(2, 1, 3, 1, 2, 1), rand(1, 2, 1, 2, 1, 3)),
     binary("elementwise_add", "constant_y", X, rand(3), ["Y"], axis=1),
     binary("elementwise_mul", "constant_y", X, rand(1, 3, 1, 1), ["Y"]),
     binary("elementwise_sub", "constant_x", rand(5), X, ["X"]),

@@ -20,6 +20,8 @@ JOIN = [
     many("concat", "single", [rand(2, 3)], 1),
     many("concat", "int64", [ints(2), ints(3)], 0),
     many("concat", "same_tensor_twice", [rand(1, 3, 2), rand(1, 3, 2)], 1),
+    many("concat", "rank_5", [rand(1, 2, c, 2, 3) for c in (1, 2)], 2),
+    many("concat", "bool", [ints(3, low=0, high=1, dtype="bool"), ints(2, low=0, high=1, dtype="bool")], 0),
     many("stack", "first", [rand(2, 3, seed=str(i)) for i in range(3)], 0),
     many("stack", "last", [rand(2, 3, seed=str(i)) for i in range(2)], -1),
     many("stack", "middle", [rand(2, 3, 5, seed=str(i)) for i in range(2)], 1),
@@ -70,6 +72,9 @@ RESHAPE = [
     one("tile", "both", rand(2, 3), repeat_times=[2, 3]),
     one("tile", "new_front", rand(2, 3), repeat_times=[2, 1, 2]),
     one("tile", "fewer", rand(2, 3, 2), repeat_times=[3]),
+    one("tile", "rank_5", rand(1, 2, 1, 3, 1), repeat_times=[2, 1, 3, 1, 2]),
+    one("expand_v2", "rank_6", rand(2, 1, 3), shape=[2, 1, 2, 2, 4, 3]),
+    one("expand_v2", "int64", ints(1, 3), shape=[2, -1]),
     one("tile", "int64", ints(3), repeat_times=[4]),
 ]
 CUT = [
@@ -82,6 +87,9 @@ CUT = [
     one("slice", "vector_item", ints(4, dtype="int32"), "Input", axes=[0], starts=[1], ends=[2], decrease_axis=[0]),
     one("slice", "tensors", X, "Input", {"StartsTensor": [vector(1)], "EndsTensor": [vector(3)]}, axes=[3],
         starts=[-1], ends=[-1]),
+    one("slice", "rank_5", rand(2, 3, 2, 3, 4), "Input", axes=[0, 2, 4], starts=[1, 0, 1], ends=[2, 1, 4],
+        decrease_axis=[2]),
+    one("slice", "int64", ints(3, 4), "Input", axes=[1], starts=[1], ends=[3]),
     one("slice", "width_17", rand(1, 3, 17), "Input", axes=[2], starts=[1], ends=[16]),
     one("strided_slice", "step_2", X, "Input", axes=[2, 3], starts=[0, 1], ends=[4, 5], strides=[2, 2]),
     one("strided_slice", "step_3", rand(3, 17), "Input", axes=[1], starts=[1], ends=[17], strides=[3]),

@@ -23,6 +23,7 @@ ACTIVATIONS = [("relu", 0.0, 0.0), ("relu6", 6.0, 0.0), ("sigmoid", 0.0, 0.0), (
 CASES = [
     *(fc(f"m{m}_k{k}_n{n}", rand(m, k), n) for m, k, n in
       [(1, 1, 1), (1, 8, 5), (2, 13, 9), (3, 7, 17), (5, 3, 3), (1, 33, 10), (7, 16, 8), (9, 5, 1)]),
+    fc("m6_k129_n65", rand(6, 129), 65),
     fc("no_bias", rand(3, 5), 7, bias=False),
     fc("flattens", rand(2, 3, 2, 2), 5),
     fc("two_leading", rand(2, 3, 5), 7, k=2),
@@ -45,5 +46,7 @@ CASES = [
     matmul("vector_matrix", rand(5), rand(5, 3)),
     matmul("matrix_vector", rand(3, 5), rand(5)),
     matmul("batched_vector", rand(2, 3, 5), rand(5)),
+    matmul("rank_5", rand(2, 1, 2, 3, 4), rand(3, 1, 4, 2)),
+    matmul("m13_k33_n20", rand(13, 33), rand(33, 20)),
     matmul("ones", rand(1, 1), rand(1, 1)),
 ]

@@ -27,6 +27,8 @@ CASES = [
           ("all", [0], {"reduce_all": True}),
           ("all_keep", [0], {"reduce_all": True, "keep_dim": True}),
       ]),
+    reduce("mean", "rank_5", rand(2, 3, 2, 3, 2), [1, 3], keep_dim=True),
+    reduce("max", "rank_6", rand(2, 1, 3, 2, 2, 3), [-2, 0], 0.0),
     reduce("mean", "w17", rand(3, 17), [1]),
     reduce("sum", "w33", rand(2, 33), [-1]),
     reduce("max", "one", rand(3, 1), [1], 0.0),
