@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # The same pins as in pyproject.toml: installed first, so that the build needs no second copy of the compiler.
-BUILD_TOOLS := "hatchling>=1.27" "ziglang==0.17.1"
+BUILD_TOOLS := "hatchling>=1.27" "editables>=0.5" "ziglang==0.17.1"
 NODE_TESTS = $(shell find tests -name '*.test.js' | sort)
 WASM := static/runtime/wasm/kernels.wasm
 KERNEL_SOURCES := $(shell find static/runtime -name '*.c' -o -name '*.h') static/runtime/wasm/build.py
