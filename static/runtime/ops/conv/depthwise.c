@@ -36,38 +36,51 @@ static void spread_plane(const Depthwise *a, const float *x) {
     }
 }
 
-// V vectors of one output row from column 0 of p; KH, KW and unit dilation may be known to the compiler.
-INLINE void accumulate(const Depthwise *a, const int V, int kh, int kw, int dh, int dw, int sw, const float *p,
-                       const float *w, f32x4 *acc) {
-  for (int r = 0; r < kh; r++)
-    for (int j = 0; j < kw; j++) {
-      const float *x = p + (j * dw % sw * a->PH + r * dh) * a->pitch + j * dw / sw;
-      f32x4 k = load_splat(w + r * kw + j);
-      UNROLL for (int v = 0; v < V; v++) {
-        acc[v] = madd(acc[v], k, load(x + 4 * v));
-        ORDER(acc[v]);
-      }
+// The window as constants where the compiler may know them.
+typedef struct { int kh, kw, dh, dw, sw; } Taps;
+
+// R output rows x V vectors from column 0 of p on, of which n columns count. Eight chains hide the latency of an add.
+INLINE void span(const Depthwise *a, const int R, const int V, const Taps t, const float *p, const float *w, f32x4 bias,
+                 const float *res, float *y, int n) {
+  f32x4 acc[2][4], lo = act_lo(a->act), hi = act_hi(a->act);
+  UNROLL for (int q = 0; q < R; q++) UNROLL for (int v = 0; v < V; v++) acc[q][v] = bias;
+  for (int r = 0; r < t.kh; r++)
+    for (int j = 0; j < t.kw; j++) {
+      const float *x = p + (j * t.dw % t.sw * a->PH + r * t.dh) * a->pitch + j * t.dw / t.sw;
+      f32x4 k = load_splat(w + r * t.kw + j);
+      UNROLL for (int q = 0; q < R; q++)
+        UNROLL for (int v = 0; v < V; v++) {
+          acc[q][v] = madd(acc[q][v], k, load(x + q * a->sh * a->pitch + 4 * v));
+          ORDER(acc[q][v]);
+        }
+    }
+  UNROLL for (int q = 0; q < R; q++)
+    UNROLL for (int v = 0; v < V; v++) {
+      int at = q * a->OW + 4 * v, left = n - 4 * v;
+      if (res) acc[q][v] = add(acc[q][v], load_n(res + at, left));
+      store_n(y + at, clamp(acc[q][v], lo, hi), left);
     }
 }
-INLINE void span(const Depthwise *a, const int V, int kh, int kw, int dh, int dw, int sw, const float *p, const float *w,
-                 f32x4 bias, const float *res, float *y, int n) {
-  f32x4 acc[4], lo = act_lo(a->act), hi = act_hi(a->act);
-  UNROLL for (int v = 0; v < V; v++) acc[v] = bias;
-  accumulate(a, V, kh, kw, dh, dw, sw, p, w, acc);
-  UNROLL for (int v = 0; v < V; v++) {
-    if (res) acc[v] = add(acc[v], load_n(res + 4 * v, n - 4 * v));
-    store_n(y + 4 * v, clamp(acc[v], lo, hi), n - 4 * v);
+INLINE void row_end(const Depthwise *a, const int R, const Taps t, const float *p, const float *w, f32x4 bias,
+                    const float *res, float *y, int n) {
+  switch ((n + 3) / 4) {
+    case 1: span(a, R, 1, t, p, w, bias, res, y, n); break;
+    case 2: span(a, R, 2, t, p, w, bias, res, y, n); break;
+    case 3: span(a, R, 3, t, p, w, bias, res, y, n); break;
+    case 4: span(a, R, 4, t, p, w, bias, res, y, n); break;
   }
 }
-INLINE void rows(const Depthwise *a, int kh, int kw, int dh, int dw, int sw, const float *w, f32x4 bias,
-                 const float *res, float *y) {
-  for (int oy = 0; oy < a->OH; oy++) {
+INLINE void rows(const Depthwise *a, const Taps t, const float *w, f32x4 bias, const float *res, float *y) {
+  int oy = 0, two = a->OW <= 16;
+  for (; two && oy + 2 <= a->OH; oy += 2) {
+    int at = oy * a->OW;
+    row_end(a, 2, t, a->plane + oy * a->sh * a->pitch, w, bias, res ? res + at : 0, y + at, a->OW);
+  }
+  for (; oy < a->OH; oy++) {
     const float *p = a->plane + oy * a->sh * a->pitch;
     int i = 0, at = oy * a->OW;
-    for (; i + 16 <= a->OW; i += 16)
-      span(a, 4, kh, kw, dh, dw, sw, p + i, w, bias, res ? res + at + i : 0, y + at + i, 16);
-    for (; i < a->OW; i += 4)
-      span(a, 1, kh, kw, dh, dw, sw, p + i, w, bias, res ? res + at + i : 0, y + at + i, a->OW - i);
+    for (; i + 16 <= a->OW; i += 16) span(a, 1, 4, t, p + i, w, bias, res ? res + at + i : 0, y + at + i, 16);
+    row_end(a, 1, t, p + i, w, bias, res ? res + at + i : 0, y + at + i, a->OW - i);
   }
 }
 
@@ -81,11 +94,11 @@ KERNEL(depthwise, Depthwise) {
       const float *w = a->w + c * taps, *res = a->res ? a->res + out * P : 0;
       float *y = a->y + out * P;
       f32x4 bias = splat(a->bias ? a->bias[c] : 0);
-      if (unit && square == 3 && a->sw == 1) rows(a, 3, 3, 1, 1, 1, w, bias, res, y);
-      else if (unit && square == 3 && a->sw == 2) rows(a, 3, 3, 1, 1, 2, w, bias, res, y);
-      else if (unit && square == 5 && a->sw == 1) rows(a, 5, 5, 1, 1, 1, w, bias, res, y);
-      else if (unit && square == 5 && a->sw == 2) rows(a, 5, 5, 1, 1, 2, w, bias, res, y);
-      else rows(a, a->kh, a->kw, a->dh, a->dw, a->sw, w, bias, res, y);
+      if (unit && square == 3 && a->sw == 1) rows(a, (Taps){3, 3, 1, 1, 1}, w, bias, res, y);
+      else if (unit && square == 3 && a->sw == 2) rows(a, (Taps){3, 3, 1, 1, 2}, w, bias, res, y);
+      else if (unit && square == 5 && a->sw == 1) rows(a, (Taps){5, 5, 1, 1, 1}, w, bias, res, y);
+      else if (unit && square == 5 && a->sw == 2) rows(a, (Taps){5, 5, 1, 1, 2}, w, bias, res, y);
+      else rows(a, (Taps){a->kh, a->kw, a->dh, a->dw, a->sw}, w, bias, res, y);
       if (a->act.kind) unary_span(y, y, P, a->act);
     }
   }
