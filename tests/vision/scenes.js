@@ -90,6 +90,21 @@ export const KINDS = {
     const bulge = [0, 1, 2, 3].map(() => between(random, -0.012, 0.012));
     return { curl: (t, side) => 4 * bulge[side] * t * (1 - t) };
   },
+  tight: (random, { random: r }) => ({ page: textPage({ seed: r() * 1e6, margin: between(random, 0.006, 0.02), lines: 30 }) }),
+  grid: (random) => {
+    const cells = Math.round(between(random, 12, 40));
+    return {
+      page: (u, v) => (Math.min(u * cells - Math.floor(u * cells), v * cells - Math.floor(v * cells)) < 0.07 ? [60, 60, 70] : [240, 240, 235]),
+    };
+  },
+  stack: (random, { quad, width, table }) => {
+    const under = /** @type {Quad} */ (quad.map(([x, y]) => [x + between(random, -0.02, 0.02) * width, y + between(random, -0.02, 0.02) * width]));
+    const shade = 0.006 * width;
+    return {
+      table: (x, y) => (outside(under, x, y) > 0 ? table(x, y) : [225, 224, 218]),
+      light: (x, y, onPage) => (onPage ? 1 : 1 - 0.35 * Math.max(0, 1 - outside(quad, x, y) / shade)),
+    };
+  },
   dim: (random) => ({ light: (x) => 0.35 + x * 0.0002, noise: 6, blur: 1 }),
 };
 
