@@ -116,6 +116,19 @@ test('a position outside the gathered axis is refused at run time', async () => 
     error.code === 'invalid_input' && /gather \(y\)/.test(error.message)));
 });
 
+test('a tensor is not overwritten while a view of it is still read', async () => {
+  /** @type {Graph} */
+  const graph = {
+    vars: new Map(), inputs: [{ name: 'x', shape: [3, 4], dtype: 'float32' }], outputs: [{ name: 'y', shape: [3, 4], dtype: 'float32' }],
+    ops: [
+      { type: 'slice', inputs: { Input: ['x'] }, outputs: { Out: ['s'] }, attrs: { axes: [0], starts: [0], ends: [1], decrease_axis: [] } },
+      { type: 'elementwise_add', inputs: { X: ['x'], Y: ['s'] }, outputs: { Out: ['y'] }, attrs: { axis: -1, ...FUSE } },
+    ],
+  };
+  const engine = await createEngine(graph, new Map(), { wasm }), x = { data: Float32Array.from({ length: 12 }, (_, i) => i), shape: [3, 4] };
+  assert.deepEqual([...(await engine.run({ x })).y.data], [0, 2, 4, 6, 4, 6, 8, 10, 8, 10, 12, 14]);
+});
+
 test('after dispose every run is refused and nothing is held', async () => {
   const engine = await createEngine(net(), weights(), { wasm });
   engine.dispose();
