@@ -258,10 +258,23 @@ class Builder:
         elif name != raw_name:
             value = self.graph.values[self.use(name)]
             public = raw_name if raw_name not in self.graph.values else self._fresh(raw_name)
+            if not value.is_constant and name not in {*self.graph.inputs, *self.graph.outputs}:
+                self._rename(name, public)
+                self.graph.outputs.append(public)
+                return
             self.graph.add_value(Value(public, value.shape, value.dtype))
             self.add(Node("scale", {"X": [name]}, {"Out": [public]},
                           {"scale": 1.0, "bias": 0.0, "bias_after_scale": True}))
             self.graph.outputs.append(public)
+
+    def _rename(self, old: str, new: str) -> None:
+        value = self.graph.values.pop(old)
+        value.name = new
+        self.graph.add_value(value)
+        for node in self.graph.nodes:
+            for names in (*node.inputs.values(), *node.outputs.values()):
+                names[:] = [new if name == old else name for name in names]
+        self.current = {raw: new if name == old else name for raw, name in self.current.items()}
 
 
 def passthrough(builder: Builder, op: Op) -> None:
