@@ -6,6 +6,7 @@
 #include "simd.h"
 
 enum { TILE_ROWS = 5, TILE_COLUMNS = 8 };
+enum { RUN = 128 }; // products added up before they join the sum: rounding grows with the longer of the two chains
 enum { BIAS_NONE = 0, BIAS_ROW = 1, BIAS_COLUMN = 2 };
 
 typedef struct {
@@ -26,15 +27,20 @@ INLINE void tile_rows(const int MR, const int am, const int ak, const Tile *t) {
     UNROLL for (int m = 0; m < MR; m++) acc[m][0] = acc[m][1] = splat(0.f);
   }
   const float *A = t->A, *B = t->B;
-  for (int k = t->K; k; k--, A += ak, B += TILE_COLUMNS) {
-    f32x4 b0 = load(B), b1 = load(B + 4);
-    UNROLL for (int m = 0; m < MR; m++) {
-      f32x4 x = load_splat(A + m * am);
-      acc[m][0] = madd(acc[m][0], x, b0);
-      ORDER(acc[m][0]);
-      acc[m][1] = madd(acc[m][1], x, b1);
-      ORDER(acc[m][1]);
+  for (int left = t->K; left > 0; left -= RUN) {
+    f32x4 part[TILE_ROWS][2];
+    UNROLL for (int m = 0; m < MR; m++) part[m][0] = part[m][1] = splat(0.f);
+    for (int k = imin(left, RUN); k; k--, A += ak, B += TILE_COLUMNS) {
+      f32x4 b0 = load(B), b1 = load(B + 4);
+      UNROLL for (int m = 0; m < MR; m++) {
+        f32x4 x = load_splat(A + m * am);
+        part[m][0] = madd(part[m][0], x, b0);
+        ORDER(part[m][0]);
+        part[m][1] = madd(part[m][1], x, b1);
+        ORDER(part[m][1]);
+      }
     }
+    UNROLL for (int m = 0; m < MR; m++) acc[m][0] = add(acc[m][0], part[m][0]), acc[m][1] = add(acc[m][1], part[m][1]);
   }
   const float *R = t->R;
   float *C = t->C;
