@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+import zlib
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -125,3 +127,51 @@ def nearest_mark(colour: tuple[int, int, int]) -> int:
     distances = [sum((a - b) ** 2 for a, b in zip(colour, mark, strict=True)) ** 0.5 for mark in MARKS]
     best = min(range(4), key=distances.__getitem__)
     return best if distances[best] < 90 else -1
+
+
+def pdf_objects(data: bytes) -> dict[int, bytes]:
+    """The objects of a PDF, found through its xref table alone; an offset that is wrong by one byte fails."""
+    assert data.startswith(b"%PDF-1.4\n") and data.endswith(b"%%EOF\n")
+    start = int(data.rsplit(b"startxref\n", 1)[1].split(b"\n")[0])
+    assert data[start:start + 5] == b"xref\n"
+    count = int(data[start + 5:].split(b"\n")[0].split()[1])
+    table = data.index(b"\n", start + 5) + 1
+    objects = {}
+    for number in range(1, count):
+        entry = data[table + 20 * number:table + 20 * number + 20]
+        assert entry[17:] == b"n \n", entry
+        offset = int(entry[:10])
+        head = b"%d 0 obj\n" % number
+        assert data[offset:offset + len(head)] == head
+        objects[number] = data[offset + len(head):]
+    return objects
+
+
+def pdf_pages(data: bytes) -> list[tuple[tuple[float, float], Image.Image]]:
+    """Each page of a scanned PDF: paper size in points, and the picture on it, decoded."""
+    objects = pdf_objects(data)
+    root = int(re.search(rb"/Root (\d+) 0 R", data[data.rindex(b"trailer"):]).group(1))
+    tree = objects[int(re.search(rb"/Pages (\d+) 0 R", objects[root]).group(1))]
+    kids = [int(kid) for kid in re.findall(rb"(\d+) 0 R", re.search(rb"/Kids \[(.*?)\]", tree).group(1))]
+    assert len(kids) == int(re.search(rb"/Count (\d+)", tree).group(1))
+    pages = []
+    for kid in kids:
+        width, height = re.search(rb"/MediaBox \[0 0 (\S+) (\S+)\]", objects[kid]).groups()
+        image = objects[int(re.search(rb"/Im0 (\d+) 0 R", objects[kid]).group(1))]
+        pages.append(((float(width), float(height)), pdf_image(image)))
+    return pages
+
+
+def pdf_image(body: bytes) -> Image.Image:
+    """The picture of an image object; its stream must be exactly as long as it says."""
+    head, rest = body.split(b"stream\n", 1)
+    size = tuple(int(re.search(rb"/%s (\d+)" % key, head).group(1)) for key in (b"Width", b"Height"))
+    length = int(re.search(rb"/Length (\d+)", head).group(1))
+    stream = rest[:length]
+    assert rest[length:].startswith(b"\nendstream\nendobj\n")
+    if b"/DCTDecode" in head:
+        picture = Image.open(io.BytesIO(stream))
+        assert picture.mode == "RGB" and picture.size == size
+        return picture
+    assert b"/BitsPerComponent 1 " in head and b"/FlateDecode" in head
+    return Image.frombytes("1", size, zlib.decompress(stream))

@@ -71,7 +71,8 @@ test('the shutter goes off once per page', () => {
   auto.push(none, false, FRAME, 801);
   assert.equal(auto.push(still, true, FRAME, 900), true, 'another page after a pause');
   auto.took(page());
-  assert.equal(auto.push({ ...still, corners: page(150) }, true, FRAME, 950), true, 'moved away: another page');
+  assert.equal(auto.push({ ...still, corners: page(90) }, true, FRAME, 940), false, 'the hand drifted');
+  assert.equal(auto.push({ ...still, corners: page(160) }, true, FRAME, 950), true, 'moved away: another page');
 });
 
 test('placement: too small, cut off, tilted, fine', () => {

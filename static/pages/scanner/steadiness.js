@@ -96,7 +96,7 @@ export class AutoShutter {
   goneSince = null;
 
   /** @param {{moved?: number, goneMs?: number}} [options] */
-  constructor({ moved = 0.06, goneMs = 600 } = {}) {
+  constructor({ moved = 0.12, goneMs = 600 } = {}) {
     this.moved = moved;
     this.goneMs = goneMs;
   }
