@@ -22,8 +22,9 @@ RUNTIME = WASM.parent
 OUT = WASM / "kernels.wasm"
 
 FLAGS = [
-    "--target=wasm32-freestanding", "-std=c11", "-O3", "-msimd128", "-mnontrapping-fptoint", "-mbulk-memory", "-msign-ext",
-    "-ffreestanding", "-nostdlib", "-fno-math-errno", "-fno-sanitize=all", "-fvisibility=hidden",
+    "--target=wasm32-freestanding", "-std=c11", "-O3",
+    "-msimd128", "-mnontrapping-fptoint", "-mbulk-memory", "-msign-ext", "-ffreestanding",
+    "-nostdlib", "-fno-math-errno", "-fno-sanitize=all", "-fvisibility=hidden",
     "-Wall", "-Wextra", "-Werror",
     "-Wl,--no-entry", "-Wl,--import-memory", "-Wl,--export=__heap_base", "-Wl,-z,stack-size=65536",
     "-Wl,--strip-all",
@@ -37,7 +38,8 @@ class BuildError(Exception):
 
 def sources() -> list[Path]:
     """All C files and headers, in a fixed order."""
-    return sorted([*RUNTIME.glob("ops/*/*.c"), *WASM.glob("*.h")], key=lambda path: path.relative_to(RUNTIME).as_posix())
+    found = [*RUNTIME.glob("ops/*/*.c"), *WASM.glob("*.h")]
+    return sorted(found, key=lambda path: path.relative_to(RUNTIME).as_posix())
 
 
 def fingerprint() -> bytes:
@@ -84,7 +86,7 @@ def build(out: Path = OUT, force: bool = False) -> bool:
 
 
 def compile_wasm(out: Path, folder: Path) -> None:
-    """Run zig; its caches go to a shared folder under the system's temporary one, or to `folder` if that is not writable."""
+    """Run zig; its caches go to one folder per user below the system's temporary one, or to `folder`."""
     files = [path.relative_to(RUNTIME).as_posix() for path in sources() if path.suffix == ".c"]
     cache = Path(os.environ.get("INPAGE_ZIG_CACHE") or cache_folder() or folder / "cache")
     env = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(cache)}
