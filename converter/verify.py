@@ -55,6 +55,9 @@ def samples(graph: Graph, shapes: dict[str, tuple[int, ...]] | None = None) -> d
         raise ConvertError(f"unknown inputs {unknown}", hint=f"the model's inputs are {graph.inputs}")
     rng = np.random.default_rng(_SEED)
     chosen: dict[str, int] = {}
+    for name, given in shapes.items():
+        chosen.update({size: wanted for size, wanted in zip(graph.values[name].shape, given, strict=False)
+                       if isinstance(size, str)})
     feeds = {}
     for name in graph.inputs:
         value = graph.values[name]
