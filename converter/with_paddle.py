@@ -44,7 +44,7 @@ def exported(layer: Any, input_spec: Any) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="inpage-export-") as folder:
         try:
             paddle.jit.save(layer, str(Path(folder) / "inference"), input_spec=input_spec)
-        except (TypeError, ValueError, RuntimeError, AssertionError, NotImplementedError) as error:
+        except Exception as error:  # the export runs the caller's forward(): anything can come
             raise ConvertError(f"Paddle cannot export this Layer: {error}", where=type(layer).__name__) from error
         finally:
             if training:
