@@ -203,7 +203,7 @@ def test_kernels_include_only_the_shared_vocabulary():
 
 # ---- what may be in the repository ----
 
-# Words are put together here, so that this file does not contain them.
+# Words are put together here, so that a search for them finds none.
 UNFINISHED = re.compile(
     r"\b(?:" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "raise NotImplemented" + "Error"]) + r")\b"
 )
