@@ -11,7 +11,7 @@ import numpy as np
 
 from converter.errors import ConvertError
 from converter.graph import Dim, Graph, Node, Shape
-from converter.ops import infer_pictures  # noqa: F401  (adds its rules)
+from converter.ops import infer_more, infer_pictures  # noqa: F401  (they add their rules)
 from converter.ops.binary import COMPARISON, LOGICAL
 from converter.ops.infer_rules import RULES
 from converter.ops.shapes import Sizes

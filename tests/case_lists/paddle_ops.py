@@ -21,7 +21,10 @@ PADDLE_DTYPE = {"bool": 0, "int16": 1, "int32": 2, "int64": 3, "float16": 4, "fl
                 "int8": 21}
 OUT_SLOT = {"conv2d": "Output", "conv2d_transpose": "Output", "batch_norm": "Y", "layer_norm": "Y",
             "instance_norm": "Y", "group_norm": "Y", "stack": "Y"}
+SEVERAL = {"rnn": ("Out", "State"), "top_k_v2": ("Out", "Indices"), "argsort": ("Out", "Indices")}
+"""Operators whose outputs are one of the first slot, then those of the second."""
 EXTRA_OUTPUTS = {
+    "rnn": ["DropoutState", "Reserve"],
     "reshape2": ["XShape"], "transpose2": ["XShape"], "squeeze2": ["XShape"], "unsqueeze2": ["XShape"],
     "flatten2": ["XShape"], "flatten_contiguous_range": ["XShape"], "layer_norm": ["Mean", "Variance"],
     "instance_norm": ["SavedMean", "SavedVariance"], "group_norm": ["Mean", "Variance"],
@@ -29,6 +32,7 @@ EXTRA_OUTPUTS = {
 }
 EXTRA_ATTRS: dict[str, dict[str, Any]] = {
     "batch_norm": {"is_test": True},
+    "rnn": {"is_test": True, "dropout_prob": 0.0, "input_size": 0, "seed": 0},
     "nearest_interp_v2": {"interp_method": "nearest"},
     "bilinear_interp_v2": {"interp_method": "bilinear"},
 }
@@ -54,7 +58,8 @@ def run_op(type: str, inputs: dict[str, list[np.ndarray]], attrs: dict[str, Any]
             slots[slot] = [block.create_var(name=name, shape=array.shape, dtype=str(array.dtype), is_data=True,
                                             stop_gradient=True) for name, array in zip(names, arrays, strict=True)]
         results = [block.create_var(name=f"out_{i}") for i in range(count)]
-        outputs = {OUT_SLOT.get(type, "Out"): results}
+        first, second = SEVERAL.get(type, (OUT_SLOT.get(type, "Out"), ""))
+        outputs = {first: results[:1], second: results[1:]} if second else {first: results}
         outputs.update({slot: [block.create_var(name=f"extra_{slot}")] for slot in EXTRA_OUTPUTS.get(type, [])})
         if type == "batch_norm":            # both are updated in place while training
             outputs.update(MeanOut=slots["Mean"], VarianceOut=slots["Variance"])

@@ -34,6 +34,7 @@ const TYPES = {
   ],
   gather: ['gather', 'pad3d'],
   resize: ['nearest_interp_v2', 'bilinear_interp_v2'],
+  recurrent: ['rnn'],
   constant: ['shape', 'fill_constant', 'fill_constant_batch_size_like', 'assign_value'],
 };
 
@@ -50,6 +51,7 @@ const FAMILIES = {
   layout: [() => import('./layout/index.js'), () => import('./layout/wasm.js')],
   gather: [() => import('./gather/index.js'), () => import('./gather/wasm.js')],
   resize: [() => import('./resize/index.js'), () => import('./resize/wasm.js')],
+  recurrent: [() => import('./recurrent/index.js'), () => import('./recurrent/wasm.js')],
   constant: [() => import('./constant/index.js'), () => import('./constant/wasm.js')],
 };
 
