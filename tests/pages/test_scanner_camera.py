@@ -96,7 +96,7 @@ def test_keyboard_alone_takes_edits_and_saves(open_scanner):
         page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.dataset.part") == "export"
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.dataset.part") == "export-name"
+    assert page.evaluate("document.activeElement.dataset.part") == "save"
     data = save(page, lambda: page.keyboard.press("Enter"))
     assert len(kit.pdf_pages(data)) == 1
 
