@@ -24,12 +24,15 @@ def main(argv: list[str] | None = None) -> int:
     except ConvertError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
     except BrokenPipeError:  # the reader of our output has left (inspect | head)
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  (so that the exit flush is quiet)
         return 0
+    except OSError as error:  # the disk is full, the folder is read-only …
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
 
 
 def _interrupt(signum: int, frame: Any) -> NoReturn:

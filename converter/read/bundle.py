@@ -49,11 +49,11 @@ def load(folder: Path, data: dict[str, Any]) -> Graph:
         graph = _graph(data, where)
         weights = _weights(folder, data["chunks"])
         _fill(graph, data["vars"], weights, where)
+        graph.check()
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConvertError(f"the bundle is malformed: {type(error).__name__}: {error}", where=where,
                            hint=_AGAIN) from error
     graph.meta = {key: data[key] for key in _META if data.get(key) is not None}
-    graph.check()
     return graph
 
 

@@ -115,6 +115,9 @@ class Builder:
     def run(self) -> None:
         for index, raw in enumerate(self.raw.ops):
             self.index = index
+            if raw.type in ("feed", "fetch") and not (raw.outputs.get("Out") if raw.type == "feed" else
+                                                      raw.inputs.get("X")):
+                raise ConvertError(f"a {raw.type} names no variable", where=self.raw.where)
             if raw.type == "feed":
                 self._feed(raw)
             elif raw.type == "fetch":
@@ -143,8 +146,9 @@ class Builder:
             left = sorted(set(op.attrs) - IGNORED)
             if left:
                 raise op.error(f"attributes {left} are not known")
-        except ConvertError as error:
-            self.faults.append(str(error))
+        except (ConvertError, TypeError, ValueError, IndexError, KeyError, OverflowError) as error:
+            self.faults.append(str(error) if isinstance(error, ConvertError) else
+                               f"{raw.where}: malformed ({type(error).__name__}: {error})")
             for names in raw.outputs.values():  # declare them, so that what follows is not blamed
                 for name in names:
                     if name not in self.current or self.current[name] not in self.graph.values:

@@ -123,7 +123,8 @@ class _Reader:
             known = program.values[source]
             program.values[public] = Value(public, known.shape, known.dtype)
             program.ops.append(RawOp("assign", {"X": [source]}, {"Out": [public]}, {}, f"fetch ({public})"))
-        program.ops.append(RawOp("fetch", {"X": [public]}, {}, {"col": attrs.get("col", 0)}, f"fetch ({public})"))
+        column = int(attrs.get("col") or 0)
+        program.ops.append(RawOp("fetch", {"X": [public]}, {}, {"col": column}, f"fetch ({public})"))
 
     def _operand(self, item: dict[str, Any]) -> list[str]:
         if item["%"] not in self.names:

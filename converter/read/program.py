@@ -25,7 +25,7 @@ def read(path: Path, params_path: Path | None = None) -> RawProgram:
         raise ConvertError("this is not a Paddle program (it has no operators)", where=str(path),
                            hint="the file is empty, damaged or of another kind")
     if len(desc.blocks) > 1:
-        nested = sorted({op.type for block in desc.blocks for op in block.ops
+        nested = sorted({text(op.type) for block in desc.blocks for op in block.ops
                          if any(attr.type in (8, 10) for attr in op.attrs)})
         raise ConvertError(f"control flow is not supported: {', '.join(nested) or 'nested blocks'}", where=str(path),
                            hint="export the model without while and if over tensors")
@@ -61,17 +61,18 @@ def _variables(block: Any, program: RawProgram) -> dict[str, Value]:
 
 
 def _operator(op: Any, index: int, where: str) -> RawOp:
-    attrs = {attr.name: _attribute(attr, f"{where}, {op.type}") for attr in op.attrs}
+    kind = text(op.type)
+    attrs = {text(attr.name): _attribute(attr, f"{where}, {kind}") for attr in op.attrs}
     for name in _DTYPE_ATTRS:
         if isinstance(attrs.get(name), int):
-            attrs[name] = proto.dtype_name(attrs[name], f"{where}, {op.type}") if attrs[name] >= 0 else None
+            attrs[name] = proto.dtype_name(attrs[name], f"{where}, {kind}") if attrs[name] >= 0 else None
     outputs = _slots(op.outputs)
     first = next((names[0] for names in outputs.values() if names), f"operator {index}")
-    return RawOp(op.type, _slots(op.inputs), outputs, attrs, f"{op.type} ({first})")
+    return RawOp(kind, _slots(op.inputs), outputs, attrs, f"{kind} ({first})")
 
 
 def _slots(variables: Any) -> dict[str, list[str]]:
-    return {var.parameter: [text(name) for name in var.arguments] for var in variables if var.arguments}
+    return {text(var.parameter): [text(name) for name in var.arguments] for var in variables if var.arguments}
 
 
 def _attribute(attr: Any, where: str) -> Any:
@@ -95,9 +96,9 @@ def _scalar(value: Message | Any) -> bool | int | float:
     return {1: value.b, 2: value.i}.get(value.type, value.r)
 
 
-def text(name: bytes) -> str:
-    """A name; bytes that are not UTF-8 stay distinguishable."""
-    return name.decode("utf-8", "backslashreplace")
+def text(name: bytes | str) -> str:
+    """A name; bytes that are not UTF-8 stay distinguishable (protobuf hands over such strings as bytes)."""
+    return name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
 
 
 def _weights(path: Path, params_path: Path | None, declared: dict[str, Value]) -> dict[str, Any]:
