@@ -39,6 +39,9 @@ ARITHMETIC = {
     "elementwise_pow": np.power,
     "elementwise_mod": np.mod,
     "elementwise_floordiv": np.floor_divide,
+    "elementwise_fmax": np.fmax,            # the other one where one is NaN
+    "elementwise_fmin": np.fmin,
+    "atan2": np.arctan2,
 }
 
 COMPARISON = {
@@ -50,6 +53,7 @@ COMPARISON = {
     "greater_equal": np.greater_equal,
 }
 
+BITWISE = {"bitwise_and": np.bitwise_and, "bitwise_or": np.bitwise_or, "bitwise_xor": np.bitwise_xor}
 LOGICAL = {"logical_and": np.logical_and, "logical_or": np.logical_or, "logical_xor": np.logical_xor}
 
 
@@ -69,5 +73,5 @@ for _type, _function in ARITHMETIC.items():
     _declare_arithmetic(_type, _function)
 for _type, _function in COMPARISON.items():
     _declare_comparison(_type, _function)
-for _type, _function in LOGICAL.items():
+for _type, _function in (LOGICAL | BITWISE).items():
     op(_type, inputs="X Y")(_function)

@@ -15,11 +15,13 @@ from converter.ops import infer_more, infer_pictures  # noqa: F401  (they add th
 from converter.ops.binary import COMPARISON, LOGICAL
 from converter.ops.infer_rules import RULES
 from converter.ops.shapes import Sizes
+from converter.ops.unary import TO_BOOL
 
 Contents = dict[str, list[Dim]]
 """Elements of integer tensors of rank 0 or 1, row-major: numbers, or the symbols that they are."""
 
 MAX_ELEMENTS = 64
+_BOOL = {*COMPARISON, *LOGICAL, *TO_BOOL, "reduce_all", "reduce_any"}
 UNRANKED = "?rank "
 """The only "dimension" of a value whose rank shows at run time starts so; it equals no other."""
 
@@ -103,7 +105,7 @@ def stated(graph: Graph, node: Node, contents: Contents, results: list[Shape]) -
 
 def dtype_of(graph: Graph, node: Node, declared: str) -> str:
     """The dtype that the operator makes."""
-    if node.type in COMPARISON or node.type in LOGICAL or node.type in ("logical_not", "reduce_all", "reduce_any"):
+    if node.type in _BOOL:
         return "bool"
     for attr in ("out_dtype", "dtype"):
         if attr in node.attrs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from converter.graph import Dim, Node, Shape
-from converter.ops.binary import ARITHMETIC, COMPARISON, LOGICAL
+from converter.ops.binary import ARITHMETIC, BITWISE, COMPARISON, LOGICAL
 from converter.ops.layout import reshape_dims, section_sizes
 from converter.ops.reduce import REDUCTIONS, reduced_axes
 from converter.ops.shapes import Sizes, axis_of
@@ -39,7 +39,7 @@ def layer_norm(sizes, node, shapes):
     return [x]
 
 
-@rule(*ARITHMETIC, *COMPARISON, *LOGICAL)
+@rule(*ARITHMETIC, *COMPARISON, *LOGICAL, *BITWISE)
 def binary(sizes, node, shapes):
     x, y = shapes["X"][0], shapes["Y"][0]
     if len(x) < len(y):

@@ -59,7 +59,8 @@ def one_direction(x: np.ndarray, weights: tuple[np.ndarray, ...], h: np.ndarray,
 def rnn(x, states, weights, lengths, mode, hidden_size, num_layers, is_bidirec):
     # Input [T,B,I]; PreState h (and c) [layers*directions,B,H]. WeightList: per layer and direction the weights of
     # input [gates*H,I] and state [gates*H,H], then in the same order the biases of both [gates*H].
-    # Gates: LSTM input, forget, cell, output; GRU reset, update, candidate. Out [T,B,directions*H], then last h (and c).
+    # Gates: LSTM input, forget, cell, output; GRU reset, update, candidate.
+    # Out [T,B,directions*H], then the last h (and c).
     check(mode, len(weights), num_layers, is_bidirec)
     directions = 2 if is_bidirec else 1
     half = len(weights) // 2

@@ -286,20 +286,6 @@ def reduce(b: Builder, op: Op) -> None:
             "reduce_all": everything})
 
 
-@handles("rnn")
-def rnn(b: Builder, op: Op) -> None:
-    """Out carries the sequence, then the last states: h, and c of an LSTM."""
-    op.skip("dropout_prob", "input_size", "seed")
-    mode = op.attr("mode", "LSTM")
-    states = [b.write(name) for name in op.outputs.get("State", [])[:2 if mode == "LSTM" else 1]]
-    for slot in ("Reserve", "DropoutState"):
-        b.dropped.update(dict.fromkeys(op.outputs.get(slot, []), f"{op.where}, slot {slot},"))
-    inputs = {slot: op.inputs.get(slot, []) for slot in ("Input", "PreState", "WeightList", "SequenceLength")}
-    attrs = {"mode": mode, "hidden_size": int(op.attr("hidden_size", 0)), "num_layers": int(op.attr("num_layers", 1)),
-             "is_bidirec": bool(op.attr("is_bidirec", False))}
-    b.emit(op, "rnn", inputs, attrs, out=[b.write(op.out_names[0]), *states])
-
-
 @handles("arg_max", "arg_min")
 def arg(b: Builder, op: Op) -> None:
     axis = op.need(op.constant_attr("AxisTensor", "axis", -1), "the axis")

@@ -30,6 +30,8 @@ EXTRA_OUTPUTS = {
     "instance_norm": ["SavedMean", "SavedVariance"], "group_norm": ["Mean", "Variance"],
     "batch_norm": ["SavedMean", "SavedVariance"], "max_pool2d_with_index": ["Mask"],
 }
+LEGACY_SLOTS = {"atan2": {"X": "X1", "Y": "X2"}}
+"""Input slots that the legacy operator calls otherwise."""
 EXTRA_ATTRS: dict[str, dict[str, Any]] = {
     "batch_norm": {"is_test": True},
     "rnn": {"is_test": True, "dropout_prob": 0.0, "input_size": 0, "seed": 0},
@@ -53,6 +55,7 @@ def run_op(type: str, inputs: dict[str, list[np.ndarray]], attrs: dict[str, Any]
         block = program.global_block()
         feed, slots = {}, {}
         for slot, arrays in inputs.items():
+            slot = LEGACY_SLOTS.get(type, {}).get(slot, slot)
             names = [f"{slot}_{i}" for i in range(len(arrays))]
             feed.update(zip(names, arrays, strict=True))
             slots[slot] = [block.create_var(name=name, shape=array.shape, dtype=str(array.dtype), is_data=True,

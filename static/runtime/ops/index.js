@@ -16,11 +16,14 @@ const TYPES = {
   unary: [
     'relu', 'relu6', 'sigmoid', 'tanh', 'silu', 'swish', 'hard_swish', 'hard_sigmoid', 'leaky_relu', 'elu', 'gelu', 'mish',
     'softplus', 'exp', 'log', 'sqrt', 'rsqrt', 'square', 'abs', 'floor', 'ceil', 'round', 'sign', 'reciprocal', 'sin',
-    'cos', 'erf', 'clip', 'pow', 'logical_not', 'scale', 'cast',
+    'cos', 'erf', 'clip', 'pow', 'logical_not', 'scale', 'cast', 'softsign', 'tanh_shrink', 'softshrink', 'hard_shrink',
+    'thresholded_relu', 'logsigmoid', 'celu', 'selu', 'stanh', 'expm1', 'log1p', 'log2', 'log10', 'tan', 'asin', 'acos',
+    'atan', 'sinh', 'cosh', 'asinh', 'acosh', 'atanh', 'bitwise_not', 'isnan_v2', 'isinf_v2', 'isfinite_v2',
   ],
   binary: [
     'elementwise_add', 'elementwise_sub', 'elementwise_mul', 'elementwise_div', 'elementwise_max', 'elementwise_min',
-    'elementwise_pow', 'elementwise_mod', 'elementwise_floordiv', 'equal', 'not_equal', 'less_than', 'less_equal',
+    'elementwise_pow', 'elementwise_mod', 'elementwise_floordiv', 'elementwise_fmax', 'elementwise_fmin', 'atan2',
+    'bitwise_and', 'bitwise_or', 'bitwise_xor', 'equal', 'not_equal', 'less_than', 'less_equal',
     'greater_than', 'greater_equal', 'logical_and', 'logical_or', 'logical_xor',
   ],
   norm: ['batch_norm', 'layer_norm', 'instance_norm', 'group_norm', 'prelu'],

@@ -1,6 +1,6 @@
 // Functions of two elements with Paddle's broadcasting: the smaller operand's dimensions start at `axis` of the larger.
 import { FUSE_ATTRS, checkFused } from '../activation.js';
-import { ANY, NUMBER, rounded } from '../dtype.js';
+import { ANY, INTEGER, NUMBER, rounded } from '../dtype.js';
 import { count, ShapeError, strides } from '../node.js';
 
 /** @typedef {import('../node.js').OpNode} OpNode */
@@ -21,6 +21,16 @@ export const ARITHMETIC = {
   elementwise_pow: (p, q) => p ** q,
   elementwise_mod: modulo,
   elementwise_floordiv: (p, q) => Math.floor(p / q),
+  elementwise_fmax: (p, q) => (Number.isNaN(p) ? q : Number.isNaN(q) ? p : Math.max(p, q)),
+  elementwise_fmin: (p, q) => (Number.isNaN(p) ? q : Number.isNaN(q) ? p : Math.min(p, q)),
+  atan2: Math.atan2,
+};
+
+/** On integers alone; in the enum of binary/kernel.c behind arithmetic. @type {Record<string, (p: bigint, q: bigint) => bigint>} */
+export const BITWISE = {
+  bitwise_and: (p, q) => p & q,
+  bitwise_or: (p, q) => p | q,
+  bitwise_xor: (p, q) => p ^ q,
 };
 
 /** To bool; the order is the enum of binary/kernel.c. @type {Record<string, (p: number, q: number) => boolean>} */
@@ -116,6 +126,8 @@ const evaluateBy = (f, dtypeOf) => (/** @type {OpNode} */ node) => {
   return out.every((n) => x.dtype === 'float32' || Number.isSafeInteger(n)) ? [out] : null;
 };
 
+const FLOATS_ONLY = ['elementwise_fmax', 'elementwise_fmin', 'atan2'];
+
 /** @param {(p: number, q: number) => number} f @returns {import('../node.js').Rule} */
 const arithmetic = (f) => ({
   attrs: ['axis', ...FUSE_ATTRS],
@@ -123,10 +135,19 @@ const arithmetic = (f) => ({
   check: checkFused,
   shape: (node) => {
     const { x, dims } = operands(node);
+    if (x.dtype !== 'float32' && FLOATS_ONLY.includes(node.type)) throw new ShapeError(`it takes no ${x.dtype}`);
     if (node.attrs.fuse_activation && x.dtype !== 'float32') throw new ShapeError('integers take no activation');
     return [{ shape: dims, dtype: x.dtype }];
   },
   evaluate: evaluateBy(f, (node) => node.x('X').dtype),
+});
+
+/** @param {(p: bigint, q: bigint) => bigint} f @returns {import('../node.js').Rule} */
+const bitwise = (f) => ({
+  attrs: [],
+  types: { X: INTEGER, Y: INTEGER },
+  shape: (node) => [{ shape: operands(node).dims, dtype: node.x('X').dtype }],
+  evaluate: evaluateBy((p, q) => Number(f(BigInt(p), BigInt(q))), (node) => node.x('X').dtype),
 });
 
 /** @param {(p: number, q: number) => boolean} f @param {string[]} attrs @param {string[]} types @returns {import('../node.js').Rule} */
@@ -140,6 +161,7 @@ const comparison = (f, attrs, types) => ({
 /** @type {Record<string, import('../node.js').Rule>} */
 export const rules = Object.fromEntries([
   ...Object.entries(ARITHMETIC).map(([type, f]) => [type, arithmetic(f)]),
+  ...Object.entries(BITWISE).map(([type, f]) => [type, bitwise(f)]),
   ...Object.entries(COMPARE).map(([type, f]) => [type, comparison(f, ['axis'], ANY.filter((dtype) => dtype !== 'int8'))]),
   ...Object.entries(LOGICAL).map(([type, f]) => [type, comparison(f, [], ['bool'])]),
 ]);

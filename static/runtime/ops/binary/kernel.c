@@ -1,7 +1,7 @@
 // out = act(x op y) with broadcasting: odometer over the outer dimensions, a row of the last one at a time.
 #include "../../wasm/simd.h"
 
-enum { ADD, SUB, MUL, DIV, MAX, MIN, POW, MOD, FLOORDIV };
+enum { ADD, SUB, MUL, DIV, MAX, MIN, POW, MOD, FLOORDIV, FMAX, FMIN, ATAN2, BIT_AND, BIT_OR, BIT_XOR };
 
 // dims: merged shape of the result; xs, ys: element strides of the operands, 0 where they repeat. The last stride is
 // 0 or 1. out may be an operand that does not repeat.
@@ -33,6 +33,8 @@ INLINE float floordiv_f32(float p, float q) {
   return (float)__builtin_rint(((double)p - r) / q);
 }
 
+float atan2_f32(float y, float x); // in ops/unary
+
 #define ROW(f) \
   for (int i = 0; i < n; i += 4) { \
     f32x4 p = xs ? load_n(x + i, n - i) : px, q = ys ? load_n(y + i, n - i) : qy; \
@@ -57,6 +59,9 @@ static void row_f32(int op, const float *x, const float *y, float *out, int n, i
     case POW: EACH(s_pow(p, q));
     case MOD: EACH(mod_f32(p, q));
     case FLOORDIV: EACH(floordiv_f32(p, q));
+    case FMAX: ROW(select(wasm_f32x4_eq(q, q), select(wasm_f32x4_eq(p, p), max2(p, q), q), p));
+    case FMIN: ROW(select(wasm_f32x4_eq(q, q), select(wasm_f32x4_eq(p, p), min2(p, q), q), p));
+    case ATAN2: EACH(atan2_f32(p, q));
   }
 }
 
@@ -87,6 +92,9 @@ static void row_f32(int op, const float *x, const float *y, float *out, int n, i
         case POW: r = row##_pow(p, q); break; \
         case MOD: r = row##_mod(p, q); break; \
         case FLOORDIV: r = row##_quotient((T)((U)p - (U)row##_mod(p, q)), q); break; \
+        case BIT_AND: r = p & q; break; \
+        case BIT_OR: r = p | q; break; \
+        case BIT_XOR: r = p ^ q; break; \
       } \
       out[i] = r; \
     } \

@@ -1,14 +1,14 @@
 // Functions of two elements → binary kernel of the element type, compare where the result is bool.
 import { actArgs, fused, NONE } from '../activation.js';
 import { count, fixed } from '../node.js';
-import { ARITHMETIC, broadcast, COMPARE, LOGICAL, merged } from './index.js';
+import { ARITHMETIC, BITWISE, broadcast, COMPARE, LOGICAL, merged } from './index.js';
 
 const KERNEL = /** @type {Record<string, string>} */ ({ float32: 'binary', int32: 'binary_i32', int64: 'binary_i64' });
 const COMPARE_KERNEL = /** @type {Record<string, string>} */ ({
   float32: 'compare_f32', int32: 'compare_i32', int64: 'compare_i64', bool: 'compare_u8', uint8: 'compare_u8',
 });
 const CODES = new Map([
-  ...Object.keys(ARITHMETIC).map((type, i) => /** @type {const} */ ([type, i])),
+  ...[...Object.keys(ARITHMETIC), ...Object.keys(BITWISE)].map((type, i) => /** @type {const} */ ([type, i])),
   ...[...Object.keys(COMPARE), ...Object.keys(LOGICAL)].map((type, i) => /** @type {const} */ ([type, i])),
 ]);
 
@@ -34,6 +34,6 @@ const compare = (node, to) => emit(node, to, COMPARE_KERNEL[node.x('X').dtype]);
 
 /** @type {Record<string, import('../node.js').Lower>} */
 export const lower = Object.fromEntries([
-  ...Object.keys(ARITHMETIC).map((type) => [type, arithmetic]),
+  ...[...Object.keys(ARITHMETIC), ...Object.keys(BITWISE)].map((type) => [type, arithmetic]),
   ...[...Object.keys(COMPARE), ...Object.keys(LOGICAL)].map((type) => [type, compare]),
 ]);

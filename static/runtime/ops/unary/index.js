@@ -1,6 +1,6 @@
 // Functions of one element: X of any shape → Out of the same shape. A row of the table is an operator.
 import { activation } from '../activation.js';
-import { ANY, FLOAT, NUMBER, rounded } from '../dtype.js';
+import { ANY, FLOAT, INTEGER, NUMBER, rounded } from '../dtype.js';
 import { like } from '../node.js';
 
 /** @typedef {import('../node.js').OpNode} OpNode */
@@ -10,6 +10,7 @@ import { like } from '../node.js';
  * @typedef {object} Row
  * @property {string[]} [attrs]
  * @property {(attrs: Attrs) => Activation} act the kernel's function
+ * @property {boolean} [rare] computed by the kernel `special` instead of `unary`
  * @property {string[]} [types] element types; float32 alone unless said
  * @property {(x: number, attrs: Attrs) => number} [host] the same on a host number
  */
@@ -24,6 +25,20 @@ const affine = ({ scale, bias, bias_after_scale: after }) => activation(after ? 
 function power(factor) {
   if (factor === 1) return activation('clamp', -Infinity, Infinity);
   return factor === 2 ? activation('square') : activation('pow', factor);
+}
+
+/** The functions of unary/special.c, in its order. */
+const RARE = [
+  'softsign', 'tanh_shrink', 'softshrink', 'hard_shrink', 'thresholded_relu', 'logsigmoid', 'celu', 'selu', 'stanh', 'expm1',
+  'log1p', 'log2', 'log10', 'tan', 'asin', 'acos', 'atan', 'sinh', 'cosh', 'asinh', 'acosh', 'atanh',
+];
+
+/** @param {string} type @param {string[]} [attrs] its parameters, alpha and beta of the kernel @returns {Row} */
+function rare(type, attrs = []) {
+  return {
+    attrs, rare: true,
+    act: (a) => ({ kind: RARE.indexOf(type), alpha: a[attrs[0]] ?? 0, beta: a[attrs[1]] ?? 0, gamma: 0 }),
+  };
 }
 
 /** @type {Record<string, Row>} */
@@ -57,6 +72,18 @@ export const UNARY = {
   cos: { act: () => activation('cos') },
   erf: { act: () => activation('erf') },
   pow: { attrs: ['factor'], act: (a) => power(a.factor) },
+  softsign: rare('softsign'),
+  tanh_shrink: rare('tanh_shrink'),
+  softshrink: rare('softshrink', ['lambda']),
+  hard_shrink: rare('hard_shrink', ['threshold']),
+  thresholded_relu: rare('thresholded_relu', ['threshold', 'value']),
+  logsigmoid: rare('logsigmoid'),
+  celu: rare('celu', ['alpha']),
+  selu: rare('selu', ['scale', 'alpha']),
+  stanh: rare('stanh', ['scale_a', 'scale_b']),
+  ...Object.fromEntries(['expm1', 'log1p', 'log2', 'log10', 'tan', 'asin', 'acos', 'atan', 'sinh', 'cosh', 'asinh', 'acosh',
+    'atanh'].map((type) => [type, rare(type)])),
+  bitwise_not: { act: () => activation('affine', -1, -1), types: INTEGER, host: (x) => -x - 1 },
   scale: {
     attrs: ['scale', 'bias', 'bias_after_scale'], act: affine, types: NUMBER,
     host: (x, { scale: k, bias: b, bias_after_scale: after }) => (after ? x * k + b : (x + b) * k),
@@ -84,8 +111,21 @@ function ruleOf({ attrs = [], types = FLOAT, host }) {
   return { attrs, types: { X: types }, shape: (node) => [like(node.x())], ...(host ? { evaluate } : {}) };
 }
 
+/** Classes of float; the order is the enum of unary/special.c. @type {Record<string, (x: number) => boolean>} */
+export const CLASSES = {
+  isnan_v2: Number.isNaN, isinf_v2: (x) => Math.abs(x) === Infinity, isfinite_v2: Number.isFinite,
+};
+
+/** @param {(x: number) => boolean} test @returns {import('../node.js').Rule} */
+const classRule = (test) => ({
+  attrs: [], types: { X: FLOAT },
+  shape: (node) => [{ shape: node.x().shape, dtype: 'bool' }],
+  evaluate: (node) => [(node.x().host ?? []).map((x) => Number(test(x)))],
+});
+
 /** @type {Record<string, import('../node.js').Rule>} */
 export const rules = {
+  ...Object.fromEntries(Object.entries(CLASSES).map(([type, test]) => [type, classRule(test)])),
   ...Object.fromEntries(Object.entries(UNARY).map(([type, row]) => [type, ruleOf(row)])),
   logical_not: {
     attrs: [], types: { X: ['bool'] },

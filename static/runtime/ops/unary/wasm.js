@@ -1,15 +1,15 @@
-// Functions of one element → unary kernel (unary_i32, unary_i64 on integers); cast.
+// Functions of one element → unary or special kernel (unary_i32, unary_i64 on integers), classify; cast.
 import { actArgs } from '../activation.js';
 import { CODE } from '../dtype.js';
 import { count } from '../node.js';
-import { castAttrs, UNARY } from './index.js';
+import { castAttrs, CLASSES, UNARY } from './index.js';
 
 /** @type {import('../node.js').Lower} */
 function unary(node, to) {
-  const x = node.x(), y = node.out, n = count(x.shape), act = UNARY[node.type].act(castAttrs(node.attrs, x.dtype));
+  const x = node.x(), y = node.out, n = count(x.shape), row = UNARY[node.type], act = row.act(castAttrs(node.attrs, x.dtype));
   to.inPlace(x, y);
   if (x.dtype === 'float32') {
-    to.emit('unary', [x, y, n, ...actArgs(act)]);
+    to.emit(row.rare ? 'special' : 'unary', [x, y, n, ...actArgs(act)]);
   } else {
     // an open end of relu's range is the type's own end
     const [alpha, beta] = [act.alpha, act.beta].map((v) => (Number.isFinite(v) ? v : v > 0 ? 2 ** 31 - 1 : -(2 ** 31)));
@@ -20,6 +20,9 @@ function unary(node, to) {
 /** @type {Record<string, import('../node.js').Lower>} */
 export const lower = {
   ...Object.fromEntries(Object.keys(UNARY).map((type) => [type, unary])),
+  ...Object.fromEntries(Object.keys(CLASSES).map((type, kind) => [type, (node, to) => {
+    to.emit('classify', [node.x(), node.out, count(node.x().shape), kind]);
+  }])),
   logical_not(node, to) {
     to.inPlace(node.x(), node.out);
     to.emit('logical_not', [node.x(), node.out, count(node.x().shape)]);
