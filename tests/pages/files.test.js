@@ -4,8 +4,8 @@ import { inflateSync } from 'node:zlib';
 
 import { deflate, packBits, store } from '../../static/pages/scanner/bits.js';
 import { layOut, writePdf } from '../../static/pages/scanner/export_pdf.js';
-import { readHeader } from '../../static/pages/scanner/image_header.js';
 import { checkFile } from '../../static/pages/scanner/photos.js';
+import { pictureKind } from '../../static/pages/scanner/picture_kind.js';
 import { defaultName, readableSize, safeName } from '../../static/pages/scanner/save.js';
 import { crc32, writeZip } from '../../static/pages/scanner/zip.js';
 
@@ -78,21 +78,19 @@ test('a ZIP names its files and finds its directory', async () => {
   assert.equal(bytes.readUInt32LE(end + 12), end - directory);
 });
 
-test('sizes are read from the headers of PNG, JPEG, GIF, BMP and WebP', () => {
-  const header = (/** @type {number[]} */ ...bytes) => readHeader(Uint8Array.from([...bytes, ...new Array(30).fill(0)]));
-  const ascii = (/** @type {string} */ text) => [...text].map((c) => c.charCodeAt(0));
-  assert.deepEqual(header(...ascii('\x89PNG\r\n\x1a\n'), 0, 0, 0, 13, ...ascii('IHDR'), 0, 0, 16, 0, 0, 0, 8, 1),
-    { kind: 'png', width: 4096, height: 2049 });
-  assert.deepEqual(header(0xff, 0xd8, 0xff, 0xe0, 0, 4, 9, 9, 0xff, 0xff, 0xc2, 0, 17, 8, 0x03, 0xe8, 0x07, 0xd0),
-    { kind: 'jpeg', width: 2000, height: 1000 });
-  assert.deepEqual(header(...ascii('GIF89a'), 0x40, 1, 0xf0, 0), { kind: 'gif', width: 320, height: 240 });
-  assert.deepEqual(header(...ascii('BM'), ...new Array(16).fill(0), 10, 0, 0, 0, 0xf6, 0xff, 0xff, 0xff),
-    { kind: 'bmp', width: 10, height: 10 });
-  assert.deepEqual(header(...ascii('RIFF'), 0, 0, 0, 0, ...ascii('WEBPVP8X'), 10, 0, 0, 0, 0, 0, 0, 0, 0xff, 3, 0, 0xff, 1, 0),
-    { kind: 'webp', width: 1024, height: 512 });
-  assert.equal(header(0, 0, 0, 24, ...ascii('ftypheic'))?.kind, 'heic');
-  assert.equal(header(...ascii('Hello, world')), null);
-  assert.equal(readHeader(new Uint8Array(0)), null);
+test('pictures are known by their first bytes, whatever the file is called', () => {
+  const kind = (/** @type {string} */ text) => pictureKind(Uint8Array.from([...text.padEnd(40, '\0')].map((c) => c.charCodeAt(0))));
+  assert.equal(kind('\x89PNG\r\n\x1a\n'), 'png');
+  assert.equal(kind('\xff\xd8\xff\xe1'), 'jpeg');
+  assert.equal(kind('RIFF\x10\n\0\0WEBPVP8 '), 'webp');
+  assert.equal(kind('GIF89a'), 'gif');
+  assert.equal(kind('BM'), 'bmp');
+  assert.equal(kind('\0\0\0\x1cftypavif'), 'avif');
+  assert.equal(kind('\0\0\0\x18ftypheic'), 'heic');
+  for (const text of ['Hello, world', '', '%PDF-1.7', 'RIFF\x10\0\0\0WAVEfmt ', '\0\0\0\x18ftypisom', '<svg xmlns=']) {
+    assert.equal(kind(text), null, text);
+  }
+  assert.equal(pictureKind(new Uint8Array(0)), null);
 });
 
 test('files are refused before they are decoded: empty, no picture, more than 80 megapixels', async () => {

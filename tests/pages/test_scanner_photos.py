@@ -85,7 +85,7 @@ def test_photos_without_a_page_are_pointed_out(open_scanner):
     page = open_scanner(corners=None)
     page.set_input_files("[data-part=file-input]", [file("a.jpg", small_photo()), file("b.jpg", small_photo())])
     page.wait_for_selector("[data-view=pages]:not([hidden])")
-    assert "No page was found in photo 2" in page.inner_text("[data-part=pages-notice-text]")
+    assert "No page was found in page 2’s photo" in page.inner_text("[data-part=pages-notice-text]")
 
 
 def test_twenty_megapixels(open_scanner):

@@ -108,6 +108,16 @@ test('a lost worker is started again once, then the person is asked', async (con
   assert.equal((await finder.find(PICTURE))?.corners, CORNERS, 'a retry brings a fresh right to a restart');
 });
 
+test('a picture that cannot be read does not end the finder', async (context) => {
+  context.mock.method(console, 'warn', () => {});
+  const { finder, calls } = makeFinder({
+    detectDocument: async () => { throw Object.assign(new Error('no frame yet'), { code: 'invalid_input' }); },
+  });
+  assert.equal(await finder.find(PICTURE), null);
+  assert.equal(finder.state, 'ready');
+  assert.equal(calls.releases, 0);
+});
+
 test('pictures wait for one another', async () => {
   let running = 0;
   const { finder } = makeFinder({

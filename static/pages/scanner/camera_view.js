@@ -22,7 +22,7 @@ import { AutoShutter, Steadiness } from './steadiness.js';
 /** Hints are spoken no more often than this. */
 const SPEAK_EVERY_MS = 2500;
 const FLASH_MS = 180;
-/** Where live pictures may not be had from the video as such: the share of a second between looks. */
+/** The next look comes after this when the video stands still, or does not tell of its frames. */
 const IDLE_MS = 150;
 
 export class CameraView {
@@ -130,7 +130,7 @@ export class CameraView {
     while (token === this.#token) {
       await this.#nextFrame();
       if (token !== this.#token) return;
-      if (document.hidden || this.#taking || !this.video.videoWidth) continue;
+      if (document.hidden || this.#taking || this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) continue;
       if (this.finder.state !== 'ready') {
         this.#show(this.finder.state === 'failed' ? 'by_hand' : 'loading');
         if (this.finder.state === 'idle') this.finder.prepare();

@@ -106,9 +106,14 @@ export class Finder extends EventTarget {
     }
   }
 
-  /** A lost worker is started again once; anything else ends finding until the person asks again.
+  /** A picture that cannot be read has no page. A lost worker is started again once. Anything else ends finding until
+   * the person asks again.
    * @param {unknown} error @param {Picture} picture @returns {Promise<Found | null>} */
   async #recover(error, picture) {
+    if (error instanceof Error && 'code' in error && error.code === 'invalid_input') {
+      console.warn('No page could be looked for in this picture', error);   // a camera that just closed gives no frame
+      return null;
+    }
     console.error('The page finder failed', error);
     const problem = finderProblem(error);
     this.#preparing = null;

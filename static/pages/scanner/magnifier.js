@@ -44,7 +44,8 @@ export class Magnifier {
     this.#moveAside(onStage, stage);
   }
 
-  /** Only the pixels under the glass: a whole large photo would be slow. @param {ImageBitmap} photo @param {Point} at @param {number} span */
+  /** Only the pixels under the glass: a whole large photo would be slow.
+   * @param {ImageBitmap} photo @param {Point} at @param {number} span in photo pixels */
   #drawPart(photo, [x, y], span) {
     const left = Math.max(0, Math.floor(x - span / 2));
     const top = Math.max(0, Math.floor(y - span / 2));

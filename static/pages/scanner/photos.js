@@ -1,6 +1,7 @@
 // From a file to a photo that can become a page, or a sentence that says why not.
 
-import { readHeader } from './image_header.js';
+import { imageSize } from '../../media/image_size.js';
+import { pictureKind } from './picture_kind.js';
 import { PhotoProblem } from './problems.js';
 
 /** @typedef {import('./quad.js').Size} Size */
@@ -26,15 +27,18 @@ function refuseTooLarge(width, height, name) {
 /**
  * Checks a file by its first bytes, before anything is decoded.
  * @param {Blob} file
+ * @returns {Promise<import('./picture_kind.js').PictureKind>}
  * @throws {PhotoProblem}
  */
 export async function checkFile(file) {
   const name = nameOf(file);
   if (file.size === 0) throw new PhotoProblem('empty', `${name} is empty (0 bytes). It may not have finished copying.`);
-  const header = readHeader(new Uint8Array(await file.slice(0, HEADER_BYTES).arrayBuffer()));
-  if (!header) throw new PhotoProblem('not_picture', `${name} is not a photo. JPEG, PNG, WebP, GIF, BMP and AVIF work.`);
-  refuseTooLarge(header.width, header.height, name);
-  return header;
+  const head = new Uint8Array(await file.slice(0, HEADER_BYTES).arrayBuffer());
+  const kind = pictureKind(head);
+  if (!kind) throw new PhotoProblem('not_picture', `${name} is not a photo. JPEG, PNG, WebP, GIF, BMP and AVIF work.`);
+  const size = imageSize(head);
+  if (size) refuseTooLarge(size.width, size.height, name);
+  return kind;
 }
 
 /**
@@ -43,7 +47,7 @@ export async function checkFile(file) {
  * @throws {PhotoProblem}
  */
 export async function openPhoto(file) {
-  const { kind } = await checkFile(file);
+  const kind = await checkFile(file);
   const name = nameOf(file);
   let bitmap;
   try {

@@ -36,7 +36,8 @@ export const CAMERA_PROBLEMS = Object.freeze({
 export const FINDER_PROBLEMS = Object.freeze({
   no_simd: {
     title: 'Pages cannot be found automatically here',
-    text: 'That needs WebAssembly SIMD: Chrome or Edge 91, Firefox 89, Safari 16.4, or newer. Photos work, and you set the corners by hand.',
+    text: 'That needs WebAssembly SIMD: Chrome or Edge 91, Firefox 89, Safari 16.4, or newer. Photos work, and you set '
+      + 'the corners by hand.',
   },
   download: {
     title: 'The page finder could not be downloaded',

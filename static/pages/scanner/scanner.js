@@ -202,8 +202,8 @@ class Scanner {
       const { added, problems } = await this.intake.takeFiles(files);
       if (added.length > 0) this.pages.select(added[0].id);
       const unsure = files.length > 1 ? added.filter((page) => !page.detected) : [];
-      const hint = unsure.map((page) => `No page was found in photo ${this.store.indexOf(page.id) + 1}; the whole photo is used. Set its corners if needed.`);
-      const messages = [...problems, ...hint];
+      const messages = [...problems, ...unsure.map((page) => `No page was found in page ${this.store.indexOf(page.id) + 1}’s photo; `
+        + 'the whole photo is used. Set its corners if needed.')];
       if (added.length > 0) this.#show('pages');
       else if (before === 'camera') await this.startCamera();
       else this.#show(before);

@@ -2,7 +2,9 @@
 
 const KEY = 'inpage.scanner';
 
-/** @typedef {{auto: boolean, check: boolean, device: string, mode: import('./pages_store.js').Mode, paper: import('./export_pdf.js').PaperSize}} Values */
+/** @typedef {import('./pages_store.js').Mode} Mode */
+/** @typedef {import('./export_pdf.js').PaperSize} PaperSize */
+/** @typedef {{auto: boolean, check: boolean, device: string, mode: Mode, paper: PaperSize}} Values */
 
 /** @type {Values} */
 const DEFAULTS = { auto: false, check: true, device: '', mode: 'colour', paper: 'fit' };
