@@ -2,8 +2,10 @@
 import { createBackend } from './backends/wasm.js';
 import { InPageError } from './errors.js';
 import { loadOperators } from './ops/index.js';
-import { count, UnknownDataError } from './ops/node.js';
+import { normal } from './ops/dtype.js';
+import { count, HostNode, ShapeError, UnknownDataError, UnsupportedError } from './ops/node.js';
 import { makePlan, problemsOfGraph } from './plan.js';
+import { stagesOf } from './plan_stages.js';
 import { checkFeeds, DTYPES } from './tensor.js';
 
 /** @typedef {import('./plan.js').Graph} Graph */
@@ -19,9 +21,14 @@ import { checkFeeds, DTYPES } from './tensor.js';
  * @property {boolean} [poison] fill the working memory with NaN before every run; for tests
  */
 /** @typedef {Awaited<ReturnType<typeof createEngine>>} Engine */
+/** @typedef {import('./plan_stages.js').Stage} Stage */
+/** @typedef {import('./backends/wasm.js').Prepared} Prepared */
+/** @typedef {import('./ops/node.js').HostTensor} HostTensor */
+/** @typedef {HostTensor & {known: boolean}} Held a value between stages; known: its elements follow from shapes alone */
+/** @typedef {Map<string, Held>} Values */
 
-const MAX_PLANS = 4;
-const MAX_KNOWN = 64; // elements of an input that may decide on shapes
+const MAX_PLANS = 4; // per stage
+const MAX_KNOWN = 64; // elements of a value that may decide on shapes
 
 /**
  * Everything of a graph that this runtime cannot compute; an empty list where it can run it.
@@ -69,13 +76,14 @@ class WasmEngine {
     this.graph = graph;
     this.weights = weights;
     this.operators = operators;
+    this.stages = stagesOf(graph, operators);
     /** @type {import('./backends/wasm.js').WasmBackend|null} */
     this.backend = backend;
     this.limits = maxArenaBytes === undefined ? {} : { maxArenaBytes };
     this.poison = poison;
-    /** Whether shapes depend on the elements of small inputs: plans then hold for those elements only. */
-    this.byContent = false;
-    /** @type {Map<string, import('./backends/wasm.js').Prepared>} by input shapes, the latest used last */
+    /** @type {Set<number>} stages whose shapes depend on the elements of small values: their plans hold for those only */
+    this.byContent = new Set();
+    /** @type {Map<string, Prepared>} by stage and shapes of what it reads, the latest used last */
     this.plans = new Map();
   }
 
@@ -91,57 +99,110 @@ class WasmEngine {
 
   /** @param {Record<string, Tensor>} feeds @returns {Record<string, Tensor>} */
   run(feeds) {
-    const backend = this.alive();
+    this.alive();
     checkFeeds(this.graph.inputs, feeds);
-    const prepared = this.planFor(feeds), { inputs, outputs } = prepared.plan;
+    /** @type {Values} */
+    const values = new Map(this.graph.inputs.map(({ name, dtype }) => [name, { ...feeds[name], dtype, known: false }]));
+    this.stages.forEach((stage, i) => {
+      if (stage.writes.length) this.runPlanned(stage, i, values);
+      for (const op of stage.hosts) this.runHost(op, values);
+    });
+    return Object.fromEntries(this.graph.outputs.map(({ name }) => {
+      const { data, shape } = this.valueOf(name, values), own = Object.hasOwn(feeds, name) || this.weights.has(name);
+      return [name, { data: own ? data.slice() : data, shape: [...shape] }];
+    }));
+  }
+
+  /** @param {Stage} stage @param {number} index @param {Values} values extended by what the stage writes */
+  runPlanned(stage, index, values) {
+    const prepared = this.planFor(stage, index, values), { inputs, outputs } = prepared.plan, backend = this.alive();
     const results = outputs.map(({ dtype, shape }) => newArray(dtype, count(shape)));
     if (this.poison) backend.poison();
-    backend.run(prepared, inputs.map(({ name }) => feeds[name].data), results);
-    return Object.fromEntries(outputs.map(({ name, shape }, i) => [name, { data: results[i], shape: [...shape] }]));
+    backend.run(prepared, inputs.map(({ name }) => this.valueOf(name, values).data), results);
+    outputs.forEach(({ name, dtype, shape, known }, i) => values.set(name, { data: results[i], shape, dtype, known }));
   }
 
-  /** @param {Record<string, Tensor>} feeds @returns {string} */
-  keyOf(feeds) {
-    const shapes = this.graph.inputs.map(({ name }) => feeds[name].shape.join('x')).join();
-    return this.byContent ? `${shapes}|${[...this.smallInputs(feeds).values()].join('|')}` : shapes;
+  /** @param {import('./manifest.js').Op} op @param {Values} values extended by what the operator makes */
+  runHost(op, values) {
+    const host = this.operators.get(op.type)?.rule.host;
+    const inputs = Object.fromEntries(Object.entries(op.inputs).map(
+      ([slot, names]) => [slot, names.map((name) => this.valueOf(name, values))]));
+    const node = new HostNode(op, inputs);
+    try {
+      const made = host?.(node) ?? [];
+      node.names.forEach((name, i) => values.set(name, { ...made[i], known: false }));
+    } catch (error) {
+      if (!(error instanceof ShapeError || error instanceof UnsupportedError)) throw error;
+      throw new InPageError('invalid_input', `The model does not take these inputs: in ${node.where} ${error.message}`, { cause: error });
+    }
   }
 
-  /** @param {Record<string, Tensor>} feeds @returns {Map<string, number[]>} */
-  smallInputs(feeds) {
-    const small = this.graph.inputs.filter(({ name }) => feeds[name].data.length <= MAX_KNOWN);
-    return new Map(small.map(({ name }) => [name, Array.from(feeds[name].data, Number)]));
+  /** @param {string} name @param {Values} values @returns {Held} */
+  valueOf(name, values) {
+    const held = values.get(name), data = this.weights.get(name), declared = this.graph.vars.get(name);
+    if (held) return held;
+    if (!data || !declared) throw new InPageError('invalid_model', `Nothing computes "${name}"`);
+    return { data, shape: declared.shape, dtype: normal(declared.dtype), known: true };
   }
 
   /**
-   * The plan for these shapes, made or remembered; the least used of more than four goes.
-   * @param {Record<string, Tensor>} feeds @returns {import('./backends/wasm.js').Prepared}
+   * What is known of the elements of small values: where shapes follow from shapes alone, or depend on the elements.
+   * @param {Stage} stage @param {boolean} all @param {Values} values
+   * @returns {Map<string, number[]>}
    */
-  planFor(feeds) {
-    const key = this.keyOf(feeds);
-    const known = this.plans.get(key);
-    if (known) {
-      this.plans.delete(key);
-      this.plans.set(key, known);
-      return known;
+  contents({ reads }, all, values) {
+    /** @type {Map<string, number[]>} */
+    const found = new Map();
+    for (const name of reads) {
+      const { data, known, dtype } = this.valueOf(name, values);
+      if (data.length <= MAX_KNOWN && (all || (known && dtype !== 'float32'))) found.set(name, Array.from(data, Number));
     }
-    const shapes = Object.fromEntries(this.graph.inputs.map(({ name }) => [name, [...feeds[name].shape]]));
+    return found;
+  }
+
+  /**
+   * The plan of a stage for the values it reads, made or remembered; the least used of too many goes.
+   * @param {Stage} stage @param {number} index @param {Values} values
+   * @returns {Prepared}
+   */
+  planFor(stage, index, values) {
+    const contents = this.contents(stage, this.byContent.has(index), values);
+    const shapes = Object.fromEntries(stage.reads.map((name) => [name, [...this.valueOf(name, values).shape]]));
+    const key = `${index}|${Object.values(shapes).map((shape) => shape.join('x')).join()}|${[...contents.values()].join('|')}`;
+    const remembered = this.plans.get(key);
+    if (remembered) {
+      this.plans.delete(key);
+      this.plans.set(key, remembered);
+      return remembered;
+    }
     /** @type {Plan} */
     let plan;
     try {
-      const contents = this.byContent ? this.smallInputs(feeds) : new Map();
-      plan = makePlan(this.graph, shapes, this.operators, this.weights, { ...this.limits, known: contents });
+      plan = makePlan(this.graphOf(stage, index, values), shapes, this.operators, this.weights, {
+        ...this.limits, known: contents, inner: index > 0,
+      });
     } catch (error) {
-      if (this.byContent || !(error instanceof InPageError && error.cause instanceof UnknownDataError)) throw error;
-      this.byContent = true;
-      return this.planFor(feeds);
+      if (this.byContent.has(index) || !(error instanceof InPageError && error.cause instanceof UnknownDataError)) throw error;
+      this.byContent.add(index);
+      return this.planFor(stage, index, values);
     }
-    const kept = [...this.plans].slice(-(MAX_PLANS - 1));
+    const kept = [...this.plans].slice(1 - MAX_PLANS * this.stages.length);
     return this.keep([...kept.map(([name, { plan: old }]) => /** @type {[string, Plan]} */ ([name, old])), [key, plan]]);
+  }
+
+  /** One stage as a graph of its own. @param {Stage} stage @param {number} index @param {Values} values @returns {Graph} */
+  graphOf({ ops, reads, writes }, index, values) {
+    const declared = new Map(this.graph.inputs.map((input) => [input.name, input]));
+    const inputs = reads.map((name) => {
+      const { shape, dtype } = this.valueOf(name, values);
+      return declared.get(name) ?? { name, shape, dtype };
+    });
+    return { vars: this.graph.vars, ops, inputs, outputs: writes.map((name) => ({ name, shape: [], dtype: '' })) };
   }
 
   /**
    * Makes these plans the remembered ones; where memory does not suffice for all, only the last.
-   * @param {[string, Plan][]} entries @returns {import('./backends/wasm.js').Prepared} of the last
+   * @param {[string, Plan][]} entries @returns {Prepared} of the last
    */
   keep(entries) {
     let kept = entries, prepared;
@@ -164,8 +225,8 @@ class WasmEngine {
   }
 }
 
-/** @param {string} dtype @param {number} length @returns {import('./tensor.js').TensorData} */
+/** @param {string} dtype @param {number} length @returns {import('./tensor.js').TensorData & HostTensor['data']} */
 function newArray(dtype, length) {
   const { array } = DTYPES[dtype];
-  return new array(new ArrayBuffer(length * DTYPES[dtype].bytes));
+  return /** @type {any} */ (new array(new ArrayBuffer(length * DTYPES[dtype].bytes)));
 }

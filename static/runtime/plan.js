@@ -18,7 +18,7 @@ import { lowerNodes } from './plan_lower.js';
 /** @typedef {{kernel: string, args: StepArg[], where: string}} Step */
 /** @typedef {{key: string, name: string, bytes: number, pack: {kernel: string, args: number[]}|null}} Resident a weight
  *   as it lies in memory: as in the model, or rearranged by a kernel */
-/** @typedef {{name: string, dtype: string, shape: number[], at: Ref}} Port */
+/** @typedef {{name: string, dtype: string, shape: number[], at: Ref, known: boolean}} Port known: constant within the plan */
 /**
  * @typedef {object} Plan plain data: what to do for one set of input shapes
  * @property {Port[]} inputs
@@ -36,6 +36,7 @@ import { lowerNodes } from './plan_lower.js';
  * @typedef {object} PlanOptions
  * @property {number} [maxArenaBytes] working memory that the plan may take
  * @property {Map<string, number[]>} [known] elements of inputs that shapes depend on; the plan holds for these alone
+ * @property {boolean} [inner] whether the inputs are values inside the model: then no caller can be told other sizes
  */
 
 const MAX_HOST_INTEGERS = 1024, MAX_HOST_FLOATS = 64;
@@ -51,14 +52,14 @@ export const MAX_ARENA_BYTES = 2 ** 30;
  * @throws {InPageError} invalid_input where the graph forbids a size, naming input and dimension; unsupported;
  *   out_of_memory; invalid_model
  */
-export function makePlan(graph, shapes, operators, weights, { maxArenaBytes = MAX_ARENA_BYTES, known = new Map() } = {}) {
+export function makePlan(graph, shapes, operators, weights, { maxArenaBytes = MAX_ARENA_BYTES, known = new Map(), inner = false } = {}) {
   checkShapes(graph, shapes);
   const attempt = (/** @type {Shapes} */ tried) => propagate(graph, tried, operators, weights, known);
   let propagated;
   try {
     propagated = attempt(shapes);
   } catch (error) {
-    throw error instanceof Located ? explain(error, graph, shapes, attempt) : error;
+    throw error instanceof Located ? explain(error, graph, shapes, inner ? null : attempt) : error;
   }
   const { values, nodes } = propagated;
   const plan = lowerNodes(neededNodes(nodes, graph, values), graph, values);
@@ -116,7 +117,7 @@ function checkShapes({ inputs }, shapes) {
 function propagate(graph, shapes, operators, weights, known) {
   const values = constants(graph, weights);
   for (const { name, dtype } of graph.inputs) {
-    values.set(name, { ...value(name, shapes[name], normal(dtype)), host: known.get(name) ?? null });
+    values.set(name, { ...value(name, shapes[name], normal(dtype)), host: count(shapes[name]) ? known.get(name) ?? null : [] });
   }
   const nodes = graph.ops.map((op) => {
     const def = operators.get(op.type), inputs = Object.fromEntries(Object.entries(op.inputs).map(
@@ -141,20 +142,31 @@ function planNode(node, def, values) {
     const wrong = list.find(({ dtype }) => !allowed.includes(dtype));
     if (wrong) throw new UnsupportedError(`input ${slot} of type ${wrong.dtype} is not supported`);
   }
-  const infos = rule.shape(node);
+  const infos = rule.shape(node), empty = Object.values(node.inputs).flat().some(({ shape }) => !count(shape));
   if (infos.length !== node.names.length) throw new ShapeError(`it makes ${infos.length} outputs, not ${node.names.length}`);
   node.outputs = infos.map(({ shape, dtype }, i) => {
-    if (count(shape) < 1) throw new ShapeError(`its result [${shape}] is empty`);
+    if (!shape.every((size) => size > 0 || (size === 0 && empty))) throw new ShapeError(`its result [${shape}] is empty`);
     return value(node.names[i], shape, dtype);
   });
-  const needs = rule.needs ?? Object.keys(node.inputs);
-  const known = needs.every((slot) => node.all(slot).every((input) => input.host));
-  const host = known ? rule.evaluate?.(node) : null;
+  const host = hostOf(node, def, empty);
   node.outputs.forEach((out, i) => {
     out.host = host ? host[i] : null;
     values.set(out.name, out);
   });
   return { node, def, aliases: host ? null : rule.alias?.(node) ?? null };
+}
+
+/**
+ * The elements of all outputs, where they are known now. Tensors without elements always are.
+ * @param {OpNode} node @param {OpDef} def @param {boolean} empty whether an input has no elements
+ * @returns {number[][]|null}
+ */
+function hostOf(node, { rule }, empty) {
+  if (node.outputs.every(({ shape }) => !count(shape))) return node.outputs.map(() => []);
+  if (empty && !rule.takesEmpty) throw new ShapeError('it makes something of a tensor without elements, which is not supported');
+  const needs = rule.needs ?? Object.keys(node.inputs);
+  const known = needs.every((slot) => node.all(slot).every((input) => input.host));
+  return known ? rule.evaluate?.(node) ?? null : null;
 }
 
 /** @param {string} name @param {number[]} shape @param {string} dtype @returns {Value} */
@@ -204,13 +216,17 @@ const describe = (shapes) => Object.entries(shapes).map(([name, shape]) => `"${n
 /**
  * Which input dimension is to blame for sizes that do not fit: one that, rounded up, makes them fit.
  * @param {Located} error @param {Graph} graph @param {Shapes} shapes
- * @param {(shapes: Shapes) => Propagated} attempt throws Located where these shapes do not fit
+ * @param {((shapes: Shapes) => Propagated)|null} attempt throws Located where these shapes do not fit; null inside a model
  * @returns {InPageError}
  */
 function explain(error, graph, shapes, attempt) {
   const { where, message, cause } = error;
   if (cause instanceof UnsupportedError) {
     return new InPageError('unsupported', `Cannot plan ${where}: ${message}`, { where: describe(shapes), cause });
+  }
+  if (!attempt) {
+    const what = `The model does not take these inputs: they lead to sizes that do not fit in ${where}`;
+    return new InPageError('invalid_input', `${what}, where ${message}`, { where: describe(shapes), cause });
   }
   const free = graph.inputs.flatMap(({ name, shape }) => shape.map((dim, axis) => ({ name, dim, axis, size: shapes[name][axis] }))
     .filter(({ dim }) => typeof dim !== 'number' || dim < 0));

@@ -143,7 +143,8 @@ export function lowerNodes(nodes, graph, values) {
   for (const output of outputs) to.placeOf(output);
   const arenaBytes = layOut([...to.arena]);
   const steps = to.steps.map((step) => ({ ...step, args: step.args.map((arg) => to.resolve(arg)) }));
-  const port = (/** @type {Value} */ value) => ({ name: value.name, dtype: value.dtype, shape: value.shape, at: to.refOf(value, 0) });
+  const port = (/** @type {Value} */ value) => (
+    { name: value.name, dtype: value.dtype, shape: value.shape, at: to.refOf(value, 0), known: value.host !== null });
   return { inputs: inputs.map(port), outputs: outputs.map(port), steps, arenaBytes, data: packData(to), weights: [...to.weights.values()] };
 }
 

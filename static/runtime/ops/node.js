@@ -27,6 +27,9 @@
  * @property {string[]} attrs all attributes; each is required, others are refused
  * @property {Record<string, string[]>} types slot → element types; a "?" after the slot: may be missing
  * @property {(node: OpNode) => Info[]} shape output shapes; throws ShapeError
+ * @property {boolean} [takesEmpty] whether it can make something of tensors without elements
+ * @property {(node: HostNode) => HostTensor[]} [host] computes an operator whose output shapes depend on data, between
+ *   two plans; such an operator is never planned. Throws ShapeError
  * @property {(op: {attrs: Record<string, any>}) => string} [check] why these attribute values cannot be run, or ''
  * @property {(node: OpNode) => number[][]|null} [evaluate] outputs from host values; called only if all tensors that
  *   `needs` are known
@@ -45,6 +48,8 @@
  *   any more
  */
 /** @typedef {(node: OpNode, to: Emitter) => void} Lower */
+
+/** @typedef {{data: import('./dtype.js').Elements, shape: number[], dtype: string}} HostTensor */
 
 /** Sizes that do not fit together; the plan says which input is to blame. */
 export class ShapeError extends Error {}
@@ -108,6 +113,39 @@ export class OpNode {
     return value ? known(value) : attribute;
   }
 }
+
+/** An operator that runs on the host, with its tensors. */
+export class HostNode {
+  /**
+   * @param {{type: string, attrs: Record<string, any>, outputs: Record<string, string[]>}} op
+   * @param {Record<string, HostTensor[]>} inputs
+   */
+  constructor(op, inputs) {
+    this.type = op.type;
+    this.attrs = op.attrs;
+    this.inputs = inputs;
+    /** @type {string[]} */
+    this.names = op.outputs.Out ?? [];
+    this.where = `${op.type} (${this.names[0] ?? 'no output'})`;
+  }
+
+  /** The only tensor of a slot. @param {string} slot @returns {HostTensor} */
+  x(slot = 'X') {
+    const tensor = this.inputs[slot]?.[0];
+    if (!tensor) throw new UnsupportedError(`input ${slot} is missing`);
+    return tensor;
+  }
+
+  /** @param {string} slot @returns {HostTensor|null} */
+  maybe(slot) {
+    return this.inputs[slot]?.[0] ?? null;
+  }
+}
+
+/** The shape of what runs on the host: only the run tells. @type {Rule['shape']} */
+export const unplanned = (node) => {
+  throw new UnknownDataError(`the shape of ${node.names[0]} depends on data`);
+};
 
 /** @param {Value} value @returns {number[]} */
 export function known(value) {

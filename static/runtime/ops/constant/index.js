@@ -33,6 +33,7 @@ export const rules = {
   shape: {
     attrs: ['out_dtype'],
     types: { Input: ANY },
+    takesEmpty: true,
     check: ({ attrs }) => (INTEGER.includes(attrs.out_dtype) ? '' : `out_dtype ${attrs.out_dtype}`),
     shape: (node) => [{ shape: [node.x('Input').shape.length], dtype: node.attrs.out_dtype }],
     needs: [],
@@ -48,6 +49,7 @@ export const rules = {
   fill_constant_batch_size_like: {
     attrs: ['shape', 'value', 'dtype', 'input_dim_idx', 'output_dim_idx'],
     types: { Input: ANY },
+    takesEmpty: true,
     check: checkType,
     shape: (node) => filled(node, batchShape(node)),
     needs: [],

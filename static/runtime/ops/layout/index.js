@@ -119,7 +119,7 @@ export const rules = {
   slice: row(['axes', 'starts', 'ends', 'decrease_axis'], shapes.slice, slice, SLICE),
   strided_slice: row(['axes', 'starts', 'ends', 'strides', 'decrease_axis'], shapes.slice, slice, SLICE),
   pixel_shuffle: row(['upscale_factor', 'data_format'], shapes.pixelShuffle, pixelShuffle, { X: ANY }, shapes.checkShuffle),
-  concat: row(['axis'], shapes.concat, concat),
+  concat: { ...row(['axis'], shapes.concat, concat), takesEmpty: true },
   stack: row(['axis'], shapes.stack, concat),
   split: row(['axis', 'num', 'sections'], shapes.split, split),
 };

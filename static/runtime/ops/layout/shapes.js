@@ -12,8 +12,8 @@ export function reshape(node) {
   const { shape } = node.x(), wanted = node.integers(node.attrs.shape, 'Shape', 'ShapeTensor');
   const dims = wanted.map((size, i) => (size === 0 ? shape[i] : size)), total = count(shape);
   const open = dims.indexOf(-1), rest = count(dims.filter((size) => size !== -1));
-  if (open >= 0) dims[open] = total / rest;
-  if (dims.some((size) => !Number.isInteger(size) || size < 1) || count(dims) !== total) {
+  if (open >= 0) dims[open] = total === 0 && rest === 0 ? 0 : total / rest;
+  if (dims.some((size) => !Number.isInteger(size) || size < (total ? 1 : 0)) || count(dims) !== total) {
     throw new ShapeError(`[${shape}] cannot be reshaped to [${wanted}]`);
   }
   return resized(node, dims);
@@ -60,7 +60,7 @@ export function expand(node) {
   const { shape } = node.x(), wanted = node.integers(node.attrs.shape, 'Shape', 'expand_shapes_tensor');
   const lead = wanted.length - shape.length;
   const dims = wanted.map((size, i) => (size === -1 && i >= lead ? shape[i - lead] : size));
-  if (lead < 0 || dims.some((size, i) => size < 1 || (i >= lead && shape[i - lead] !== 1 && shape[i - lead] !== size))) {
+  if (lead < 0 || dims.some((size, i) => size < (i >= lead && shape[i - lead] === 0 ? 0 : 1) || (i >= lead && shape[i - lead] !== 1 && shape[i - lead] !== size))) {
     throw new ShapeError(`[${shape}] cannot be expanded to [${wanted}]`);
   }
   return resized(node, dims);
@@ -94,7 +94,8 @@ export function cutOf(node) {
     const low = step > 0 ? 0 : -1, high = step > 0 ? n : n - 1;
     const [start, end] = [starts[i], ends[i]].map((at) => Math.min(Math.max(at < 0 ? at + n : at, low), high));
     cut[axis] = { start, step, size: Math.ceil((end - start) / step) };
-    if (!(cut[axis].size > 0)) throw new ShapeError(`nothing of [${shape}] is left between ${starts[i]} and ${ends[i]} on axis ${named}`);
+    if (n === 0) cut[axis] = { start: 0, step: 1, size: 0 };
+    else if (!(cut[axis].size > 0)) throw new ShapeError(`nothing of [${shape}] is left between ${starts[i]} and ${ends[i]} on axis ${named}`);
   });
   return cut;
 }
@@ -152,7 +153,7 @@ export function split(node) {
   const sum = sizes.reduce((/** @type {number} */ total, /** @type {number} */ size) => total + Math.max(size, 0), 0);
   const open = sizes.indexOf(-1);
   if (open >= 0) sizes[open] = shape[axis] - sum;
-  if (sizes.some((size) => !Number.isInteger(size) || size < 1) || sizes.length !== node.names.length || (open < 0 && sum !== shape[axis])) {
+  if (sizes.some((size) => !Number.isInteger(size) || size < (shape[axis] ? 1 : 0)) || sizes.length !== node.names.length || (open < 0 && sum !== shape[axis])) {
     throw new ShapeError(`axis ${axis} of [${shape}] cannot be split into ${sections.length ? `[${sections}]` : `${num} equal parts`}`);
   }
   return sizes.map((size) => ({ shape: shape.map((s, i) => (i === axis ? size : s)), dtype }));
