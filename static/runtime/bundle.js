@@ -2,7 +2,7 @@
 import { openStore } from './cache.js';
 import { InPageError, abortError, asInPageError } from './errors.js';
 import { DEFAULT_POLICY } from './fetch.js';
-import { parseModel } from './manifest.js';
+import { isPackage, parseModel } from './manifest.js';
 import { sha256 } from './sha256.js';
 import { openSource } from './source.js';
 import { decodeWeights } from './weights.js';
@@ -126,7 +126,9 @@ async function readModel(source, policy, scope, cache) {
  * @returns {Promise<Bundle>}
  */
 async function loadParts(source, text, policy, scope, options) {
-  const graph = parseModel(parseJson(text, source.model));
+  const json = parseJson(text, source.model);
+  if (isPackage(json)) return loadOldPackage(json, source, policy, scope, options);
+  const graph = parseModel(json);
   await options.check?.(graph);
   const { chunks } = graph;
   const total = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
@@ -156,6 +158,22 @@ async function loadParts(source, text, policy, scope, options) {
     weights: decodeWeights(graph.vars, joined.buffer),
     stored: store ? store.keep(kept) : Promise.resolve(false),
   };
+}
+
+/**
+ * A package of the original Paddle.js converter: its reader is fetched by those who have one.
+ * @param {unknown} json @param {import('./source.js').Source} source @param {import('./fetch.js').FetchPolicy} policy
+ * @param {Scope} scope @param {BundleOptions} options
+ * @returns {Promise<Bundle>}
+ */
+async function loadOldPackage(json, source, policy, scope, options) {
+  const { loadPackage } = await import('./paddlejs.js');
+  return loadPackage(json, {
+    where: source.model,
+    check: options.check,
+    read: (file, wishes) => source.read(file, { policy, signal: scope.signal, ...wishes }),
+    report: (stage, loaded, total) => scope.report(stage, loaded, total),
+  });
 }
 
 /** @param {string} text @param {string} where @returns {unknown} */

@@ -66,11 +66,20 @@ export function parseModel(json) {
   return graph;
 }
 
+/**
+ * Whether this is the model.json of the original Paddle.js converter, which paddlejs.js reads; ours carries "format".
+ * @param {unknown} json
+ * @returns {boolean}
+ */
+export function isPackage(json) {
+  return isObject(json) && json.format === undefined && json.ops !== undefined && json.vars !== undefined;
+}
+
 /** @param {Record<string, any>} json */
 function checkFormat(json) {
-  if (json.format === undefined && json.ops !== undefined && json.vars !== undefined) {
+  if (isPackage(json)) {
     throw new InPageError('unsupported', 'This is a package of the old Paddle.js converter', {
-      where: 'model.json', hint: 'run the converter on it: python -m converter PACKAGE -o BUNDLE',
+      where: 'model.json', hint: 'give load() its address, or convert it: python -m converter PACKAGE -o BUNDLE',
     });
   }
   if (json.format !== FORMAT) refuse(`"format" is ${JSON.stringify(json.format)}, not "${FORMAT}"`);
