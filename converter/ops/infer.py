@@ -68,13 +68,13 @@ def infer_node(graph: Graph, node: Node, sizes: Sizes, contents: Contents) -> No
     results = stated(graph, node, contents, results)
     for name, shape in zip(names, results, strict=False):
         graph.values[name].shape = tuple(shape)
-    for name in names:
+    for i, name in enumerate(names):
         value = graph.values[name]
         if node.type in RULES and not results and not value.shape:
             value.shape = (f"{UNRANKED}{name}",)
         elif not results:                   # symbols of an earlier walk mean nothing in this one
             value.shape = tuple(sizes.symbol() if unknown(d) else d for d in value.shape)
-        value.dtype = dtype_of(graph, node, value.dtype)
+        value.dtype = dtype_of(graph, node, value.dtype, i)
     if len(names) == 1:
         known = elements(graph, node, contents)
         if known is not None and len(known) <= MAX_ELEMENTS and len(graph.values[names[0]].shape) <= 1:
@@ -103,19 +103,27 @@ def stated(graph: Graph, node: Node, contents: Contents, results: list[Shape]) -
     return [tuple(out)]
 
 
-def dtype_of(graph: Graph, node: Node, declared: str) -> str:
-    """The dtype that the operator makes."""
+def dtype_of(graph: Graph, node: Node, declared: str, output: int = 0) -> str:
+    """The dtype of an output of the operator."""
+    if node.type in ("top_k_v2", "argsort") and output == 1:
+        return "int64"
+    if node.type == "where":
+        return dtype_of_input(graph, node, "X")
     if node.type in _BOOL:
         return "bool"
     for attr in ("out_dtype", "dtype"):
         if attr in node.attrs:
             return node.attrs[attr]
-    first = next(iter(node.input_names()), None)
-    if node.type not in RULES or first is None:
+    slot = next((slot for slot, given in node.inputs.items() if given), None)
+    if node.type not in RULES or slot is None:
         return declared
-    source = graph.values[first].dtype
-    if node.type == "reduce_sum" and source in ("int32", "bool"):
-        return "int64"
+    source = dtype_of_input(graph, node, slot)
+    return "int64" if node.type == "reduce_sum" and source in ("int32", "bool") else source
+
+
+def dtype_of_input(graph: Graph, node: Node, slot: str) -> str:
+    """The dtype in which the operator sees an input: float16 weights are widened."""
+    source = graph.values[node.inputs[slot][0]].dtype
     return "float32" if source == "float16" else source
 
 

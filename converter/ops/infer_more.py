@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from converter.ops.infer_rules import rule
 from converter.ops.recurrent import GATES, check, states_of
+from converter.ops.shapes import axis_of
 
 
 @rule("rnn")
@@ -20,3 +21,64 @@ def rnn(sizes, node, shapes):
             raise ValueError(f"weight {i} has shape {list(shape)}, not {list(wanted)}")
     state = (a["num_layers"] * directions, batch, hidden)
     return [(steps, batch, directions * hidden), *[state] * states_of(a["mode"])]
+
+
+@rule("lookup_table_v2")
+def lookup(sizes, node, shapes):
+    return [(*shapes["Ids"][0], shapes["W"][0][1])]
+
+
+@rule("gather_nd")
+def gather_nd(sizes, node, shapes):
+    index = shapes["Index"][0]
+    if isinstance(index[-1], str):
+        return []
+    return [(*index[:-1], *shapes["X"][0][index[-1]:])]
+
+
+@rule("take_along_axis")
+def take(sizes, node, shapes):
+    return [shapes["Index"][0]]
+
+
+@rule("put_along_axis")
+def put(sizes, node, shapes):
+    return [shapes["Input"][0]]
+
+
+@rule("scatter", "scatter_nd_add", "tril_triu", "cumprod")
+def unchanged(sizes, node, shapes):
+    return [shapes["X"][0]]
+
+
+@rule("cumsum")
+def cumsum(sizes, node, shapes):
+    x = shapes["X"][0]
+    return [(sizes.product(list(x)),)] if node.attrs["flatten"] else [x]
+
+
+@rule("one_hot_v2")
+def one_hot(sizes, node, shapes):
+    return [(*shapes["X"][0], node.attrs["depth"])]
+
+
+@rule("where")
+def where(sizes, node, shapes):
+    given = [shapes[slot][0] for slot in ("Condition", "X", "Y")]
+    rank = max(map(len, given))
+    out = []
+    for c, x, y in zip(*((1,) * (rank - len(shape)) + shape for shape in given), strict=True):
+        out.append(sizes.broadcast(sizes.broadcast(c, x), y))
+    return [tuple(out)]
+
+
+@rule("argsort")
+def argsort(sizes, node, shapes):
+    return [shapes["X"][0]] * 2
+
+
+@rule("top_k_v2")
+def top_k(sizes, node, shapes):
+    x, out = shapes["X"][0], list(shapes["X"][0])
+    out[axis_of(node.attrs["axis"], len(x))] = sizes.symbol() if shapes.get("K") else node.attrs["k"]
+    return [tuple(out)] * 2

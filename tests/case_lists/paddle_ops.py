@@ -20,7 +20,8 @@ paddle.enable_static()
 PADDLE_DTYPE = {"bool": 0, "int16": 1, "int32": 2, "int64": 3, "float16": 4, "float32": 5, "float64": 6, "uint8": 20,
                 "int8": 21}
 OUT_SLOT = {"conv2d": "Output", "conv2d_transpose": "Output", "batch_norm": "Y", "layer_norm": "Y",
-            "instance_norm": "Y", "group_norm": "Y", "stack": "Y"}
+            "instance_norm": "Y", "group_norm": "Y", "stack": "Y", "take_along_axis": "Result",
+            "put_along_axis": "Result"}
 SEVERAL = {"rnn": ("Out", "State"), "top_k_v2": ("Out", "Indices"), "argsort": ("Out", "Indices")}
 """Operators whose outputs are one of the first slot, then those of the second."""
 EXTRA_OUTPUTS = {
@@ -36,6 +37,8 @@ EXTRA_ATTRS: dict[str, dict[str, Any]] = {
     "batch_norm": {"is_test": True},
     "rnn": {"is_test": True, "dropout_prob": 0.0, "input_size": 0, "seed": 0},
     "nearest_interp_v2": {"interp_method": "nearest"},
+    "lookup_table_v2": {"padding_idx": -1},
+    "put_along_axis": {"Include_self": True},
     "bilinear_interp_v2": {"interp_method": "bilinear"},
 }
 FUSED_ATTRS = {
@@ -154,6 +157,8 @@ def expected(case: Case) -> list[np.ndarray]:
         attrs["infer_flags"] = [-1 if "StartsTensor" in inputs else 1] * len(attrs["axes"])
     if case.op == "split" and attrs["axis"] < 0:            # only the newer interface takes a negative one
         attrs["axis"] += inputs["X"][0].ndim
+    if attrs.get("Axis", 0) < 0:
+        attrs["Axis"] += inputs["Input"][0].ndim
     if case.op == "pad3d" and inputs["X"][0].ndim == 4:     # Paddle pads 5-D only: a depth of one
         depth = 1 if attrs["data_format"] == "NHWC" else 2
         x = np.expand_dims(inputs["X"][0], depth)

@@ -6,8 +6,8 @@ from .binary import X, binary
 from .case import ints, rand
 from .unary import EDGE, unary
 
-ANY = ["softsign", "tanh_shrink", "softshrink", "hard_shrink", "thresholded_relu", "logsigmoid", "celu", "selu", "stanh",
-       "atan", "asinh"]
+ANY = ["softsign", "tanh_shrink", "softshrink", "hard_shrink", "thresholded_relu", "logsigmoid", "celu", "selu",
+       "stanh", "atan", "asinh"]
 NEAR_ZERO = np.array([-0.3, -1e-2, -1e-4, -1e-6, 0, 1e-7, 1e-5, 1e-3, 0.05, 0.5], np.float32)
 STRANGE = np.array([0.0, -1.5, np.inf, -np.inf, np.nan, 3e38, 1e-40], np.float32)
 

@@ -87,6 +87,15 @@ export const rules = {
     shape: (node) => [{ shape: gatherSizes(node).shape, dtype: node.x().dtype }],
     evaluate: evaluateGather,
   },
+  lookup_table_v2: {
+    attrs: [],
+    types: { W: ANY, Ids: INTEGER },
+    shape: (node) => {
+      const { shape, dtype } = node.x('W');
+      if (shape.length !== 2) throw new ShapeError(`W is [${shape}], not a table of rows`);
+      return [{ shape: [...node.x('Ids').shape, shape[1]], dtype }];
+    },
+  },
   pad3d: {
     attrs: ['paddings', 'mode', 'value', 'data_format'],
     types: { X: ANY },
