@@ -89,7 +89,7 @@ def test_converter_packages_import_only_what_they_may():
     assert not wrong
 
 
-def test_converter_and_webapp_meet_only_in_files():
+def test_converter_and_webapp_meet_only_in_files_and_in_picture():
     wrong = [
         f"{name} imports {m}"
         for name in below("webapp/", ".py")
@@ -103,6 +103,12 @@ def test_converter_and_webapp_meet_only_in_files():
         if m.startswith(("webapp", "flask"))
     ]
     assert not wrong
+
+
+def test_the_shared_package_knows_neither_side():
+    known = {"numpy", "picture", "math", "typing", "__future__"}
+    found = {module.split(".")[0] for name in below("picture/", ".py") for module, _ in imports_of(name)}
+    assert found <= known
 
 
 def test_errors_of_the_converter_import_nothing_of_it():
@@ -234,7 +240,7 @@ def test_no_registry_host():
 
 
 def test_no_binary_but_pictures_and_weights():
-    allowed = {".png", ".jpg", ".webp", ".dat"}
+    allowed = {".png", ".jpg", ".webp", ".dat", ".onnx"}
     binaries = [
         name for name in FILES if b"\0" in (REPO / name).read_bytes()[:8192] and Path(name).suffix not in allowed
     ]
