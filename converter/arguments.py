@@ -63,6 +63,8 @@ def _convert_parser() -> argparse.ArgumentParser:
     add("-o", "--output", metavar="BUNDLE", type=Path, required=True, help="folder to write; replaces a bundle")
     add("--params", metavar="FILE", type=Path, help="combined weights, where they are not beside the program")
     add("--name", help="the bundle's name (default: the model's)")
+    add("--target", choices=("web", "paddlejs2"), default="web",
+        help="paddlejs2: a package for the original Paddle.js 2.x runtime, where it can run the model")
     add("--precision", choices=PRECISIONS, default="float32", help="how weights are stored (default float32)")
     add("--labels", metavar="FILE", type=Path, help="class names: one per line, or a JSON list")
     add("--postprocess", metavar="FILE", type=Path, help="JSON object copied into the bundle")

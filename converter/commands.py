@@ -30,7 +30,8 @@ _PREPROCESS = {"mean": "mean", "std": "std", "scale": "scale", "channels": "chan
 def convert_command(arguments: argparse.Namespace) -> int:
     with Progress(enabled=not arguments.quiet) as progress:
         report = convert(
-            arguments.model, arguments.output, precision=arguments.precision, preprocess=_preprocess(arguments),
+            arguments.model, arguments.output, target=arguments.target, precision=arguments.precision,
+            preprocess=_preprocess(arguments),
             postprocess=read_json(arguments.postprocess, dict) if arguments.postprocess else None,
             labels=read_labels(arguments.labels) if arguments.labels else None, name=arguments.name,
             params=arguments.params, input_shapes=dict(arguments.input_shape), verify=not arguments.no_verify,

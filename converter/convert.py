@@ -17,14 +17,17 @@ from converter.graph import Graph
 from converter.metadata import describe
 from converter.ops import evaluate
 from converter.ops.infer import infer
-from converter.passes import relax
+from converter.passes import paddlejs2, relax
 from converter.passes.pipelines import PIPELINES
 from converter.read import read
-from converter.verify import TOLERANCE, Check, check_bundle, samples
+from converter.verify import TOLERANCE, Check, check_bundle, check_package, samples
+from converter.write import paddlejs2 as package
 from converter.write import web
 from converter.write.staged import staged
 
 VERSION = "0.1.0"
+TARGETS = tuple(PIPELINES)
+"""web: this project's bundle. paddlejs2: a package for the original Paddle.js 2.x runtime."""
 
 
 @dataclass
@@ -43,7 +46,7 @@ class Report:
         return max(self.checks, key=lambda check: check.error / check.tolerance, default=None)
 
 
-def convert(source: Any, out: str | Path, *, input_spec: Any = None, precision: str = "float32",
+def convert(source: Any, out: str | Path, *, target: str = "web", input_spec: Any = None, precision: str = "float32",
             preprocess: dict[str, Any] | None = None, postprocess: dict[str, Any] | None = None,
             labels: list[str] | None = None, name: str | None = None, params: str | Path | None = None,
             input_shapes: dict[str, tuple[int, ...]] | None = None, verify: bool = True,
@@ -51,7 +54,8 @@ def convert(source: Any, out: str | Path, *, input_spec: Any = None, precision: 
     """Convert a model into the bundle folder `out`, which appears whole or not at all.
 
     source: folder or file of any kind that converter.read knows, or a paddle.nn.Layer with its input_spec.
-    preprocess: keys of the bundle's spec over those found beside the model. input_shapes: sizes of the trial inputs.
+    target: one of TARGETS. preprocess: keys of the bundle's spec over those found beside the model.
+    input_shapes: sizes of the trial inputs; for paddlejs2 those of the package, which has one size only.
     Raises ConvertError when the model cannot be read, written or verified within the tolerance.
     """
     with staged(out) as folder, _as_path(source, input_spec) as path:
@@ -60,17 +64,28 @@ def convert(source: Any, out: str | Path, *, input_spec: Any = None, precision: 
         notes = describe(graph, _name(source, name), preprocess, postprocess, labels)
         before = _count(graph)
         graph = relax.run(graph)  # before the trial inputs are made, so that they may have any size that fits
+        if target == "paddlejs2":
+            graph = paddlejs2.fix_inputs(graph, input_shapes)
         progress("computing the reference answer")
         feeds = samples(graph, input_shapes) if verify else {}
         expected = evaluate(graph, feeds) if verify else {}
-        graph = optimise(graph, "web", progress)
+        graph = optimise(graph, target, progress)
         progress("writing the bundle")
-        sizes = web.write(graph, folder, precision, VERSION)
+        sizes = _write(graph, folder, target, precision)
         report = Report(str(out), before, _count(graph), sizes, notes=notes)
         if verify:
             progress("verifying the bundle")
-            _verify(report, folder, feeds, expected, TOLERANCE[precision] if tolerance is None else tolerance)
+            _verify(report, folder, feeds, expected, TOLERANCE[precision] if tolerance is None else tolerance,
+                    check_package if target == "paddlejs2" else check_bundle)
     return report
+
+
+def _write(graph: Graph, folder: Path, target: str, precision: str) -> dict[str, int]:
+    if target == "web":
+        return web.write(graph, folder, precision, VERSION)
+    if precision != "float32":
+        raise ConvertError(f"the original Paddle.js runtime reads float32 weights only, not {precision}")
+    return package.write(graph, folder, VERSION)
 
 
 def optimise(graph: Graph, target: str, progress: Callable[[str], None] = lambda step: None) -> Graph:
@@ -84,8 +99,8 @@ def optimise(graph: Graph, target: str, progress: Callable[[str], None] = lambda
 
 
 def _verify(report: Report, folder: Path, feeds: dict[str, np.ndarray], expected: dict[str, np.ndarray],
-            tolerance: float) -> None:
-    checks, notes = check_bundle(folder, feeds, expected, tolerance)
+            tolerance: float, check: Callable[..., tuple[list[Check], list[str]]]) -> None:
+    checks, notes = check(folder, feeds, expected, tolerance)
     report.checks, report.notes = checks, report.notes + notes
     failed = [check for check in checks if not check.passed]
     if failed:

@@ -134,6 +134,17 @@ def check_bundle(folder: Path, feeds: dict[str, np.ndarray], expected: dict[str,
     return checks, notes
 
 
+def check_package(folder: Path, feeds: dict[str, np.ndarray], expected: dict[str, np.ndarray],
+                  tolerance: float) -> tuple[list[Check], list[str]]:
+    """Read a package for the original Paddle.js runtime back and compute it; its names may differ, their order not."""
+    graph = read(folder)
+    shape = [int(size) for size in graph.values["image"].shape]
+    outputs = evaluate(graph, {"image": next(iter(feeds.values())).reshape(shape)})
+    found = {name: array.reshape(reference.shape) if array.size == reference.size else array
+             for (name, reference), array in zip(expected.items(), outputs.values(), strict=True)}
+    return compare(found, expected, "numpy", tolerance), ["checked with numpy, not in the original runtime"]
+
+
 def verify(bundle: str | Path, model: str | Path | None = None, *, params: str | Path | None = None,
            feeds: dict[str, np.ndarray] | None = None, input_shapes: dict[str, tuple[int, ...]] | None = None,
            tolerance: float | None = None,

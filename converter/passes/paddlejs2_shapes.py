@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-
 from converter.graph import Graph, Node
 from converter.passes import prune
 from converter.passes.links import Links
@@ -157,7 +156,7 @@ def reduce(w: Lowering, node: Node) -> None:
         outer, inner = (math.prod(shape[axis] for axis in some) for some in (kept, axes))
         if kept + axes != list(range(rank)):
             if rank > MAX_RANK:
-                raise Refused(f"a reduction of {list(shape)} over {axes} needs a transpose of more than four dimensions")
+                raise Refused(f"reducing {list(shape)} over {axes} needs a transpose of more than four dimensions")
             x = w.transpose(x, kept + axes)
         x = w.reshape(x, (1, outer, inner, 1))
     n, c, h, width = w.shape(x)

@@ -1,4 +1,4 @@
-"""Activations in the words of the original Paddle.js runtime: relu, relu6, sigmoid, hard_swish, scale, pow, products."""
+"""Activations in what the original Paddle.js runtime has: relu, relu6, sigmoid, hard_swish, scale, pow, products."""
 
 from __future__ import annotations
 

@@ -73,7 +73,10 @@ def _is_bundle(folder: Path) -> bool:
         data = json.loads((folder / "model.json").read_bytes())
     except (OSError, ValueError):
         return False
-    return isinstance(data, dict) and data.get("format") == FORMAT
+    if not isinstance(data, dict):
+        return False
+    maker = data.get("converter")  # a package for the original Paddle.js carries no format
+    return data.get("format") == FORMAT or (isinstance(maker, dict) and maker.get("target") == "paddlejs2")
 
 
 def _publish(folder: Path, target: Path) -> None:
