@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from converter.errors import ConvertError
 from converter.ops.layout import numbers
 from converter.ops.spec import REQUIRED, op
 
@@ -34,3 +35,17 @@ def fill_constant_batch_size_like(x, shape, value, dtype, input_dim_idx, output_
 @op("assign_value", shape=REQUIRED, dtype="float32", values=REQUIRED)
 def assign_value(shape, dtype, values):
     return np.asarray(values, dtype).reshape(shape)
+
+
+@op("range", inputs="Start End Step")
+def arange(start, end, step):               # start, start + step … before end, in the dtype of start
+    first, stop, by = (v.reshape(-1)[0] for v in (start, end, step))
+    if by == 0:
+        raise ConvertError("range cannot step by 0")
+    count = max(int(np.ceil((float(stop) - float(first)) / float(by))), 0)
+    return np.add.accumulate(np.array([first, *[by] * (count - 1)][:count], start.dtype), dtype=start.dtype)
+
+
+@op("linspace", inputs="Start Stop Num", dtype="float32")
+def linspace(start, stop, num, dtype):      # num values from start to stop, both included
+    return np.linspace(float(start.reshape(-1)[0]), float(stop.reshape(-1)[0]), int(num.reshape(-1)[0])).astype(dtype)

@@ -13,6 +13,7 @@ from converter.errors import ConvertError
 from converter.graph import Dim, Graph, Node, Shape
 from converter.ops import infer_more, infer_pictures  # noqa: F401  (they add their rules)
 from converter.ops.binary import COMPARISON, LOGICAL
+from converter.ops.infer_detect import DTYPES
 from converter.ops.infer_rules import RULES
 from converter.ops.shapes import Sizes
 from converter.ops.unary import TO_BOOL
@@ -85,6 +86,9 @@ def stated(graph: Graph, node: Node, contents: Contents, results: list[Shape]) -
     """A shape that comes as a tensor, where its elements are known: sizes and symbols, no 0 or -1."""
     if len(results) != 1:
         return results
+    if node.type in ("range", "linspace"):
+        made = counted(node, contents)
+        return results if made is None else [(len(made),)]
     if node.type in ("reshape2", "expand_v2", "fill_constant"):
         slots, start = ("Shape", "ShapeTensor", "expand_shapes_tensor", "ShapeTensorList"), 0
     elif node.type.endswith("_interp_v2"):
@@ -107,7 +111,9 @@ def dtype_of(graph: Graph, node: Node, declared: str, output: int = 0) -> str:
     """The dtype of an output of the operator."""
     if node.type in ("top_k_v2", "argsort") and output == 1:
         return "int64"
-    if node.type == "where":
+    if node.type in DTYPES:
+        return DTYPES[node.type][output]
+    if node.type == "where" or (node.type == "unique" and output == 0):
         return dtype_of_input(graph, node, "X")
     if node.type in _BOOL:
         return "bool"
@@ -142,9 +148,22 @@ def elements(graph: Graph, node: Node, contents: Contents) -> list[Dim] | None:
     if node.type in ("slice", "strided_slice") and len(known) == 1:
         a = node.attrs
         return known[0][a["starts"][0]:a["ends"][0]:(a.get("strides") or [1])[0]]
+    if node.type == "range":
+        made = counted(node, contents)
+        return list(made) if made is not None and len(made) <= MAX_ELEMENTS else None
     if node.type == "gather" and all(isinstance(i, int) for i in known[1]):
         return [known[0][int(i)] for i in known[1]]
     return arithmetic(node, known)
+
+
+def counted(node: Node, contents: Contents) -> range | None:
+    """The elements of a range of known whole numbers; of linspace, as many numbers as it has."""
+    slots = ("Start", "End", "Step") if node.type == "range" else ("Num",)
+    given = [contents.get(node.inputs[slot][0]) or [""] for slot in slots]
+    if not all(len(part) == 1 and isinstance(part[0], int) for part in given):
+        return None
+    found = [int(part[0]) for part in given]
+    return range(*found) if found[-1] != 0 else None
 
 
 def arithmetic(node: Node, known: list[list[Dim]]) -> list[Dim] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from converter.ops.infer_pictures import join_layout, split_layout
 from converter.ops.infer_rules import rule
 from converter.ops.recurrent import GATES, check, states_of
 from converter.ops.shapes import axis_of
@@ -82,3 +83,38 @@ def top_k(sizes, node, shapes):
     x, out = shapes["X"][0], list(shapes["X"][0])
     out[axis_of(node.attrs["axis"], len(x))] = sizes.symbol() if shapes.get("K") else node.attrs["k"]
     return [tuple(out)] * 2
+
+
+@rule("flip", "roll", "channel_shuffle", "temporal_shift")
+def moved(sizes, node, shapes):
+    return [shapes["X"][0]]
+
+
+@rule("set_value")
+def set_value(sizes, node, shapes):
+    return [shapes["Input"][0]]
+
+
+@rule("meshgrid")
+def meshgrid(sizes, node, shapes):
+    return [tuple(sizes.product(list(shape)) for shape in shapes["X"])] * len(shapes["X"])
+
+
+@rule("pixel_unshuffle")
+def pixel_unshuffle(sizes, node, shapes):
+    r, layout = node.attrs["downscale_factor"], node.attrs["data_format"]
+    batch, channels, picture = split_layout(shapes["X"][0], layout)
+    return [join_layout(batch, sizes.product([channels, r * r]), [sizes.quotient([d], [r]) for d in picture], layout)]
+
+
+@rule("grid_sampler")
+def grid_sampler(sizes, node, shapes):
+    x, grid = shapes["X"][0], shapes["Grid"][0]
+    if len(x) != 4 or len(grid) != 4:
+        raise ValueError("only 4-D tensors can be sampled")
+    return [(x[0], x[1], grid[1], grid[2])]
+
+
+@rule("range", "linspace")
+def counted(sizes, node, shapes):
+    return [(sizes.symbol(),)]              # infer states it where the numbers are known

@@ -69,7 +69,7 @@ def pixel_shuffle(sizes, node, shapes):
     return [join_layout(batch, sizes.quotient([channels], [r * r]), [sizes.product([d, r]) for d in picture], layout)]
 
 
-@rule("nearest_interp_v2", "bilinear_interp_v2")
+@rule("nearest_interp_v2", "bilinear_interp_v2", "bicubic_interp_v2")
 def resize(sizes, node, shapes):
     a = node.attrs
     batch, channels, picture = split_layout(shapes["X"][0], a["data_layout"])

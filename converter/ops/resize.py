@@ -1,4 +1,4 @@
-"""nearest_interp_v2 and bilinear_interp_v2."""
+"""nearest_interp_v2, bilinear_interp_v2 and bicubic_interp_v2."""
 
 from __future__ import annotations
 
@@ -67,4 +67,30 @@ def bilinear_interp_v2(x, out_size, parts, scale_tensor, out_h, out_w, scale, al
         low = np.minimum(source.astype(np.int64), size - 1)
         part = (source - low.astype(np.float32)).reshape((-1,) + (1,) * (x.ndim - 1 - axis))
         x = np.take(x, low, axis) * (1 - part) + np.take(x, np.minimum(low + 1, size - 1), axis) * part
+    return x
+
+
+def cubic(t: np.ndarray) -> list[np.ndarray]:
+    """Weights of the four pixels around a place, t past the second of them; Keys' kernel with a = -0.75."""
+    a = np.float32(-0.75)
+
+    def near(x):
+        return ((a + 2) * x - (a + 3)) * x * x + 1
+
+    def far(x):
+        return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+    return [far(t + 1), near(t), near(1 - t), far(2 - t)]
+
+
+@op("bicubic_interp_v2", **RESIZE)
+def bicubic_interp_v2(x, out_size, parts, scale_tensor, out_h, out_w, scale, align_corners, align_mode, data_layout):
+    first = 1 if data_layout == "NHWC" else 2
+    for axis, (out, factor) in enumerate(target(x.shape[first:first + 2], out_size, parts, scale_tensor,
+                                                (out_h, out_w), scale), first):
+        size, half = x.shape[axis], np.float32(0 if align_corners else 0.5)
+        source = step(size, out, factor, align_corners) * (np.arange(out, dtype=np.float32) + half) - half
+        low = np.floor(source)
+        weights = [w.reshape((-1,) + (1,) * (x.ndim - 1 - axis)) for w in cubic(source - low)]
+        places = [np.clip(low.astype(np.int64) + k, 0, size - 1) for k in (-1, 0, 1, 2)]
+        x = sum(np.take(x, at, axis) * w for at, w in zip(places, weights, strict=True))
     return x

@@ -102,7 +102,8 @@ def resize(graph: Graph, node: Node, contents: Contents) -> None:
 
 
 HANDLERS = {"reshape2": reshape, "expand_v2": expand, "tile": tile, "slice": cut, "strided_slice": cut,
-            "fill_constant": fill, "nearest_interp_v2": resize, "bilinear_interp_v2": resize}
+            "fill_constant": fill, "nearest_interp_v2": resize, "bilinear_interp_v2": resize,
+            "bicubic_interp_v2": resize}
 
 
 def to_attributes(graph: Graph, node: Node, contents: Contents) -> bool:

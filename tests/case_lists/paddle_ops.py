@@ -20,10 +20,13 @@ paddle.enable_static()
 PADDLE_DTYPE = {"bool": 0, "int16": 1, "int32": 2, "int64": 3, "float16": 4, "float32": 5, "float64": 6, "uint8": 20,
                 "int8": 21}
 OUT_SLOT = {"conv2d": "Output", "conv2d_transpose": "Output", "batch_norm": "Y", "layer_norm": "Y",
-            "instance_norm": "Y", "group_norm": "Y", "stack": "Y", "take_along_axis": "Result",
-            "put_along_axis": "Result"}
-SEVERAL = {"rnn": ("Out", "State"), "top_k_v2": ("Out", "Indices"), "argsort": ("Out", "Indices")}
-"""Operators whose outputs are one of the first slot, then those of the second."""
+            "instance_norm": "Y", "group_norm": "Y", "stack": "Y", "grid_sampler": "Output", "box_coder": "OutputBox",
+            "masked_select": "Y", "take_along_axis": "Result", "put_along_axis": "Result"}
+SEVERAL = {"rnn": ("Out", "State"), "top_k_v2": ("Out", "Indices"), "argsort": ("Out", "Indices"),
+           "prior_box": ("Boxes", "Variances"), "anchor_generator": ("Anchors", "Variances"),
+           "yolo_box": ("Boxes", "Scores"), "multiclass_nms3": ("Out", "Index", "NmsRoisNum"),
+           "matrix_nms": ("Out", "Index", "RoisNum"), "unique": ("Out", "Indices", "Index", "Counts")}
+"""Operators whose outputs are one of each slot, the last slot taking the rest."""
 EXTRA_OUTPUTS = {
     "rnn": ["DropoutState", "Reserve"],
     "reshape2": ["XShape"], "transpose2": ["XShape"], "squeeze2": ["XShape"], "unsqueeze2": ["XShape"],
@@ -40,6 +43,8 @@ EXTRA_ATTRS: dict[str, dict[str, Any]] = {
     "lookup_table_v2": {"padding_idx": -1},
     "put_along_axis": {"Include_self": True},
     "bilinear_interp_v2": {"interp_method": "bilinear"},
+    "bicubic_interp_v2": {"interp_method": "bicubic"},
+    "unique": {"return_index": True, "return_inverse": True, "return_counts": True, "is_sorted": True},
 }
 FUSED_ATTRS = {
     "relu": lambda a, b: {}, "sigmoid": lambda a, b: {}, "tanh": lambda a, b: {}, "silu": lambda a, b: {},
@@ -64,13 +69,14 @@ def run_op(type: str, inputs: dict[str, list[np.ndarray]], attrs: dict[str, Any]
             slots[slot] = [block.create_var(name=name, shape=array.shape, dtype=str(array.dtype), is_data=True,
                                             stop_gradient=True) for name, array in zip(names, arrays, strict=True)]
         results = [block.create_var(name=f"out_{i}") for i in range(count)]
-        first, second = SEVERAL.get(type, (OUT_SLOT.get(type, "Out"), ""))
-        outputs = {first: results[:1], second: results[1:]} if second else {first: results}
+        *each, last = SEVERAL.get(type, (OUT_SLOT.get(type, "Out"),))
+        outputs = {slot: [result] for slot, result in zip(each, results, strict=False)} | {last: results[len(each):]}
         outputs.update({slot: [block.create_var(name=f"extra_{slot}")] for slot in EXTRA_OUTPUTS.get(type, [])})
         if type == "batch_norm":            # both are updated in place while training
             outputs.update(MeanOut=slots["Mean"], VarianceOut=slots["Variance"])
         block.append_op(type=type, inputs=slots, outputs=outputs, attrs={**attrs, **EXTRA_ATTRS.get(type, {})})
-    return paddle.static.Executor(paddle.CPUPlace()).run(program, feed=feed, fetch_list=results)
+    executor = paddle.static.Executor(paddle.CPUPlace())
+    return [np.array(made) for made in executor.run(program, feed=feed, fetch_list=results, return_numpy=False)]
 
 
 def legacy_attrs(type: str, attrs: dict[str, Any]) -> dict[str, Any]:

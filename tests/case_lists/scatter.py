@@ -35,7 +35,8 @@ SCATTER = [
     pick("scatter", "add", {"X": rand(5, 3), "Ids": vector(4, 0, 4), "Updates": rand(3, 3)}, overwrite=False),
     pick("scatter", "column_of_ids", {"X": rand(5, 2, 2), "Ids": ints(2, 1, low=1, high=2),
                                       "Updates": rand(2, 2, 2)}),
-    pick("scatter", "int64", {"X": ints(4, 2), "Ids": vector(1, dtype="int64"), "Updates": ints(1, 2, low=50, high=99)}),
+    pick("scatter", "int64", {"X": ints(4, 2), "Ids": vector(1, dtype="int64"),
+                              "Updates": ints(1, 2, low=50, high=99)}),
     pick("scatter_nd_add", "rows", {"X": X, "Index": vector(1, 1, 3).reshape(3, 1), "Updates": rand(3, 3, 5)}),
     pick("scatter_nd_add", "elements", {"X": rand(4, 5), "Index": vector(1, 2, 3, 4, 1, 2).reshape(3, 2),
                                         "Updates": rand(3)}),
@@ -45,9 +46,10 @@ SCATTER = [
     *(pick("put_along_axis", f"{how}_axis_{axis}", {"Input": X, "Index": ints(4, 3, 5, low=0, high=2),
                                                    "Value": rand(4, 3, 5)}, Axis=axis, Reduce=how)
       for how in ("assign", "add", "mul") for axis in (0, 1, 2)),
-    pick("put_along_axis", "int64", {"Input": ints(3, 4), "Index": ints(3, 4, low=0, high=3), "Value": ints(3, 4, low=50, high=99)},
-         Axis=1, Reduce="add"),
-    pick("put_along_axis", "last", {"Input": rand(3, 7), "Index": ints(3, 1, low=0, high=6), "Value": rand(3, 1)}, Axis=-1),
+    pick("put_along_axis", "int64", {"Input": ints(3, 4), "Index": ints(3, 4, low=0, high=3),
+                                     "Value": ints(3, 4, low=50, high=99)}, Axis=1, Reduce="add"),
+    pick("put_along_axis", "last", {"Input": rand(3, 7), "Index": ints(3, 1, low=0, high=6), "Value": rand(3, 1)},
+         Axis=-1),
     pick("one_hot_v2", "float", {"X": ints(2, 3, low=0, high=4)}, depth=5),
     pick("one_hot_v2", "int64", {"X": ints(7, low=0, high=2, dtype="int32")}, depth=3, dtype="int64"),
 ]
@@ -55,7 +57,8 @@ SELECT = [
     pick("where", "same", {"Condition": bools(3, 5), "X": rand(3, 5), "Y": rand(3, 5, seed="y")}),
     pick("where", "nan_beside", {"Condition": np.array([True, False]), "X": np.array([1, np.nan], np.float32),
                                  "Y": np.array([np.inf, 2], np.float32)}),
-    *(pick("where", dtype, {"Condition": bools(2, 7), "X": ints(2, 7, dtype=dtype), "Y": ints(2, 7, seed="y", dtype=dtype)})
+    *(pick("where", dtype, {"Condition": bools(2, 7), "X": ints(2, 7, dtype=dtype),
+                            "Y": ints(2, 7, seed="y", dtype=dtype)})
       for dtype in ("int32", "int64")),
     *(pick("tril_triu", f"{'lower' if lower else 'upper'}_{diagonal}", {"X": rand(2, 4, 5)}, diagonal=diagonal,
            lower=lower) for lower in (True, False) for diagonal in (0, 1, -2, 9)),

@@ -33,15 +33,19 @@ const TYPES = {
   ],
   layout: [
     'assign', 'reshape2', 'squeeze2', 'unsqueeze2', 'flatten2', 'flatten_contiguous_range', 'transpose2', 'expand_v2',
-    'tile', 'slice', 'strided_slice', 'pixel_shuffle', 'concat', 'stack', 'split',
+    'tile', 'slice', 'strided_slice', 'pixel_shuffle', 'concat', 'stack', 'split', 'flip', 'roll', 'pixel_unshuffle',
+    'channel_shuffle', 'temporal_shift', 'meshgrid', 'set_value',
   ],
   gather: ['gather', 'lookup_table_v2', 'pad3d'],
   scatter: ['gather_nd', 'take_along_axis', 'put_along_axis', 'scatter', 'scatter_nd_add', 'one_hot_v2'],
   sort: ['argsort', 'top_k_v2', 'cumsum', 'cumprod'],
-  select: ['where', 'tril_triu'],
-  resize: ['nearest_interp_v2', 'bilinear_interp_v2'],
+  where: ['where', 'tril_triu'],
+  resize: ['nearest_interp_v2', 'bilinear_interp_v2', 'bicubic_interp_v2'],
+  sample: ['grid_sampler'],
   recurrent: ['rnn'],
-  constant: ['shape', 'fill_constant', 'fill_constant_batch_size_like', 'assign_value'],
+  detect: ['prior_box', 'anchor_generator', 'box_coder', 'yolo_box', 'multiclass_nms', 'multiclass_nms3', 'matrix_nms'],
+  pick: ['where_index', 'masked_select', 'unique'],
+  constant: ['shape', 'fill_constant', 'fill_constant_batch_size_like', 'assign_value', 'range', 'linspace'],
 };
 
 /** @type {Record<string, [() => Promise<Contract>, () => Promise<Lowering>]>} family → contract and WASM lowering */
@@ -58,9 +62,12 @@ const FAMILIES = {
   gather: [() => import('./gather/index.js'), () => import('./gather/wasm.js')],
   scatter: [() => import('./scatter/index.js'), () => import('./scatter/wasm.js')],
   sort: [() => import('./sort/index.js'), () => import('./sort/wasm.js')],
-  select: [() => import('./select/index.js'), () => import('./select/wasm.js')],
+  where: [() => import('./where/index.js'), () => import('./where/wasm.js')],
   resize: [() => import('./resize/index.js'), () => import('./resize/wasm.js')],
+  sample: [() => import('./sample/index.js'), () => import('./sample/wasm.js')],
   recurrent: [() => import('./recurrent/index.js'), () => import('./recurrent/wasm.js')],
+  detect: [() => import('./detect/index.js'), () => import('./detect/wasm.js')],
+  pick: [() => import('./pick/index.js'), async () => ({ lower: {} })], // on the host alone
   constant: [() => import('./constant/index.js'), () => import('./constant/wasm.js')],
 };
 

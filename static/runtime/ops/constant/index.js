@@ -1,10 +1,11 @@
 // Tensors that the plan knows: the shape of another one, and constants.
-import { ANY, INTEGER, rounded } from '../dtype.js';
-import { axisOf, count, ShapeError } from '../node.js';
+import { ANY, INTEGER, NUMBER, rounded } from '../dtype.js';
+import { axisOf, count, known, ShapeError } from '../node.js';
 
 /** @typedef {import('../node.js').OpNode} OpNode */
 
 export const MAX_HOST = 4096; // larger ones are filled by a kernel
+const MAX_MADE = 2 ** 20;
 
 /** @param {{attrs: Record<string, any>}} op */
 const checkType = ({ attrs }) => (ANY.includes(attrs.dtype) ? '' : `dtype ${attrs.dtype}`);
@@ -26,6 +27,22 @@ function batchShape(node) {
   const { shape, input_dim_idx: from, output_dim_idx: to } = node.attrs, x = node.x('Input').shape, out = [...shape];
   out[axisOf(to, out.length)] = x[axisOf(from, x.length)];
   return out;
+}
+
+/** The elements from Start by Step before End, added up one after another as Paddle does. @param {OpNode} node @returns {number[]} */
+function rangeValues(node) {
+  const [start, end, step] = ['Start', 'End', 'Step'].map((slot) => known(node.x(slot))[0]), { dtype } = node.x('Start');
+  const n = Math.ceil((end - start) / step);
+  if (!(n >= 1 && n <= MAX_MADE)) throw new ShapeError(`it cannot count from ${start} to ${end} by ${step}`);
+  let at = start;
+  return Array.from({ length: n }, (_, i) => (at = i ? rounded(at + step, dtype) : start));
+}
+
+/** @param {OpNode} node @returns {number[]} */
+function linspaceValues(node) {
+  const [start, stop, num] = ['Start', 'Stop', 'Num'].map((slot) => known(node.x(slot))[0]), { dtype } = node.attrs;
+  if (!(num >= 1 && num <= MAX_MADE)) throw new ShapeError(`it cannot make ${num} values`);
+  return Array.from({ length: num }, (_, i) => rounded(num === 1 ? start : start + (stop - start) * i / (num - 1), dtype));
 }
 
 /** @type {Record<string, import('../node.js').Rule>} */
@@ -54,6 +71,19 @@ export const rules = {
     shape: (node) => filled(node, batchShape(node)),
     needs: [],
     evaluate: evaluateFill,
+  },
+  range: {
+    attrs: [],
+    types: { Start: NUMBER, End: NUMBER, Step: NUMBER },
+    shape: (node) => [{ shape: [rangeValues(node).length], dtype: node.x('Start').dtype }],
+    evaluate: (node) => [rangeValues(node)],
+  },
+  linspace: {
+    attrs: ['dtype'],
+    types: { Start: NUMBER, Stop: NUMBER, Num: INTEGER },
+    check: checkType,
+    shape: (node) => [{ shape: [linspaceValues(node).length], dtype: node.attrs.dtype }],
+    evaluate: (node) => [linspaceValues(node)],
   },
   assign_value: {
     attrs: ['shape', 'dtype', 'values'],

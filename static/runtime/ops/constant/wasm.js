@@ -14,4 +14,6 @@ const never = () => {
 };
 
 /** @type {Record<string, import('../node.js').Lower>} */
-export const lower = { shape: never, fill_constant: fill, fill_constant_batch_size_like: fill, assign_value: never };
+export const lower = {
+  shape: never, fill_constant: fill, fill_constant_batch_size_like: fill, assign_value: never, range: never, linspace: never,
+};

@@ -1,8 +1,9 @@
 // Operators that only move elements. A family member says which elements go where (moves); from that follow the
 // lowering, the evaluation of host values, and whether the output can simply be a part of the input's memory.
-import { ANY } from '../dtype.js';
-import { axisOf, count, strides } from '../node.js';
+import { ANY, FLOAT } from '../dtype.js';
+import { axisOf, count, like, strides } from '../node.js';
 import { alias, evaluate, isRun } from './move.js';
+import * as rearrange from './rearrange.js';
 import * as shapes from './shapes.js';
 
 /** @typedef {import('../node.js').OpNode} OpNode */
@@ -119,6 +120,16 @@ export const rules = {
   slice: row(['axes', 'starts', 'ends', 'decrease_axis'], shapes.slice, slice, SLICE),
   strided_slice: row(['axes', 'starts', 'ends', 'strides', 'decrease_axis'], shapes.slice, slice, SLICE),
   pixel_shuffle: row(['upscale_factor', 'data_format'], shapes.pixelShuffle, pixelShuffle, { X: ANY }, shapes.checkShuffle),
+  flip: row(['axis'], (node) => [like(node.x())], rearrange.flip),
+  roll: row(['shifts', 'axis'], (node) => [like(node.x())], rearrange.roll, { X: ANY },
+    ({ attrs: { shifts, axis } }) => (shifts.length === (axis.length || 1) ? '' : `${shifts.length} shifts of ${axis.length} axes`)),
+  pixel_unshuffle: row(['downscale_factor', 'data_format'], rearrange.unshuffleShape, rearrange.unshuffle, { X: ANY }, shapes.checkShuffle),
+  channel_shuffle: row(['groups', 'data_format'], (node) => [like(node.x())], rearrange.channelShuffle, { X: ANY }, shapes.checkShuffle),
+  temporal_shift: row(['seg_num', 'shift_ratio', 'data_format'], (node) => [like(node.x())], rearrange.temporalShift,
+    { X: FLOAT }, shapes.checkShuffle),
+  meshgrid: row([], rearrange.gridShape, rearrange.meshgrid),
+  set_value: row(['axes', 'starts', 'ends', 'steps', 'decrease_axes'], (node) => [like(node.x('Input'))], rearrange.setValue,
+    { Input: ANY, ValueTensor: ANY, 'StartsTensorList?': PARTS, 'EndsTensorList?': PARTS }),
   concat: { ...row(['axis'], shapes.concat, concat), takesEmpty: true },
   stack: row(['axis'], shapes.stack, concat),
   split: row(['axis', 'num', 'sections'], shapes.split, split),

@@ -86,7 +86,7 @@ export function cutOf(node) {
   const { shape } = node.x('Input'), { axes } = node.attrs;
   const starts = node.integers(node.attrs.starts, 'StartsTensor', 'StartsTensorList');
   const ends = node.integers(node.attrs.ends, 'EndsTensor', 'EndsTensorList');
-  const steps = node.integers(node.attrs.strides ?? axes.map(() => 1), 'StridesTensor', 'StridesTensorList');
+  const steps = node.integers(node.attrs.strides ?? (node.attrs.steps?.length ? node.attrs.steps : axes.map(() => 1)), 'StridesTensor', 'StridesTensorList');
   const cut = shape.map((size) => ({ start: 0, step: 1, size }));
   axes.forEach((/** @type {number} */ named, /** @type {number} */ i) => {
     const axis = axisOf(named, shape.length), n = shape[axis], step = steps[i];

@@ -1,4 +1,4 @@
-// nearest_interp_v2 and bilinear_interp_v2: X [N,C,H,W] or [N,H,W,C]; every position in float32, as Paddle computes it.
+// nearest_interp_v2, bilinear_interp_v2, bicubic_interp_v2: X [N,C,H,W] or [N,H,W,C]; every position in float32, as Paddle computes it.
 import { FLOAT, INTEGER } from '../dtype.js';
 import { channelsLast, checkLayout, known, ShapeError } from '../node.js';
 
@@ -67,6 +67,23 @@ export function linearAxis(size, target, corners, mode) {
   return { low, high: low.map((at) => Math.min(at + 1, size - 1)), part: source.map((at, i) => at - low[i]) };
 }
 
+/**
+ * Four source positions and their weights per output pixel: Keys' kernel with a = -0.75.
+ * @param {number} size @param {Target} target @param {boolean} corners
+ */
+export function cubicAxis(size, target, corners) {
+  const step = stepOf(size, target, corners), half = corners ? 0 : 0.5, a = -0.75;
+  const at = new Int32Array(4 * target.size), weight = new Float32Array(4 * target.size);
+  const near = (/** @type {number} */ x) => ((a + 2) * x - (a + 3)) * x * x + 1;
+  const far = (/** @type {number} */ x) => ((a * x - 5 * a) * x + 8 * a) * x - 4 * a;
+  for (let i = 0; i < target.size; i++) {
+    const source = fround(fround(step * fround(i + half)) - half), low = Math.floor(source), t = fround(source - low);
+    weight.set([far(t + 1), near(t), near(1 - t), far(2 - t)], 4 * i);
+    for (let k = 0; k < 4; k++) at[4 * i + k] = Math.min(Math.max(low - 1 + k, 0), size - 1);
+  }
+  return { at, weight };
+}
+
 /** @type {import('../node.js').Rule} */
 const rule = {
   attrs: ['out_h', 'out_w', 'scale', 'align_corners', 'align_mode', 'data_layout'],
@@ -76,4 +93,4 @@ const rule = {
 };
 
 /** @type {Record<string, import('../node.js').Rule>} */
-export const rules = { nearest_interp_v2: rule, bilinear_interp_v2: rule };
+export const rules = { nearest_interp_v2: rule, bilinear_interp_v2: rule, bicubic_interp_v2: rule };

@@ -1,5 +1,5 @@
-// nearest → remap kernel, bilinear → bilinear kernel; both with a table per axis.
-import { linearAxis, nearestAxis, resizeSizes } from './index.js';
+// nearest → remap kernel, bilinear and bicubic → kernels of their own; all with tables per axis.
+import { cubicAxis, linearAxis, nearestAxis, resizeSizes } from './index.js';
 
 /** @type {Record<string, import('../node.js').Lower>} */
 export const lower = {
@@ -16,5 +16,13 @@ export const lower = {
       return [to.data(low), to.data(high), to.data(part)];
     });
     to.emit('bilinear', [node.x(), node.out, ...tables, outer, ...sizes, out[0].size, out[1].size, inner]);
+  },
+  bicubic_interp_v2(node, to) {
+    const { sizes, out, outer, inner } = resizeSizes(node);
+    const tables = sizes.flatMap((size, i) => {
+      const { at, weight } = cubicAxis(size, out[i], node.attrs.align_corners);
+      return [to.data(at), to.data(weight)];
+    });
+    to.emit('bicubic', [node.x(), node.out, ...tables, outer, ...sizes, out[0].size, out[1].size, inner]);
   },
 };
