@@ -9,12 +9,12 @@ from typing import Any
 
 from converter.errors import ConvertError
 from converter.graph import Graph
-from converter.read import bundle, canonical_more, paddlejs, pir, program
+from converter.read import bundle, canonical_detect, canonical_more, paddlejs, pir, program
 from converter.read.canonical import build
-from converter.read.canonical_nn import handles  # also registers the handlers of that module, as canonical_more does
+from converter.read.canonical_nn import handles  # also registers the handlers of that module, as the other two do
 from converter.read.canonical_ops import HANDLERS
 
-assert handles and canonical_more
+assert handles and canonical_more and canonical_detect
 _PLAIN_STEMS = ("inference", "model", "__model__", "infer")
 _KINDS = "a Paddle 3 inference.json, a .pdmodel, a fluid __model__, a Paddle.js model.json, or one of our bundles"
 

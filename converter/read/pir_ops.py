@@ -107,6 +107,10 @@ _TABLE = """
     prior_box | = | Input Image || Boxes Variances
     box_coder | = | PriorBox PriorBoxVar TargetBox || OutputBox
     multiclass_nms3 | = | BBoxes Scores RoisNum || Out Index NmsRoisNum
+    matrix_nms | = | BBoxes Scores || Out Index RoisNum
+    nonzero | where_index | Condition || Out
+    masked_select | = | X Mask || Y
+    unique | = | X || Out Indices Index Counts
     grid_sample | grid_sampler | X Grid || Output
     arange | range | Start End Step || Out
     numel | size | Input || Out

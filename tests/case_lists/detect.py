@@ -1,0 +1,110 @@
+"""Priors, box coding, YOLO heads, suppression of overlaps."""
+
+import numpy as np
+
+from .case import Case, rand, vector
+
+
+def boxes(*shape: int, seed: str = "", scale: float = 1.0) -> np.ndarray:
+    """[..., 4] with left < right and top < bottom, on a grid, many of them overlapping."""
+    corner = rand(*shape, 2, low=0.0, high=0.6, seed=f"{seed} corner")
+    size = rand(*shape, 2, low=0.05, high=0.5, seed=f"{seed} size")
+    return (np.round(np.concatenate([corner, corner + size], -1), 2) * np.float32(scale)).astype(np.float32)
+
+
+def prior(name, feature=(3, 4), image=(24, 32), **attrs):
+    x, picture = np.zeros((1, 2, *feature), np.float32), np.zeros((1, 3, *image), np.float32)
+    return Case(f"prior_box_{name}", "prior_box", {"Input": [x], "Image": [picture]}, attrs, outputs=2, tol=1e-6)
+
+
+def anchors(name, **attrs):
+    attrs = {"anchor_sizes": [32.0, 64.0], "aspect_ratios": [0.5, 1.0, 2.0], "stride": [16.0, 16.0], **attrs}
+    return Case(f"anchor_generator_{name}", "anchor_generator", {"Input": [np.zeros((1, 2, 3, 5), np.float32)]}, attrs,
+                outputs=2, tol=1e-6)
+
+
+def coder(name, prior_box, target, var=None, **attrs):
+    inputs = {"PriorBox": [prior_box], "TargetBox": [target]}
+    inputs |= {"PriorBoxVar": [var]} if var is not None else {}
+    return Case(f"box_coder_{name}", "box_coder", inputs, attrs)
+
+
+def yolo(name, shape, classes, anchor, sizes=((320, 416),), ratio=32, threshold=0.3, **attrs):
+    x = rand(*shape, low=-3.0, high=3.0)
+    return Case(f"yolo_box_{name}", "yolo_box", {"X": [x], "ImgSize": [np.array(sizes, np.int32)]},
+                {"anchors": anchor, "class_num": classes, "conf_thresh": threshold, "downsample_ratio": ratio, **attrs},
+                outputs=2)
+
+
+NMS = {"score_threshold": 0.3, "nms_top_k": -1, "keep_top_k": -1, "nms_threshold": 0.4, "background_label": -1}
+
+
+def scores(*shape: int, low: float = 0.0, seed: str = "") -> np.ndarray:
+    """One decimal only: ties."""
+    return np.round(rand(*shape, low=low, high=1.0, seed=seed), 1)
+
+
+def nms(name, bboxes, score, rois=None, type="multiclass_nms3", **attrs):
+    inputs = {"BBoxes": [bboxes], "Scores": [score]} | ({} if rois is None else {"RoisNum": [rois]})
+    return Case(f"{type}_{name}", type, inputs, {**NMS, **attrs}, outputs=1 if type == "multiclass_nms" else 3, tol=0.0)
+
+
+def matrix(name, bboxes, score, **attrs):
+    wanted = {"score_threshold": 0.2, "post_threshold": 0.15, "nms_top_k": -1, "keep_top_k": -1, "background_label": -1}
+    return Case(f"matrix_nms_{name}", "matrix_nms", {"BBoxes": [bboxes], "Scores": [score]}, {**wanted, **attrs},
+                outputs=3, tol=1e-6)
+
+
+SIZES = {"min_sizes": [8.0, 12.0], "max_sizes": [16.0, 24.0]}
+P, V = boxes(7), np.abs(rand(7, 4)) + np.float32(0.1)
+B, S = boxes(2, 13), scores(2, 3, 13)
+A3 = [10, 13, 16, 30, 33, 23]
+
+CASES = [
+    prior("plain", min_sizes=[8.0]),
+    prior("step", min_sizes=[8.0, 12.0], step_w=8.0, step_h=8.0),
+    prior("max_sizes_ratios_flip_clip", **SIZES, aspect_ratios=[2.0, 3.0], flip=True, clip=True),
+    prior("squares_first", **SIZES, aspect_ratios=[1.0, 2.0], flip=True, min_max_aspect_ratios_order=True),
+    prior("ratios_repeat", min_sizes=[8.0], aspect_ratios=[1.0, 2.0, 0.5, 2.0], flip=True, offset=0.25),
+    prior("one_step_is_none", image=(33, 50), min_sizes=[8.0], step_w=8.0, variances=[0.1, 0.2, 0.3, 0.4]),
+    anchors("plain"),
+    anchors("uneven", stride=[12.0, 20.0], offset=0.0, variances=[1.0, 2.0, 3.0, 4.0]),
+    coder("decode", P, rand(2, 7, 4), V, code_type="decode_center_size"),
+    coder("decode_axis_1", boxes(2), rand(2, 5, 4), np.abs(rand(2, 4)), code_type="decode_center_size", axis=1),
+    coder("decode_variance", P, rand(3, 7, 4), code_type="decode_center_size", variance=[0.1, 0.1, 0.2, 0.2]),
+    coder("decode_variance_axis_1", boxes(3), rand(3, 2, 4), code_type="decode_center_size", axis=1,
+          variance=[0.1, 0.2, 0.3, 0.4]),
+    coder("decode_plain", P, rand(1, 7, 4), code_type="decode_center_size"),
+    coder("decode_plain_axis_1", boxes(3), rand(3, 5, 4), code_type="decode_center_size", axis=1),
+    coder("decode_pixels", boxes(7, scale=100), rand(2, 7, 4), V, code_type="decode_center_size", box_normalized=False),
+    coder("encode", P, boxes(5, seed="t"), V),
+    coder("encode_variance", P, boxes(5, seed="t"), variance=[0.1, 0.1, 0.2, 0.2]),
+    coder("encode_plain_pixels", boxes(7, scale=100), boxes(3, seed="t", scale=100), box_normalized=False),
+    yolo("plain", (1, 21, 3, 5), 2, A3),
+    yolo("two_pictures_unclipped", (2, 14, 2, 3), 2, [10, 13, 16, 30], sizes=((64, 96), (100, 50)), clip_bbox=False),
+    yolo("scaled", (1, 12, 3, 3), 1, [10, 13, 16, 30], ratio=16, scale_x_y=1.05, threshold=0.01),
+    yolo("iou_aware", (2, 24, 2, 3), 2, A3, sizes=((64, 96), (128, 80)), iou_aware=True, iou_aware_factor=0.4),
+    yolo("nothing", (1, 6, 1, 1), 1, [10, 13], threshold=1.0),
+    nms("plain", B, S),
+    nms("top_k", B, S, nms_top_k=5, keep_top_k=4),
+    nms("keep_top_k", B, S, keep_top_k=7, nms_threshold=0.9),
+    nms("background_0", B, S, background_label=0),
+    nms("eta", B, S, nms_threshold=0.8, nms_eta=0.7),
+    nms("pixels", boxes(1, 9, scale=20), scores(1, 2, 9), normalized=False),
+    nms("none_left", B, S, score_threshold=2.0),
+    nms("one_picture_empty", B, S * np.array([[[1]], [[0]]], np.float32)),
+    nms("keep_none", B, S, keep_top_k=0),
+    nms("inside_out", B[..., [2, 3, 0, 1]], S),
+    nms("per_class_boxes", boxes(11, 3), scores(11, 3), vector(6, 5)),
+    nms("per_class_boxes_top_k", boxes(11, 3), scores(11, 3), vector(4, 0, 7), keep_top_k=5, background_label=1,
+        nms_threshold=0.8),
+    nms("per_class_boxes_none_left", boxes(5, 2), scores(5, 2), vector(5), score_threshold=1.5),
+    nms("rows", B, S, type="multiclass_nms", keep_top_k=9),
+    nms("rows_none_left", B, S, type="multiclass_nms", score_threshold=2.0),
+    matrix("plain", B, S),
+    matrix("ties", boxes(1, 40), scores(1, 2, 40), nms_top_k=23, keep_top_k=17),
+    matrix("gaussian", B, S, use_gaussian=True, gaussian_sigma=3.0),
+    matrix("background_pixels", boxes(1, 12, scale=30), scores(1, 3, 12), background_label=0, normalized=False),
+    matrix("same_boxes", np.repeat(boxes(1, 1), 4, 1), scores(1, 1, 4, low=0.5), post_threshold=0.0),
+    matrix("none_left", B, S, post_threshold=2.0),
+]
