@@ -192,8 +192,9 @@ def fix_inputs(graph: Graph, shapes: dict[str, tuple[int, ...]] | None = None) -
 
 
 def check(graph: Graph) -> Graph:
-    """Refuse tensors that no texture holds."""
-    faults = []
+    """Refuse tensors that no texture holds, and operators that would never be reached."""
+    faults = [f"{node.where}: it computes from weights alone, which that runtime never does" for node in graph.nodes
+              if all(graph.values[name].is_constant for name in node.input_names())]
     for node in graph.nodes:
         for name in (*node.output_names(), *node.input_names()):
             value = graph.values[name]
@@ -202,7 +203,7 @@ def check(graph: Graph) -> Graph:
             elif not fits_texture(tuple(int(size) for size in value.shape)):
                 faults.append(f"{node.where}: '{name}' {list(value.shape)} fits no texture of {MAX_SIDE} × {MAX_SIDE}")
     if faults:
-        raise ConvertError("the original Paddle.js runtime cannot hold these tensors:\n  "
+        raise ConvertError("the original Paddle.js runtime cannot hold or reach all of this:\n  "
                            + "\n  ".join(dict.fromkeys(faults)),
                            hint="leave --target out: this project's own runtime takes the model")
     return graph

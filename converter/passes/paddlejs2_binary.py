@@ -1,4 +1,4 @@
-"""Elementwise operators under the broadcasting that the original Paddle.js runtime gets right."""
+"""Elementwise operators under the broadcasting that the original Paddle.js runtime gets right; batch_norm, prelu."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from converter.graph import Node
-from converter.passes.paddlejs2 import MAX_SIDE, Lowering, Refused, lowers
+from converter.passes.paddlejs2 import MAX_RANK, MAX_SIDE, Lowering, Refused, lowers
 from converter.passes.paddlejs2_unary import activate, plain_out
 
 CLAMPED = ("elementwise_mul", "elementwise_div")
@@ -80,6 +80,8 @@ def _with_number(w: Lowering, type: str, x: str, number: float, out: str | None)
 
 def _clampable(sizes: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     """Whether clamping reads the right element: not along the first of four axes, and only from a plain texture."""
+    if len(shape) > MAX_RANK:
+        return False
     n, c, h, width = (1,) * (4 - len(sizes)) + sizes
     full = (1,) * (4 - len(shape)) + shape
     return n == full[0] and n * h <= MAX_SIDE and c * width <= MAX_SIDE

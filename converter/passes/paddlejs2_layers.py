@@ -72,6 +72,8 @@ def conv2d(w: Lowering, node: Node) -> None:
 def conv2d_transpose(w: Lowering, node: Node) -> None:
     channels_first(node)
     a, x, kernel = node.attrs, node.inputs["Input"][0], node.inputs["Filter"][0]
+    if w.shape(x)[0] != 1:
+        raise Refused("transposed convolution of a batch reads wrong channels there")
     if a["groups"] != 1:
         raise Refused(f"transposed convolution in {a['groups']} groups reads wrong channels there")
     if a["padding_algorithm"] != "SAME" and list(a["dilations"]) != [1, 1]:
@@ -160,15 +162,34 @@ def matmul(w: Lowering, node: Node) -> None:
 
 @lowers("softmax")
 def softmax(w: Lowering, node: Node) -> None:
-    """Right along the last axis, and along axis 1 of four; others are brought to the end and back."""
+    """Right along the last axis, and along axis 1 of four; others are brought to the end and back.
+
+    The runtime does not take the largest away first, so that numbers above 88 become NaN: along the last axis it is
+    taken away here; channels of a picture are left as they are, for the transposes would cost more than the net.
+    """
     x = node.inputs["X"][0]
     rank = len(w.shape(x))
     axis = node.attrs["axis"] % rank
-    if axis == rank - 1 or (rank == 4 and axis == 1):
-        w.one("softmax", x, node.out, axis=1 if axis < rank - 1 else -1)
-        return
-    order = [other for other in range(rank) if other != axis] + [axis]
-    w.transpose(w.one("softmax", w.transpose(x, order), axis=-1), [int(at) for at in np.argsort(order)], node.out)
+    if axis == rank - 1:
+        w.one("softmax", _below_largest(w, x), node.out, axis=-1)
+    elif rank == 4 and axis == 1:
+        w.one("softmax", x, node.out, axis=1)
+    else:
+        order = [other for other in range(rank) if other != axis] + [axis]
+        moved = w.one("softmax", _below_largest(w, w.transpose(x, order)), axis=-1)
+        w.transpose(moved, [int(at) for at in np.argsort(order)], node.out)
+
+
+def _below_largest(w: Lowering, x: str) -> str:
+    """x minus its largest along the last axis."""
+    shape = w.shape(x)
+    rows, columns = math.prod(shape[:-1]), shape[-1]
+    table = w.reshape(x, (1, rows, columns, 1))
+    largest = w.emit("pool2d", {"X": [table]}, (1, rows, 1, 1), None, pooling_type="max", ksize=[columns, 1],
+                     strides=[1, 1])
+    below = w.emit("elementwise_sub", {"X": [table], "Y": [w.reshape(largest, (rows,))]}, (1, rows, columns, 1), None,
+                   axis=1)
+    return w.reshape(below, shape)
 
 
 @lowers("pad3d")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
+
 from converter.graph import Node
 from converter.ops import REGISTRY
 from converter.passes.fuse_activation import PARAMETERS
@@ -96,12 +98,25 @@ def root(w: Lowering, x: str, out: str | None) -> str:
     return w.one("pow", x, out, factor=0.5)
 
 
+def reciprocal(w: Lowering, x: str, out: str | None) -> str:
+    """Ones over x: a negative base is nothing for the runtime's pow."""
+    shape = w.shape(x)
+    return w.emit("elementwise_div", {"X": [w.constant(np.ones(shape))], "Y": [x]}, shape, out)
+
+
+def elu(w: Lowering, x: str, out: str | None, alpha: float) -> str:
+    """relu(x) + alpha (exp(-relu(-x)) - 1)."""
+    below = w.one("exp", w.scale(w.one("relu", w.scale(x, -1.0)), -1.0))
+    return plus(w, w.one("relu", x), w.scale(below, alpha, -alpha), out)
+
+
 SPELL: dict[str, Spell] = {
     **{type: lambda w, x, out, _type=type, **attrs: w.one(_type, x, out, **attrs)
-       for type in ("relu", "relu6", "sigmoid", "hard_swish", "scale")},
+       for type in ("relu", "relu6", "sigmoid", "hard_swish", "scale", "exp")},
     "assign": lambda w, x, out: w.scale(x, 1.0, 0.0, out),
     "silu": silu, "swish": silu, "tanh": tanh, "leaky_relu": leaky_relu, "clip": clip, "hard_sigmoid": hard_sigmoid,
     "mish": mish, "gelu": gelu, "abs": absolute, "pow": power, "sqrt": root,
+    "reciprocal": reciprocal, "elu": elu,
     "square": lambda w, x, out: times(w, x, x, out),
     "rsqrt": lambda w, x, out: w.one("pow", x, out, factor=-0.5),
 }

@@ -53,6 +53,7 @@ PIPELINES: dict[str, list[tuple[Pass, str]]] = {
         (fold.run, "constants that the fusions have made foldable"),
         (identities.run, "reshapes and transposes that have become idle"),
         (paddlejs2.run, "say the rest in operators that the old runtime computes correctly"),
+        (fold.run, "what the lowering did to weights, and the old runtime would never compute"),
         (paddlejs2_shapes.merge_reshapes, "tensors of more than four dimensions between two reshapes go"),
         (paddlejs2.frame, "one picture in, results that an operator writes out"),
         (paddlejs2.check, "what no texture holds is refused"),

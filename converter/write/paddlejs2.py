@@ -93,7 +93,8 @@ def _op(node: Node, names: dict[str, str]) -> dict[str, Any]:
     writer = _ATTRS.get(node.type)
     if writer is None:
         raise ConvertError("the original Paddle.js runtime has no such operator", where=node.where)
-    return {"type": node.type, "inputs": inputs, "outputs": outputs, "attrs": _finite(writer(node.attrs), node)}
+    return {"type": _TYPES.get(node.type, node.type), "inputs": inputs, "outputs": outputs,
+            "attrs": _finite(writer(node.attrs), node)}
 
 
 def _finite(attrs: dict[str, Any], node: Node) -> dict[str, Any]:
@@ -141,6 +142,11 @@ _ATTRS: dict[str, Any] = {
     "split": _kept("axis", "num", "sections"), "pad3d": _kept("paddings", "mode", "value", "data_format"),
     "nearest_interp_v2": _kept("out_h", "out_w", "align_corners", "align_mode"),
     "bilinear_interp_v2": _kept("out_h", "out_w", "align_corners", "align_mode"),
+    # Registered there, but its own shader does not compile: an epilogue of nothing.
+    "exp": lambda attrs: {"scale": 1.0, "bias": 0.0, "bias_after_scale": True, "fuse_opt": {"exp": {}}},
     "arg_max": lambda attrs: {"axis": attrs["axis"], "flatten": False},
 }
 """Canonical type → the attributes that the runtime reads, and those that make the package readable as Paddle's."""
+
+_TYPES = {"exp": "scale"}
+"""Where the type in the package is another one."""
