@@ -16,6 +16,9 @@ Shape = tuple[Dim, ...]
 
 DTYPES = ("float32", "float16", "float64", "int8", "uint8", "int16", "int32", "int64", "bool")
 
+MAX_RANK, MAX_ELEMENTS = 16, 2**40
+"""Beyond these no device holds a tensor: the shape is a mistake, or meant to do harm."""
+
 
 @dataclass
 class Value:
@@ -141,6 +144,7 @@ class Graph:
 
     @staticmethod
     def _check_value(value: Value) -> None:
+        _check_shape(value)
         if value.dtype not in DTYPES:
             raise ConvertError(f"dtype {value.dtype} is not supported", where=value.name)
         if value.data is None:
@@ -149,3 +153,17 @@ class Graph:
             raise ConvertError(
                 f"declared {value.dtype}{list(value.shape)} but holds {value.data.dtype}{list(value.data.shape)}",
                 where=value.name)
+
+
+def _check_shape(value: Value) -> None:
+    elements = 1
+    for size in value.shape:
+        if isinstance(size, int):
+            elements *= max(size, 1)
+        elif not isinstance(size, str):
+            raise ConvertError(f"the shape {list(value.shape)} holds something that is no size", where=value.name)
+    if len(value.shape) > MAX_RANK or elements > MAX_ELEMENTS:
+        shown = ", ".join(map(str, value.shape[:MAX_RANK])) + (", …" if len(value.shape) > MAX_RANK else "")
+        raise ConvertError(f"the shape [{shown[:200]}] cannot be right: a tensor has at most {MAX_RANK} dimensions and "
+                           f"{MAX_ELEMENTS} elements", where=value.name,
+                           hint="the file is damaged, or not what it claims to be")

@@ -64,6 +64,34 @@ def complete(node: Node) -> None:
             if default is REQUIRED:
                 raise ConvertError(f"attribute '{name}' is missing", where=node.where)
             node.attrs[name] = copy.copy(default)
+        else:
+            node.attrs[name] = _fitting(node.attrs[name], default, f"{node.where}, attribute '{name}'")
     for slot, kind in spec.inputs.items():
         if not kind.startswith("optional") and not node.inputs.get(slot):
             raise ConvertError(f"input '{slot}' is missing", where=node.where)
+
+
+_MAX_INT = 2**63
+_PLAIN = (bool, int, float, str)
+
+
+def _fitting(value: Any, default: Any, where: str) -> Any:
+    """The value where it is of its default's kind; 0 and 1 serve as booleans. ConvertError where it is not."""
+    items = value if isinstance(value, (list, tuple)) else [value]
+    if not all(isinstance(item, _PLAIN) for item in items):
+        raise ConvertError(f"holds a {type(next(i for i in items if not isinstance(i, _PLAIN))).__name__}", where=where)
+    if any(isinstance(item, int) and not -_MAX_INT <= item < _MAX_INT for item in items):
+        raise ConvertError("holds a whole number beyond 64 bits", where=where)
+    if isinstance(default, bool):
+        if value not in (0, 1) or isinstance(value, (list, tuple)):
+            raise ConvertError(f"is {_shown(value)} where a boolean is expected", where=where)
+        return bool(value)
+    kind = next((kind for kind in ((int, float), str, (list, tuple)) if isinstance(default, kind)), object)
+    if not isinstance(value, kind) or (isinstance(default, int) and isinstance(value, float) and value % 1 != 0):
+        raise ConvertError(f"is {_shown(value)} where something like {default!r} is expected", where=where)
+    return value
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
