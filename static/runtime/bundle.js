@@ -32,7 +32,7 @@ const MAX_MODEL_JSON_BYTES = 64 * 1024 * 1024;
 const PARALLEL = 6;
 
 /**
- * @param {string|URL} address see openSource
+ * @param {string|URL|import('./source.js').Source} address see openSource
  * @param {BundleOptions} [options]
  * @returns {Promise<Bundle>}
  * @throws {InPageError}

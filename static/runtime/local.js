@@ -29,7 +29,7 @@ import { checkFeeds, checkNames } from './tensor.js';
  */
 
 /**
- * @param {string|URL} address
+ * @param {string|URL|import('./source.js').Source} address
  * @param {LoadOptions} [options] `worker` is not looked at
  * @param {Parts} [parts]
  * @returns {Promise<LocalModel>}
@@ -38,7 +38,7 @@ import { checkFeeds, checkNames } from './tensor.js';
 export async function loadLocal(address, options = {}, parts = { createEngine, unsupported, kernels }) {
   const { signal, onProgress, retries, policy, cache } = options;
   const backend = chooseBackend(options.backend);
-  const where = String(address);
+  const where = typeof address === 'object' && 'model' in address ? address.model : String(address);
   throwIfAborted(signal, where);
   const stop = new AbortController(); // a failure on one side ends the work on the other
   const onAbort = () => stop.abort();

@@ -14,11 +14,13 @@ import { fetchBytes } from './fetch.js';
 export const IN_NODE = typeof globalThis.process?.versions?.node === 'string' && !('document' in globalThis);
 
 /**
- * @param {string|URL} address the bundle's folder, with or without slash, or its model.json; in Node also a path
+ * @param {string|URL|Source} address the bundle's folder, with or without slash, or its model.json; in Node also a path; a
+ *   source is taken as it is
  * @returns {Promise<Source>}
  * @throws {InPageError} invalid_input when it is not an address
  */
 export async function openSource(address) {
+  if (typeof address === 'object' && 'read' in address) return address;
   if (IN_NODE && isPath(address)) {
     const { folderSource } = await import('./source_node.js');
     return folderSource(address);
