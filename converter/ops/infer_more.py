@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from converter.graph import Shape
 from converter.ops.infer_pictures import join_layout, split_layout
 from converter.ops.infer_rules import rule
 from converter.ops.recurrent import GATES, check, states_of
 from converter.ops.shapes import axis_of
+
+
+def agree(found: Shape, wanted: Shape, what: str) -> None:
+    """ValueError where known sizes differ; open ones may turn out right."""
+    known = all(a == b or isinstance(a, str) or isinstance(b, str) for a, b in zip(found, wanted, strict=False))
+    if len(found) != len(wanted) or not known:
+        raise ValueError(f"{what} has shape {list(found)}, not {list(wanted)}")
 
 
 @rule("rnn")
@@ -17,10 +25,10 @@ def rnn(sizes, node, shapes):
     for i, shape in enumerate(shapes["WeightList"]):
         layer = i // 2 // directions
         columns = hidden if i % 2 else width if layer == 0 else hidden * directions
-        wanted = (rows, columns) if i < half else (rows,)
-        if shape != wanted and not any(isinstance(size, str) for size in (*shape, *wanted)):
-            raise ValueError(f"weight {i} has shape {list(shape)}, not {list(wanted)}")
+        agree(shape, (rows, columns) if i < half else (rows,), f"weight {i}")
     state = (a["num_layers"] * directions, batch, hidden)
+    for shape in shapes["PreState"]:
+        agree(shape, state, "an initial state")
     return [(steps, batch, directions * hidden), *[state] * states_of(a["mode"])]
 
 
@@ -34,20 +42,40 @@ def gather_nd(sizes, node, shapes):
     index = shapes["Index"][0]
     if isinstance(index[-1], str):
         return []
+    if not 1 <= index[-1] <= len(shapes["X"][0]):
+        raise ValueError(f"indices of {index[-1]} into a tensor of rank {len(shapes['X'][0])}")
     return [(*index[:-1], *shapes["X"][0][index[-1]:])]
 
 
-@rule("take_along_axis")
-def take(sizes, node, shapes):
-    return [shapes["Index"][0]]
+@rule("take_along_axis", "put_along_axis")
+def along_axis(sizes, node, shapes):
+    x, index = shapes["Input"][0], shapes["Index"][0]
+    axis = axis_of(node.attrs["Axis"], len(x))
+    pairs = [*zip(index, x, strict=True)]
+    if any(isinstance(i, int) and isinstance(n, int) and i > n for i, n in pairs[:axis] + pairs[axis + 1:]):
+        raise ValueError(f"the index {list(index)} reaches beyond {list(x)}")
+    if node.type == "take_along_axis":
+        return [index]
+    agree(shapes["Value"][0], index, "Value")
+    return [x]
 
 
-@rule("put_along_axis")
-def put(sizes, node, shapes):
-    return [shapes["Input"][0]]
+@rule("scatter")
+def scatter(sizes, node, shapes):
+    x, ids = shapes["X"][0], shapes["Ids"][0]
+    agree(shapes["Updates"][0], (sizes.product(list(ids)), *x[1:]), "Updates")
+    return [x]
 
 
-@rule("scatter", "scatter_nd_add", "tril_triu", "cumprod")
+@rule("scatter_nd_add")
+def scatter_nd_add(sizes, node, shapes):
+    picked = gather_nd(sizes, node, shapes)
+    if picked:
+        agree(shapes["Updates"][0], picked[0], "Updates")
+    return [shapes["X"][0]]
+
+
+@rule("tril_triu", "cumprod")
 def unchanged(sizes, node, shapes):
     return [shapes["X"][0]]
 
@@ -92,7 +120,18 @@ def moved(sizes, node, shapes):
 
 @rule("set_value")
 def set_value(sizes, node, shapes):
-    return [shapes["Input"][0]]
+    x, a, value = shapes["Input"][0], node.attrs, shapes["ValueTensor"][0]
+    drop = {axis_of(axis, len(x)) for axis in a["decrease_axes"]}
+    if not len(a["axes"]) == len(a["starts"]) == len(a["ends"]):
+        return [x]                          # bounds come as tensors
+    bounds = zip(a["starts"], a["ends"], a["steps"] or [1] * len(a["axes"]), strict=True)
+    cut = dict(zip((axis_of(axis, len(x)) for axis in a["axes"]), bounds, strict=True))
+    part = [len(range(*slice(*cut[i]).indices(size))) if i in cut and isinstance(size, int) else size
+            for i, size in enumerate(x) if i not in drop]
+    for have, room in zip(value[::-1], part[::-1], strict=False):
+        if isinstance(have, int) and isinstance(room, int) and have not in (1, room):
+            raise ValueError(f"a value of shape {list(value)} does not fit into {part}")
+    return [x]
 
 
 @rule("meshgrid")
@@ -104,6 +143,8 @@ def meshgrid(sizes, node, shapes):
 def pixel_unshuffle(sizes, node, shapes):
     r, layout = node.attrs["downscale_factor"], node.attrs["data_format"]
     batch, channels, picture = split_layout(shapes["X"][0], layout)
+    if any(isinstance(size, int) and size % r for size in picture):
+        raise ValueError(f"{picture} cannot be cut into blocks of {r} x {r}")
     return [join_layout(batch, sizes.product([channels, r * r]), [sizes.quotient([d], [r]) for d in picture], layout)]
 
 
@@ -112,6 +153,7 @@ def grid_sampler(sizes, node, shapes):
     x, grid = shapes["X"][0], shapes["Grid"][0]
     if len(x) != 4 or len(grid) != 4:
         raise ValueError("only 4-D tensors can be sampled")
+    agree(grid, (x[0], grid[1], grid[2], 2), "Grid")
     return [(x[0], x[1], grid[1], grid[2])]
 
 

@@ -1,9 +1,14 @@
-"""Handlers, continued: recurrent layers, sorting, picking and scattering."""
+"""Handlers, continued: recurrent layers, sorting, picking and scattering, writing into a part, counting."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
+from converter.ops.spec import REGISTRY
 from converter.read.canonical import Builder, Op
-from converter.read.canonical_ops import handles
+from converter.read.canonical_ops import handles, unbind
 
 
 def several(b: Builder, op: Op, slots: dict[str, int], dtypes: dict[str, str]) -> list[str]:
@@ -24,6 +29,16 @@ def several(b: Builder, op: Op, slots: dict[str, int], dtypes: dict[str, str]) -
     return made
 
 
+def whole(values: list | None, op: Op, what: str) -> list[int]:
+    """A constant list of integers."""
+    return [int(value) for value in op.need(values, what)]
+
+
+def flags(op: Op, *names: str) -> dict[str, bool]:
+    """Switches that are off where the program says nothing."""
+    return {name: bool(op.attr(name, False)) for name in names}
+
+
 @handles("rnn")
 def rnn(b: Builder, op: Op) -> None:
     """Out, then the last states; Reserve and DropoutState serve training."""
@@ -34,3 +49,213 @@ def rnn(b: Builder, op: Op) -> None:
              "is_bidirec": bool(op.attr("is_bidirec", False))}
     out = several(b, op, {"Out": 1, "State": 2 if mode == "LSTM" else 1}, {"State": b.dtype_of(op.one("Input"))})
     b.emit(op, "rnn", inputs, attrs, out=out)
+
+
+@handles("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not")
+def bitwise(b: Builder, op: Op) -> None:
+    """On bool they are the logical ones."""
+    type = op.type.replace("bitwise", "logical") if b.dtype_of(op.one("X")) == "bool" else op.type
+    b.emit(op, type, {slot: op.inputs[slot] for slot in REGISTRY[type].inputs if slot in op.inputs}, {})
+
+
+@handles("elementwise_fmax", "elementwise_fmin", "atan2", "minus")
+def rarer_pairs(b: Builder, op: Op) -> None:
+    """fmax and fmin of integers, which know no NaN, are max and min."""
+    x, y = (op.one(slot) for slot in (("X1", "X2") if op.inputs.get("X1") else ("X", "Y")))
+    type = "elementwise_sub" if op.type == "minus" else op.type
+    if b.dtype_of(x).startswith("int"):
+        type = type.replace("_fm", "_m")
+    b.emit(op, type, {"X": [x], "Y": [y]}, {"axis": int(op.attr("axis", -1))})
+
+
+@handles("lookup_table", "lookup_table_v2")
+def embedding(b: Builder, op: Op) -> None:
+    """Rows of a table. The row that stands for padding reads as zeros; the old form has indices [..,1]."""
+    op.skip("is_sparse", "sparse", "is_distributed", "remote_prefetch", "entry_config", "entry", "table_class",
+            "table_names", "trainer_id", "slot", "grad_inplace", "epmap", "height_sections")
+    table, ids, padding = op.one("W"), op.one("Ids"), int(op.attr("padding_idx", -1))
+    if padding != -1:
+        data = b.data_of(table)
+        if data is None or not -len(data) <= padding < len(data):
+            raise op.error(f"padding_idx {padding} needs a constant table with that row")
+        data = data.copy()
+        data[padding] = 0
+        table = b.hold(f"{table}.padded", data)
+    if op.type == "lookup_table":
+        shape = b.shape_of(ids)
+        flat = b.temporary(f"{ids}.flat", shape[:-1], b.dtype_of(ids))
+        b.emit(op, "squeeze2", {"X": [ids]}, {"axes": [-1]}, out=[flat])
+        ids = flat
+    b.emit(op, "lookup_table_v2", {"W": [table], "Ids": [ids]}, {})
+
+
+@handles("take_along_axis", "put_along_axis", "index_sample")
+def along_axis(b: Builder, op: Op) -> None:
+    if "Result" in op.outputs:
+        op.outputs = {"Out": op.outputs["Result"]}
+    inputs = {"Input": [op.one("X" if op.type == "index_sample" else "Input")], "Index": [op.one("Index")]}
+    axis = 1 if op.type == "index_sample" else int(op.attr("Axis", 0))
+    if op.type != "put_along_axis":
+        b.emit(op, "take_along_axis", inputs, {"Axis": axis})
+        return
+    how, with_old = op.attr("Reduce", "assign"), op.attr("Include_self", True)
+    how = "mul" if how == "multiply" else how
+    if how not in ("assign", "add", "mul") or (how != "assign" and not with_old):
+        raise op.error(f"reduction '{how}' {'with' if with_old else 'without'} the old values is not supported")
+    b.emit(op, "put_along_axis", inputs | {"Value": [op.one("Value")]}, {"Axis": axis, "Reduce": how})
+
+
+@handles("one_hot", "one_hot_v2")
+def one_hot(b: Builder, op: Op) -> None:
+    """The old form has indices [N,1]."""
+    depth = whole(op.constant_attr("depth_tensor", "depth", -1), op, "the depth")[0]
+    if op.attr("allow_out_of_range", False):
+        raise op.error("indices out of range are not supported")
+    x, dtype = op.one("X"), op.attr("dtype") or "float32"
+    # Paddle 3's operator has the type of version 2 and no attributes of its own.
+    if op.type == "one_hot" and b.shape_of(x)[-1:] == (1,):
+        flat = b.temporary(f"{x}.flat", b.shape_of(x)[:-1], b.dtype_of(x))
+        b.emit(op, "squeeze2", {"X": [x]}, {"axes": [-1]}, out=[flat])
+        x = flat
+    b.emit(op, "one_hot_v2", {"X": [x]}, {"depth": depth, "dtype": dtype})
+
+
+@handles("tril_triu", "tril", "triu")
+def triangle(b: Builder, op: Op) -> None:
+    lower = bool(op.attr("lower", True)) and op.type != "triu"
+    b.emit(op, "tril_triu", {"X": [op.one("X")]}, {"diagonal": int(op.attr("diagonal", 0)), "lower": lower})
+
+
+@handles("argsort", "top_k", "top_k_v2")
+def sort(b: Builder, op: Op) -> None:
+    op.skip("stable")
+    inputs: dict[str, list[str]] = {"X": [op.one("X")]}
+    attrs: dict[str, Any] = {"axis": int(op.attr("axis", -1))}
+    if op.type == "argsort":
+        attrs["descending"] = bool(op.attr("descending", False))
+    else:
+        k = op.constant_attr("K", "k", 1)
+        if k is None:
+            inputs["K"] = [op.one("K")]
+        attrs |= {"k": 1 if k is None else int(k[0]), "largest": bool(op.attr("largest", True)),
+                  "sorted": bool(op.attr("sorted", True))}
+    out = several(b, op, {"Out": 1, "Indices": 1}, {"Out": b.dtype_of(op.one("X")), "Indices": "int64"})
+    b.emit(op, "argsort" if op.type == "argsort" else "top_k_v2", inputs, attrs, out=out)
+
+
+@handles("cumsum")
+def cumsum(b: Builder, op: Op) -> None:
+    axis = whole(op.constant_attr("AxisTensor", "axis", -1), op, "the axis")[0]
+    b.emit(op, "cumsum", {"X": [op.one("X")]}, {"axis": axis, **flags(op, "flatten", "exclusive", "reverse")})
+
+
+@handles("roll")
+def roll(b: Builder, op: Op) -> None:
+    shifts = whole(op.constant_attr("ShiftsTensor", "shifts", []), op, "the shift")
+    b.emit(op, "roll", {"X": [op.one("X")]}, {"shifts": shifts, "axis": [int(axis) for axis in op.attr("axis", [])]})
+
+
+@handles("unstack")
+def unstack(b: Builder, op: Op) -> None:
+    op.skip("num")
+    unbind(b, op)
+
+
+@handles("shuffle_channel")
+def shuffle_channel(b: Builder, op: Op) -> None:
+    b.emit(op, "channel_shuffle", {"X": [op.one("X")]}, {"groups": int(op.attr("group", 1))})
+
+
+@handles("expand_as_v2")
+def expand_as(b: Builder, op: Op) -> None:
+    """To the shape of another tensor, or to a constant one."""
+    x, shape = op.one("X"), [int(size) for size in op.attr("target_shape", [])]
+    if op.maybe("Y"):
+        known = b.shape_of(op.one("Y"))
+        shape = [int(size) for size in known if isinstance(size, int) and size >= 0]
+        if len(shape) != len(known):
+            computed = b.temporary(f"{op.out_names[0]}.shape", (len(known),), "int32")
+            b.emit(op, "shape", {"Input": [op.one("Y")]}, {"out_dtype": "int32"}, out=[computed])
+            b.emit(op, "expand_v2", {"X": [x], "Shape": [computed]}, {"shape": []})
+            return
+    b.emit(op, "expand_v2", {"X": [x]}, {"shape": shape})
+
+
+@handles("fill_any_like", "fill_zeros_like", "fill_zeros_like2")
+def fill_like(b: Builder, op: Op) -> None:
+    """Filled in the shape of another tensor: a constant where that is known."""
+    x, value = op.one("X"), op.need(op.constant_attr("ValueTensor", "value", 0.0), "the value")[0]
+    dtype, shape = op.attr("dtype") or b.dtype_of(x), b.shape_of(x)
+    value = float(value) if dtype.startswith("float") else int(value)
+    sizes = [int(size) for size in shape if isinstance(size, int) and size >= 0]
+    if len(sizes) == len(shape) and b.may_hold(sizes, op):
+        b.constant_out(op, np.full(sizes, value, dtype))
+        return
+    computed = b.temporary(f"{op.out_names[0]}.shape", (len(shape),), "int32")
+    b.emit(op, "shape", {"Input": [x]}, {"out_dtype": "int32"}, out=[computed])
+    b.emit(op, "fill_constant", {"ShapeTensor": [computed]}, {"shape": [], "value": value, "dtype": dtype})
+
+
+@handles("size")
+def size(b: Builder, op: Op) -> None:
+    """How many elements there are: the product of the shape."""
+    x = op.one("Input")
+    computed = b.temporary(f"{op.out_names[0]}.shape", (len(b.shape_of(x)),), "int64")
+    b.emit(op, "shape", {"Input": [x]}, {"out_dtype": "int64"}, out=[computed])
+    b.emit(op, "reduce_prod", {"X": [computed]}, {"dim": [0], "keep_dim": False, "reduce_all": True})
+
+
+@handles("eye")
+def eye(b: Builder, op: Op) -> None:
+    rows = whole(op.constant_attr("NumRows", "num_rows", 0), op, "the size")[0]
+    columns = whole(op.constant_attr("NumColumns", "num_columns", -1), op, "the size")[0]
+    columns = rows if columns < 0 else columns
+    if not b.may_hold([rows, columns], op):
+        raise op.error(f"a unit matrix of {rows} x {columns} is too large")
+    b.constant_out(op, np.eye(rows, columns, dtype=op.attr("dtype") or "float32"))
+
+
+@handles("range", "linspace")
+def count(b: Builder, op: Op) -> None:
+    """All three numbers in one dtype; how many values there are shows where these are known."""
+    slots = ("Start", "End", "Step") if op.type == "range" else ("Start", "Stop", "Num")
+    dtype = op.attr("dtype") or b.dtype_of(op.one("Start"))
+    inputs = {}
+    for slot in slots:
+        name, wanted = op.one(slot), "int32" if slot == "Num" else dtype
+        data = b.data_of(name)
+        if data is not None and str(data.dtype) != wanted:
+            name = b.hold(f"{op.out_names[0]}.{slot}", data.astype(wanted))
+        elif data is None and b.dtype_of(name) != wanted:
+            made = b.temporary(f"{op.out_names[0]}.{slot}", b.shape_of(name), wanted)
+            b.emit(op, "cast", {"X": [name]}, {"out_dtype": wanted}, out=[made])
+            name = made
+        inputs[slot] = [name]
+    b.emit(op, op.type, inputs, {} if op.type == "range" else {"dtype": dtype})
+
+
+@handles("set_value")
+def set_value(b: Builder, op: Op) -> None:
+    """A tensor, or numbers among the attributes, written into a strided slice."""
+    dtype, x = op.attr("dtype") or b.dtype_of(op.one("Input")), op.one("Input")
+    lists = [op.attr(name, []) for name in ("values", "fp32_values", "fp64_values", "fp16_values", "int32_values",
+                                            "int64_values", "bool_values")]
+    shape, none = [int(size) for size in op.attr("shape", [])], op.attr("none_axes", [])
+    if none:
+        raise op.error("new axes in an assignment are not supported")
+    attrs: dict[str, Any] = {"axes": [int(axis) for axis in op.attr("axes", [])],
+                             "decrease_axes": [int(axis) for axis in op.attr("decrease_axes", [])]}
+    value = op.maybe("ValueTensor") or \
+        [b.hold(f"{op.out_names[0]}.value", np.array(next((v for v in lists if v), []), dtype).reshape(shape))]
+    inputs = {"Input": [x], "ValueTensor": value}
+    for bound in ("starts", "ends", "steps"):
+        slot = f"{bound.capitalize()}TensorList"
+        values = op.constant_attr(slot, bound, [])
+        if values is None and (bound == "steps" or len(op.inputs[slot]) != len(attrs["axes"])):
+            raise op.error(f"computed {bound} are not supported")
+        if values is None:
+            inputs[slot], values = op.inputs[slot], []
+        attrs[bound] = [int(value) for value in values]
+    if not attrs["axes"]:
+        attrs |= {"axes": [0], "starts": [0], "ends": [2**31 - 1], "steps": [1]}
+    b.emit(op, "set_value", inputs, attrs)

@@ -198,8 +198,11 @@ def expand(b: Builder, op: Op) -> None:
         op.attrs[attr] = op.attr("expand_times", [])
         tensor, several = "ExpandTimes", "expand_times_tensor"
     slot = several if op.inputs.get(several) else tensor
-    values = op.need(op.constant_attr(slot, attr, []), "the shape")
-    b.emit(op, "expand_v2" if attr == "shape" else "tile", {"X": [op.one("X")]}, {attr: [int(v) for v in values]})
+    values, inputs = op.constant_attr(slot, attr, []), {"X": [op.one("X")]}
+    if values is None:
+        kept = ("Shape", "expand_shapes_tensor") if attr == "shape" else ("RepeatTimes", "repeat_times_tensor")
+        inputs[kept[slot == several]], values = op.inputs[slot], []
+    b.emit(op, "expand_v2" if attr == "shape" else "tile", inputs, {attr: [int(v) for v in values]})
 
 
 @handles("slice", "strided_slice")

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from converter.errors import ConvertError
+from converter.errors import ConvertError, refusing
 from converter.graph import Graph
-from converter.read import bundle, canonical_detect, canonical_more, paddlejs, pir, program
+from converter.ops import REGISTRY
+from converter.read import bundle, canonical_composed, canonical_detect, canonical_more, paddlejs, pir, program
 from converter.read.canonical import build
-from converter.read.canonical_nn import handles  # also registers the handlers of that module, as the other two do
+from converter.read.canonical_nn import handles  # also registers the handlers of that module, as the other three do
 from converter.read.canonical_ops import HANDLERS
 
-assert handles and canonical_more and canonical_detect
+assert handles and canonical_more and canonical_detect and canonical_composed
 _PLAIN_STEMS = ("inference", "model", "__model__", "infer")
 _KINDS = "a Paddle 3 inference.json, a .pdmodel, a fluid __model__, a Paddle.js model.json, or one of our bundles"
 
@@ -36,17 +37,30 @@ def read(path: str | Path, params: str | Path | None = None, strict: bool = True
     found = find(Path(path))
     params_path = Path(params) if params else None
     try:
-        if found.kind == "bundle":
-            graph = bundle.load(found.path.parent, found.data)
-        else:
-            graph = build(read_program(found, params_path), HANDLERS, strict)
+        with refusing("the model is malformed", str(path), "the file is damaged; export or download it again"):
+            if found.kind == "bundle":
+                graph = bundle.load(found.path.parent, found.data)
+                _known(graph, strict, str(path))
+            else:
+                graph = build(read_program(found, params_path), HANDLERS, strict)
     except OSError as error:
         raise ConvertError(f"cannot read: {error.strerror or error}", where=str(path)) from error
     if found.kind != "bundle":
         graph.meta["name"] = model_name(found.path)
         graph.meta["source"]["sha256"] = _digest(found, params_path, graph)
     graph.meta["folder"] = str(found.path.parent)
+    graph.meta["program"] = found.path.name
     return graph
+
+
+def _known(graph: Graph, strict: bool, where: str) -> None:
+    """The same question to a bundle that build() asks a program."""
+    missing = sorted({node.type for node in graph.nodes} - REGISTRY.keys())
+    if missing and strict:
+        raise ConvertError(f"{len(missing)} operator types are not supported: {', '.join(missing)}", where=where,
+                           hint="a newer release wrote this bundle, or it is damaged")
+    if missing:
+        graph.meta["unsupported"] = missing
 
 
 def read_program(found: Found, params_path: Path | None = None) -> Any:

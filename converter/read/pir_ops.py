@@ -78,6 +78,11 @@ _TABLE = """
     assign_out_ | assign | X Discarded || Out
     gather | = | X Index Axis || Out
     gather_nd | = | X Index || Out
+    index_sample | = | X Index || Out
+    take_along_axis | = | Input Index | axis:Axis | Out
+    put_along_axis | = | Input Index Value | axis:Axis reduce:Reduce include_self:Include_self | Out
+    scatter | = | X Ids Updates || Out
+    scatter_nd_add | = | X Index Updates || Out
     index_select | = | X Index | axis:dim | Out
     embedding | lookup_table_v2 | Ids W || Out
     pad3d | = | X Paddings | pad_value:value | Out
@@ -95,6 +100,7 @@ _TABLE = """
     mean_all | mean | X || Out
     argmax | arg_max | X AxisTensor || Out
     argmin | arg_min | X AxisTensor || Out
+    argsort | = | X || Out Indices
     topk | top_k_v2 | X K || Out Indices
     dropout | = | X Seed ProbTensor | mode:dropout_implementation | Out Mask
     pixel_shuffle | = | X || Out
@@ -102,7 +108,7 @@ _TABLE = """
     cumsum | = | X AxisTensor || Out
     one_hot | one_hot_v2 | X depth_tensor || Out
     where | = | Condition X Y || Out
-    rnn | = | Input PreState WeightList SequenceLength DropoutState || Out DropoutState State Reserve
+    rnn | = | Input PreState WeightList SequenceLength Discarded || Out DropoutState State Reserve
     yolo_box | = | X ImgSize || Boxes Scores
     prior_box | = | Input Image || Boxes Variances
     box_coder | = | PriorBox PriorBoxVar TargetBox || OutputBox
@@ -113,14 +119,39 @@ _TABLE = """
     unique | = | X || Out Indices Index Counts
     grid_sample | grid_sampler | X Grid || Output
     arange | range | Start End Step || Out
+    linspace | = | Start Stop Num || Out
+    eye | = | NumRows NumColumns || Out
     numel | size | Input || Out
     p_norm | = | X || Out
+    frobenius_norm | = | X AxisTensor | axis:dim keepdim:keep_dim | Out
+    norm | = | X || Out Norm
+    logsumexp | = | X AxisTensor || Out
+    roll | = | X ShiftsTensor || Out
+    set_value | = | Input StartsTensorList EndsTensorList StepsTensorList || Out
+    set_value_with_tensor | set_value | Input ValueTensor StartsTensorList EndsTensorList StepsTensorList || Out
+    unstack | = | X || Y
+    fmax | elementwise_fmax | X Y || Out
+    fmin | elementwise_fmin | X Y || Out
+    isnan | isnan_v2 | X || Out
+    isinf | isinf_v2 | X || Out
+    isfinite | isfinite_v2 | X || Out
+    softshrink | = | X | threshold:lambda | Out
+    hardshrink | hard_shrink | X || Out
+    affine_channel | = | X Scale Bias || Out
+    linear_interp | linear_interp_v2 | X OutSize SizeTensor Scale | data_format:data_layout | Out
+    mv | = | X Vec || Out
+    addmm | = | Input X Y | alpha:Alpha beta:Beta | Out
+    lerp | = | X Y Weight || Out
+    crop | crop_tensor | X Shape Offsets || Out
 """
 
 _SAME = """relu sigmoid tanh silu swish elu gelu mish softplus exp log sqrt rsqrt square abs floor ceil round sign
-    reciprocal sin cos erf logical_not softmax log_softmax flip roll selu"""
+    reciprocal sin cos erf logical_not softmax log_softmax flip selu
+    softsign tanh_shrink thresholded_relu logsigmoid celu stanh expm1 log1p log2 log10 tan asin acos atan sinh cosh
+    asinh acosh atanh bitwise_not tril triu cumprod meshgrid pixel_unshuffle channel_shuffle shuffle_channel
+    temporal_shift maxout"""
 _PAIRS = """equal not_equal less_than less_equal greater_than greater_equal logical_and logical_or
-    logical_xor"""
+    logical_xor bitwise_and bitwise_or bitwise_xor atan2 dot"""
 
 
 def _rows() -> dict[str, Row]:

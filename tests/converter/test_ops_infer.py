@@ -49,7 +49,7 @@ def graph_for(case: dict, open_sizes: bool) -> tuple[Graph, dict[str, int]]:
 def test_known_sizes(case):
     graph, _ = graph_for(case, open_sizes=False)
     infer(graph)
-    given = {"Shape", "ShapeTensor", "ShapeTensorList", "OutSize", "SizeTensor", "Scale", "StartsTensor"}
+    given = {"Shape", "ShapeTensor", "ShapeTensorList", "OutSize", "SizeTensor", "Scale", "StartsTensor", "Start"}
     computed = case["op"] in BY_VALUE or not given.isdisjoint(case["inputs"])
     for name, tensor in zip(graph.outputs, case["outputs"]["Out"], strict=True):
         value = graph.values[name]
