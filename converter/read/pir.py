@@ -104,7 +104,9 @@ class _Reader:
             raise ConvertError(f"the parameter {name!r} is unnamed or stands twice", where=self.where, hint=_AGAIN)
         dtype, dims = self._tensor(outputs[0]["TT"], name)
         self.names[outputs[0]["%"]] = [name]
-        self.declared[name] = self.program.values[name] = Value(name, tuple(dims), dtype)
+        self.program.values[name] = Value(name, tuple(dims), dtype)
+        if all(op.get("OA", ())[:1]):       # what does not persist is scratch memory of training, and in no file
+            self.declared[name] = self.program.values[name]
 
     def _data(self, op: dict[str, Any], attrs: dict[str, Any]) -> None:
         name = attrs["name"]
