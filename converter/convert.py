@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from converter import with_paddle
-from converter.errors import ConvertError
+from converter.errors import ConvertError, refusing
 from converter.graph import Graph
 from converter.metadata import describe
 from converter.ops import evaluate
 from converter.ops.infer import infer
-from converter.passes import paddlejs2, relax
+from converter.passes import paddlejs2, prune, relax
 from converter.passes.pipelines import PIPELINES
 from converter.read import read
 from converter.verify import TOLERANCE, Check, check_bundle, check_package, samples
@@ -61,17 +61,23 @@ def convert(source: Any, out: str | Path, *, target: str = "web", input_spec: An
     with staged(out) as folder, _as_path(source, input_spec) as path:
         progress("reading the model")
         graph = read(path, params)
-        notes = describe(graph, _name(source, name), preprocess, postprocess, labels)
+        with refusing("what says how pictures are prepared is malformed", str(path), "see preprocess in the README"):
+            notes = describe(graph, _name(source, name), preprocess, postprocess, labels)
         before = _count(graph)
-        graph = relax.run(graph)  # before the trial inputs are made, so that they may have any size that fits
+        graph = prune.run(graph)  # what no output needs may not refuse the rest
+        refuse_nan(graph)
+        with refusing(*_UNUSUAL):
+            graph = relax.run(graph)  # before the trial inputs are made, so that they may have any size that fits
         if target == "paddlejs2":
             graph = paddlejs2.fix_inputs(graph, input_shapes)
         progress("computing the reference answer")
         feeds = samples(graph, input_shapes) if verify else {}
         expected = evaluate(graph, feeds) if verify else {}
         graph = optimise(graph, target, progress)
+        refuse_nan(graph)
         progress("writing the bundle")
-        sizes = _write(graph, folder, target, precision)
+        with refusing("the bundle cannot be written", str(path), "the file is damaged; export the model again"):
+            sizes = _write(graph, folder, target, precision)
         report = Report(str(out), before, _count(graph), sizes, notes=notes)
         if verify:
             progress("verifying the bundle")
@@ -88,14 +94,34 @@ def _write(graph: Graph, folder: Path, target: str, precision: str) -> dict[str,
     return package.write(graph, folder, VERSION)
 
 
+_UNUSUAL = ("this model's operators do not fit together", "",
+            "the file is damaged; if Paddle itself runs it, please report this with the line above")
+
+
 def optimise(graph: Graph, target: str, progress: Callable[[str], None] = lambda step: None) -> Graph:
     """The passes of a target in their order, the graph checked after each."""
-    for run, reason in PIPELINES[target]:
-        progress(f"optimising: {reason}")
-        graph = run(graph)
-        graph.check()
-    infer(graph)
+    with refusing(*_UNUSUAL):
+        for run, reason in PIPELINES[target]:
+            progress(f"optimising: {reason}")
+            graph = run(graph)
+            graph.check()
+        infer(graph)
+    graph.check()
     return graph
+
+
+def refuse_nan(graph: Graph) -> None:
+    """A weight that is not a number makes every answer not a number: say so before anybody waits for one."""
+    bad = sorted(name for name, value in graph.values.items() if value.data is not None and _has_nan(value.data))
+    if bad:
+        shown = ", ".join(bad[:8]) + (f" and {len(bad) - 8} more" if len(bad) > 8 else "")
+        raise ConvertError(f"{len(bad)} weights hold NaN (not a number): {shown}",
+                           hint="the training diverged, or the file is damaged; export a sound checkpoint")
+
+
+def _has_nan(data: np.ndarray) -> bool:
+    """min() hands a NaN on, and needs no array of booleans as large as the weight."""
+    return data.dtype.kind == "f" and data.size > 0 and bool(np.isnan(data.min()))
 
 
 def _verify(report: Report, folder: Path, feeds: dict[str, np.ndarray], expected: dict[str, np.ndarray],

@@ -17,7 +17,7 @@ def describe(graph: Graph, name: str | None, preprocess: dict[str, Any] | None, 
 
     preprocess: keys over those found; {} takes what is found. Raises ConvertError for a spec that makes no sense.
     """
-    found = beside(Path(graph.meta.pop("folder")))
+    found = beside(Path(graph.meta.pop("folder")), graph.meta.pop("program", ""))
     kept = graph.meta.get("preprocess")  # a bundle that is converted again
     spec = {**(kept or {}), **(found.preprocess or {}), **(preprocess or {})}
     if name:

@@ -24,5 +24,6 @@ def affine(graph: Graph, node: Node, norm: Node) -> Affine | None:
     if any(part is None for part in parts) or axis != (rank - 1 if norm.attrs["data_layout"] == "NHWC" else 1):
         return None
     gamma, beta, mean, variance = (part.astype(np.float64).reshape(-1) for part in parts if part is not None)
-    factor = gamma / np.sqrt(variance + norm.attrs["epsilon"])
+    with np.errstate(all="ignore"):  # a negative variance gives NaN, which is refused where weights are written
+        factor = gamma / np.sqrt(variance + norm.attrs["epsilon"])
     return (factor, beta - mean * factor) if factor.size == channels(graph, node) else None

@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from converter.errors import ConvertError
+from converter.errors import ConvertError, refusing
+from converter.read.raw import contained
 
 _YAML_NAMES = ("inference.yml", "infer_cfg.yml")
 _MAX_BYTES = 16 << 20
+_MAX_YAML_BYTES = 4 << 20
+_MAX_YAML_ITEMS = 1_000_000
+"""What a file holds once its references are followed; a few hundred bytes can stand for billions."""
 _LABEL_KEYS = ("label_list", "character_dict", "labels")
 
 
@@ -24,15 +28,18 @@ class Metadata:
     notes: list[str] = field(default_factory=list)
 
 
-def beside(folder: Path) -> Metadata:
-    """Collect from preprocess.json, else from the YAML that Paddle's tools write."""
+def beside(folder: Path, program: str = "") -> Metadata:
+    """Collect from preprocess.json, else from the YAML that Paddle's tools write. program: the model's file name."""
     found = Metadata()
     for name in _YAML_NAMES:
-        if (folder / name).is_file():
-            _from_yaml(_yaml(folder / name), found, name)
+        file = contained(folder / name, folder / program)
+        if file.is_file():
+            with refusing("this file is malformed", str(file), "export the model again, or remove this file"):
+                _from_yaml(_yaml(file), found, name)
             break
-    if (folder / "preprocess.json").is_file():
-        found.preprocess = read_json(folder / "preprocess.json", dict)
+    file = contained(folder / "preprocess.json", folder / program)
+    if file.is_file():
+        found.preprocess = read_json(file, dict)
         found.notes = [note for note in found.notes if "preprocess" not in note]
     return found
 
@@ -41,7 +48,7 @@ def read_json(path: Path, kind: type) -> Any:
     """A JSON file that holds an object (dict) or a list."""
     try:
         data = json.loads(_bytes(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConvertError(f"this is not JSON: {error}", where=str(path)) from error
     if not isinstance(data, kind):
         raise ConvertError(f"expected {'an object' if kind is dict else 'a list'}", where=str(path))
@@ -55,14 +62,15 @@ def read_labels(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise ConvertError("the labels are not UTF-8 text", where=str(path)) from error
     if path.suffix == ".json":
-        return [str(label) for label in read_json(path, list)]
+        with refusing("these are not labels", str(path), "expected a list of strings"):
+            return [_label(label) for label in read_json(path, list)]
     return text.removesuffix("\n").replace("\r\n", "\n").split("\n")
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, limit: int = _MAX_BYTES) -> bytes:
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ConvertError(f"is larger than {_MAX_BYTES >> 20} MiB, which cannot be right", where=str(path))
+        if path.stat().st_size > limit:
+            raise ConvertError(f"is larger than {limit >> 20} MiB, which cannot be right", where=str(path))
         return path.read_bytes()
     except OSError as error:
         raise ConvertError(f"cannot read: {error.strerror}", where=str(path)) from error
@@ -74,10 +82,25 @@ def _yaml(path: Path) -> dict[str, Any]:
     except ImportError as error:
         raise ConvertError("reading this file needs PyYAML", where=str(path), hint="pip install pyyaml") from error
     try:
-        data = yaml.safe_load(_bytes(path))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        # the C parser where PyYAML was built with it: ten times as fast on a dictionary of characters
+        data = yaml.load(_bytes(path, _MAX_YAML_BYTES), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConvertError(f"this is not YAML: {error}", where=str(path)) from error
+    _refuse_bomb(data, str(path))
     return data if isinstance(data, dict) else {}
+
+
+def _refuse_bomb(data: Any, where: str) -> None:
+    """Count what is there with every reference followed, and stop early: references may also form a cycle."""
+    waiting, seen = [data], 0
+    while waiting:
+        item = waiting.pop()
+        children = [*item.keys(), *item.values()] if isinstance(item, dict) else \
+            item if isinstance(item, (list, tuple, set)) else ()
+        seen += len(children)
+        if seen > _MAX_YAML_ITEMS:
+            raise ConvertError(f"holds more than {_MAX_YAML_ITEMS} items, which cannot be right", where=where)
+        waiting.extend(children)
 
 
 def _from_yaml(data: dict[str, Any], found: Metadata, name: str) -> None:
@@ -110,7 +133,7 @@ def _labels(data: Any) -> list[str] | None:
         return None
     for key in _LABEL_KEYS:
         if isinstance(data.get(key), list):
-            return [str(label) for label in data[key]]
+            return [_label(label) for label in data[key]]
     for key in ("PostProcess", "Topk", "ThreshOutput", "MultiLabelThreshOutput"):
         labels = _labels(data.get(key))
         if labels:
@@ -118,9 +141,16 @@ def _labels(data: Any) -> list[str] | None:
     return None
 
 
+def _label(value: Any) -> str:
+    if isinstance(value, (dict, list, set)):
+        raise TypeError("a label is text or a number")
+    return str(value)
+
+
 def number(value: Any) -> float:
     """A number, or a fraction such as "1./255." as Paddle's files spell it."""
-    match = re.fullmatch(r"\s*([\d.eE+-]+)\s*(?:/\s*([\d.eE+-]+))?\s*", str(value))
+    text = str(value) if isinstance(value, (str, int, float)) else ""
+    match = re.fullmatch(r"\s*([\d.eE+-]+)\s*(?:/\s*([\d.eE+-]+))?\s*", text[:80])
     try:
         return float(match[1]) / float(match[2] or 1)  # type: ignore[index]
     except (TypeError, ValueError, ZeroDivisionError) as error:

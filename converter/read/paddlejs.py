@@ -7,6 +7,7 @@ outputs joined by `connect`. What is missing takes Paddle's default, not the old
 
 from __future__ import annotations
 
+import heapq
 import math
 import re
 from pathlib import Path
@@ -14,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from converter.errors import ConvertError
+from converter.errors import ConvertError, refusing
 from converter.graph import Value
-from converter.read.raw import RawOp, RawProgram, feed_shape
+from converter.read.raw import RawOp, RawProgram, contained, feed_shape, texts
 
-_CHUNK = re.compile(r"chunk_(\d+)\.dat")
+_CHUNK = re.compile(r"chunk_(\d{1,6})\.dat")
 _MAX_RANK = 16
 _AGAIN = "convert the original model instead, or download the package again"
 _SKIPPED_OUTPUTS = ("XShape", "SavedMean", "SavedVariance", "MeanOut", "VarianceOut", "Mask")
@@ -32,16 +33,13 @@ def is_package(data: Any) -> bool:
 def read(path: Path, data: dict[str, Any]) -> RawProgram:
     """Translate parsed JSON and read the chunks beside it."""
     program = RawProgram(where=str(path), source={"format": "paddlejs"})
-    try:
+    with refusing("the package is malformed", str(path), _AGAIN):
         weights = _variables(data["vars"], program)
         ops = [part for index, op in enumerate([*data["ops"], *(data.get("postOps") or [])])
                for part in _operators(op, index)]
         _feeds(ops, data.get("feedShape"), program)
-    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-        raise ConvertError(f"the package is malformed: {type(error).__name__}: {error}", where=str(path),
-                           hint=_AGAIN) from error
-    program.ops = _ordered(ops, set(weights), str(path))
-    program.params = _chunks(path.parent, weights, data.get("chunkNum"))
+        program.ops = _ordered(ops, set(weights), str(path))
+        program.params = _chunks(path, weights, data.get("chunkNum"))
     return program
 
 
@@ -60,15 +58,17 @@ def _variables(entries: Any, program: RawProgram) -> dict[str, Value]:
     return weights
 
 
-def _chunks(folder: Path, weights: dict[str, Value], count: Any) -> dict[str, np.ndarray]:
+def _chunks(path: Path, weights: dict[str, Value], count: Any) -> dict[str, np.ndarray]:
     """Cut the joined chunks into weights, sorted by name; float32 throughout."""
-    found = sorted((int(match[1]), file) for file in folder.iterdir() if (match := _CHUNK.fullmatch(file.name)))
+    folder = path.parent
+    found = sorted((int(match[1]), contained(file, path)) for file in folder.iterdir()
+                   if (match := _CHUNK.fullmatch(file.name)))
     needed = sum(math.prod(value.shape) for value in weights.values()) * 4
     if not weights:
         return {}
     numbers = [number for number, _ in found]
-    expected = list(range(numbers[0], numbers[0] + (int(count) if count else len(found)))) if found else []
-    if not found or numbers[0] > 1 or numbers != expected:
+    if not found or numbers[0] > 1 or numbers != list(range(numbers[0], numbers[0] + len(found))) \
+            or (count and int(count) != len(found)):
         raise ConvertError(f"chunks are missing: found {[file.name for _, file in found]}"
                            + (f", the package says {count}" if count else ""), where=str(folder),
                            hint="copy all chunk_N.dat files beside model.json")
@@ -88,8 +88,8 @@ def _chunks(folder: Path, weights: dict[str, Value], count: Any) -> dict[str, np
 
 def _operators(op: dict[str, Any], index: int) -> list[RawOp]:
     """One entry → one operator, or a chain where the entry is fused."""
-    type, inputs = str(op["type"]), {slot: list(names) for slot, names in op["inputs"].items() if names}
-    outputs = {slot: list(names) for slot, names in op["outputs"].items() if slot not in _SKIPPED_OUTPUTS and names}
+    type, inputs = str(op["type"]), {slot: texts(names) for slot, names in op["inputs"].items() if names}
+    outputs = {slot: texts(names) for slot, names in op["outputs"].items() if slot not in _SKIPPED_OUTPUTS and names}
     result = [name for names in outputs.values() for name in names]
     where = f"{type} ({result[0] if result else index})"
     if type == "feed":
@@ -177,15 +177,30 @@ def _ordered(ops: list[RawOp], weights: set[str], where: str) -> list[RawOp]:
             waiting += [RawOp("fetch", {"X": [name]}, {}, {"col": col + i}, op.where) for i, name in enumerate(names)]
         elif op.type != "connect":
             waiting.append(op)
-    ready, ordered = set(weights), []
-    while waiting:
-        op = next((op for op in waiting if all(name in ready for names in op.inputs.values() for name in names)), None)
-        if op is None:
-            needed = {name for op in waiting for names in op.inputs.values() for name in names} - ready
-            made = {name for op in waiting for names in op.outputs.values() for name in names}
-            raise ConvertError(f"nothing computes {sorted(needed - made)[:5] or sorted(needed)[:5]}", where=where,
-                               hint=_AGAIN)
-        waiting.remove(op)
+    return _sorted(waiting, weights, where)
+
+
+def _sorted(waiting: list[RawOp], ready: set[str], where: str) -> list[RawOp]:
+    """In the order given where that works, each operator as soon as all it reads is there."""
+    missing = {id(op): {name for names in op.inputs.values() for name in names} - ready for op in waiting}
+    readers: dict[str, list[int]] = {}
+    for position, op in enumerate(waiting):
+        for name in missing[id(op)]:
+            readers.setdefault(name, []).append(position)
+    due = [position for position, op in enumerate(waiting) if not missing[id(op)]]
+    ordered = []
+    while due:
+        op = waiting[heapq.heappop(due)]
         ordered.append(op)
-        ready.update(name for names in op.outputs.values() for name in names)
+        for name in {name for names in op.outputs.values() for name in names}:
+            for position in readers.pop(name, []):
+                left = missing[id(waiting[position])]
+                left.discard(name)
+                if not left:
+                    heapq.heappush(due, position)
+    if len(ordered) < len(waiting):
+        made = {name for op in waiting for names in op.outputs.values() for name in names}
+        needed = set(readers)
+        raise ConvertError(f"nothing computes {sorted(needed - made)[:5] or sorted(needed)[:5]}", where=where,
+                           hint=_AGAIN)
     return ordered

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from converter.errors import ConvertError
+from converter.errors import ConvertError, refusing
 from converter.graph import Value
 from converter.read import params
 from converter.read.pir_ops import Row, row
-from converter.read.raw import RawOp, RawProgram, feed_shape, symbol_maker, symbolic
+from converter.read.raw import RawOp, RawProgram, contained, feed_shape, symbol_maker, symbolic, text
 
 MAX_VERSION = 4
 _DTYPES = {"0.t_bool": "bool", "0.t_f16": "float16", "0.t_f32": "float32", "0.t_f64": "float64", "0.t_i8": "int8",
@@ -39,15 +39,14 @@ def read(path: Path, data: dict[str, Any], params_path: Path | None = None) -> R
         raise ConvertError(f"PIR version {version!r} is not supported (0 to {MAX_VERSION} are)", where=str(path),
                            hint="export the model with Paddle 3.0 to 3.3")
     reader = _Reader(str(path), version)
-    try:
+    with refusing("the program is malformed", str(path), _AGAIN):
         blocks = [block for region in data["program"]["regions"] for block in region["blocks"]]
         if len(blocks) != 1:
             raise ConvertError(f"the program has {len(blocks)} blocks, one is expected", where=str(path), hint=_AGAIN)
-        for index, op in enumerate(blocks[0]["ops"]):
+        ops = list(blocks[0]["ops"])
+    for index, op in enumerate(ops):
+        with refusing(f"the program is malformed at operator {index}", str(path), _AGAIN):
             reader.operator(op, index)
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
-        raise ConvertError(f"the program is malformed at operator {reader.index}: {type(error).__name__}: {error}",
-                           where=str(path), hint=_AGAIN) from error
     program = reader.program
     if reader.declared:
         program.params = _weights(path, params_path, reader.declared)
@@ -55,7 +54,7 @@ def read(path: Path, data: dict[str, Any], params_path: Path | None = None) -> R
 
 
 def _weights(path: Path, params_path: Path | None, declared: dict[str, Value]) -> dict[str, np.ndarray]:
-    chosen = params_path or path.with_suffix(".pdiparams")
+    chosen = params_path or contained(path.with_suffix(".pdiparams"), path)
     if not chosen.is_file():
         raise ConvertError(f"the weights {chosen.name} are missing: {len(declared)} parameters", where=str(path.parent),
                            hint="copy the .pdiparams file beside the program, or name it: --params FILE")
@@ -67,7 +66,7 @@ class _Reader:
 
     def __init__(self, where: str, version: int) -> None:
         self.program = RawProgram(where=where, source={"format": "pir", "version": version})
-        self.where, self.index = where, 0
+        self.where, self.index, self.feeds = where, 0, 0
         self.names: dict[int, list[str]] = {0: []}
         self.declared: dict[str, Value] = {}
         self.fresh = symbol_maker()
@@ -100,7 +99,7 @@ class _Reader:
     def _parameter(self, op: dict[str, Any]) -> None:
         outputs = op["O"] if isinstance(op["O"], list) else [op["O"]]
         name = op["A"][3]
-        if not isinstance(name, str) or name in self.declared:
+        if not isinstance(name, str) or name in self.program.values:
             raise ConvertError(f"the parameter {name!r} is unnamed or stands twice", where=self.where, hint=_AGAIN)
         dtype, dims = self._tensor(outputs[0]["TT"], name)
         self.names[outputs[0]["%"]] = [name]
@@ -109,12 +108,14 @@ class _Reader:
             self.declared[name] = self.program.values[name]
 
     def _data(self, op: dict[str, Any], attrs: dict[str, Any]) -> None:
-        name = attrs["name"]
+        name = text(attrs["name"])
+        if name in self.program.values:
+            raise ConvertError(f"the input name '{name}' stands twice", where=self.where, hint=_AGAIN)
         dtype, dims = self._tensor(op["O"][0]["TT"], name)
         self.program.values[name] = Value(name, feed_shape(name, dims), dtype)
         self.names[op["O"][0]["%"]] = [name]
-        count = sum(known.type == "feed" for known in self.program.ops)
-        self.program.ops.append(RawOp("feed", {}, {"Out": [name]}, {"col": count}, f"data ({name})"))
+        self.program.ops.append(RawOp("feed", {}, {"Out": [name]}, {"col": self.feeds}, f"data ({name})"))
+        self.feeds += 1
 
     def _fetch(self, source: str, attrs: dict[str, Any]) -> None:
         """The fetch carries the public name; "assign" gives it to the value."""
@@ -146,6 +147,7 @@ class _Reader:
         renamed = {known.attrs.get(key, key): value for key, value in attrs.items() if key != "place"}
         if name == "full_int_array":
             renamed["shape"] = [len(renamed["values"])]
+            renamed["dtype"] = renamed.get("dtype") or "int64"
         first = next((names[0] for names in outputs.values() if names), f"operator {self.index}")
         self.program.ops.append(RawOp(known.type, slots, outputs, renamed, f"{kind} ({first})"))
 
@@ -189,6 +191,6 @@ def load_json(path: Path) -> Any:
     """Parse a file; ConvertError where it is not JSON."""
     try:
         return json.loads(path.read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a whole number of thousands of digits
         raise ConvertError(f"this is not JSON: {error}", where=str(path),
                            hint="the file is damaged or incomplete; export or download it again") from error

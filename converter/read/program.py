@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from converter.errors import ConvertError
 from converter.graph import Value
 from converter.read import params, proto
-from converter.read.raw import RawOp, RawProgram, feed_shape, symbol_maker, symbolic
+from converter.read.raw import RawOp, RawProgram, contained, feed_shape, symbol_maker, symbolic
 
 _DTYPE_ATTRS = ("dtype", "out_dtype", "in_dtype")
 _COMBINED = ("params", "__params__", "weights", "model.pdiparams")
@@ -103,7 +103,8 @@ def text(name: bytes | str) -> str:
 
 def _weights(path: Path, params_path: Path | None, declared: dict[str, Value]) -> dict[str, Any]:
     """Find the weights beside the program: STEM.pdiparams, a combined file, else one file per parameter."""
-    combined = params_path or weights_of(path, declared)
+    beside = None if params_path else weights_of(path, declared)
+    combined = params_path or (beside and contained(beside, path))
     return params.read_combined(combined, declared) if combined else params.read_separate(path.parent, declared)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from converter.errors import ConvertError
 from converter.graph import Dim, Value
 
 
@@ -53,3 +55,28 @@ def symbolic(dims: list[int], fresh: Callable[[], str]) -> tuple[Dim, ...]:
 def feed_shape(name: str, dims: list[int]) -> tuple[Dim, ...]:
     """-1 in axis i of a graph input → the symbol "name.i"."""
     return tuple(f"{name}.{axis}" if size < 0 else int(size) for axis, size in enumerate(dims))
+
+
+def contained(file: Path, program: Path) -> Path:
+    """`file`, unless links lead it out of the program's folder.
+
+    The folder where the program itself really lies counts too: caches keep both as links into one store.
+    """
+    target = file.resolve()
+    if not any(target.is_relative_to(root) for root in (program.parent.resolve(), program.resolve().parent)):
+        raise ConvertError("this file is a link that leads out of the model's folder", where=str(file),
+                           hint="copy the file itself beside the model; if someone sent you this model, do not use it")
+    return file
+
+
+def text(value: Any) -> str:
+    """A name from JSON; TypeError where it is something else."""
+    if not isinstance(value, str):
+        raise TypeError(f"{str(value)[:60]!r} stands where a name is expected")
+    return value
+
+
+def texts(values: Any) -> list[str]:
+    if not isinstance(values, list):
+        raise TypeError(f"{str(values)[:60]!r} stands where a list of names is expected")
+    return [text(value) for value in values]

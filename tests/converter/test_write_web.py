@@ -8,7 +8,7 @@ import pytest
 
 from converter.errors import ConvertError
 from converter.graph.text import dump, parse
-from converter.ops import evaluate
+from converter.ops import complete, evaluate
 from converter.read.bundle import load_bundle
 from converter.write import web
 from converter.write.staged import staged
@@ -28,6 +28,8 @@ return out
 
 def graph(text=NET):
     found = parse(text)
+    for node in found.nodes:
+        complete(node)
     found.meta = {"name": "net", "source": {"format": "text"}, "labels": ["a", "é"]}
     return found
 
