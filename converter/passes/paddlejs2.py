@@ -108,11 +108,11 @@ def run(graph: Graph) -> Graph:
     for node in graph.nodes:
         lowering.where = node.out
         try:
+            if any(graph.values[name].dtype != "float32" for name in node.input_names()):
+                raise Refused("it computes with whole numbers or booleans, the original runtime with floats alone")
             function = LOWER.get(node.type)
             if function is None:
                 raise Refused("the original runtime has no such operator, nor operators to spell it with")
-            if any(graph.values[name].dtype != "float32" for name in node.input_names()):
-                raise Refused("it computes with whole numbers or booleans, the original runtime with floats alone")
             function(lowering, node)
         except Refused as refused:
             faults.append(f"{node.where}: {refused}")
