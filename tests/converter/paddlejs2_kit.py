@@ -1,4 +1,4 @@
-"""What the tests of --target paddlejs2 share: single-operator graphs from tests/cases, and a net with a bit of everything."""
+"""What the tests of --target paddlejs2 share: operator cases as graphs, and a net with a bit of everything."""
 
 from __future__ import annotations
 

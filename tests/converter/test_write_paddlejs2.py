@@ -94,7 +94,8 @@ def test_the_file_says_what_the_runtime_has_no_default_for(tmp_path):
     assert all(var["shape"] and len(var["shape"]) <= 4 and var["name"] == name for name, var in model["vars"].items())
     assert all("fuse_relu" in op["attrs"] and len(op["attrs"]["paddings"]) == 2
                for op in model["ops"] if op["type"].startswith("conv2d"))
-    assert all(op["attrs"]["fuse_brelu_threshold"] == 6 for op in model["ops"] if op["attrs"].get("act_type") == "relu6")
+    assert all(op["attrs"]["fuse_brelu_threshold"] == 6
+               for op in model["ops"] if op["attrs"].get("act_type") == "relu6")
     assert [op["outputs"]["Out"] for op in model["ops"] if op["type"] == "feed"] == [["image"]]
     assert types(model).count("fetch") == 1
     assert types(model)[-2:] == ["connect", "fetch"]
@@ -156,8 +157,8 @@ def test_names_that_mean_something_there_are_changed(tmp_path):
 
 
 def test_an_input_with_two_readers_or_fewer_dimensions_gets_one_reader(tmp_path):
-    model = package(graph_of("x: float32[N,6] = input\na = relu(x)\nb = sigmoid(x)\ny = elementwise_add(a, b)\nreturn y"),
-                    tmp_path)
+    text = "x: float32[N,6] = input\na = relu(x)\nb = sigmoid(x)\ny = elementwise_add(a, b)\nreturn y"
+    model = package(graph_of(text), tmp_path)
     assert model["vars"]["image"]["shape"] == [1, 1, 1, 6]
     readers = [op["type"] for op in model["ops"] if ["image"] in op["inputs"].values()]
     assert readers == ["reshape2"]
@@ -175,8 +176,8 @@ def test_a_result_of_split_and_the_input_itself_pass_through_an_operator(tmp_pat
     ("x: float32[1,8,8,3] = input\ny = pool2d(x, ksize=[2, 2], data_format=\"NHWC\")\nreturn y", "channels last"),
     ("x: float32[1,3,7,7] = input\ny = pool2d(x, ksize=[3, 3], adaptive=true)\nreturn y", "windows of several sizes"),
     ("x: float32[1,5,4,4] = input\na, b = split(x, axis=1, sections=[2, 3])\nreturn a, b", r"unequal parts \[2, 3\]"),
-    ("x: float32[1,3,5,5] = input\ny = nearest_interp_v2(x, scale=[2.2, 1.4])\nreturn y", "picks other pixels"),
-    ("x: float32[1,3,8,8] = input\ny: float32[1,3,8,8] = input\nz = elementwise_add(x, y)\nreturn z", "takes one input"),
+    ("x: float32[1,3,5,5] = input\ny = nearest_interp_v2(x, scale=[2.3, 1.0])\nreturn y", "picks other pixels"),
+    ("x: float32[1,3,8] = input\ny: float32[1,3,8] = input\nz = elementwise_add(x, y)\nreturn z", "takes one input"),
     ("x: float32[2,3,8,8] = input\ny = relu(x)\nreturn y", r"one float picture \[1, C, H, W\]"),
     ("x: float32[1,1,1,2,3] = input\ny = relu(x)\nreturn y", "one float picture"),
     ("x: int32[1,3,8,8] = input\ny = cast(x, out_dtype=\"float32\")\nreturn y", "whole numbers"),
