@@ -6,10 +6,10 @@ depends only on its `Counts` and seed, not on the number of processes.
 
 from __future__ import annotations
 
+import json
 import multiprocessing
-import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -147,31 +147,41 @@ def paint_rows(job: tuple[str, Counts, str, int, int, int]) -> int:
     return stop - start
 
 
-def make_bank(counts: Counts, seed: int, processes: int = 1, progress: bool = False) -> Bank:
-    """Paint everything; with processes > 1 on that many cores."""
-    folder = tempfile.mkdtemp(prefix="document_corners_")
-    try:
-        for name in MAKERS:
-            open_pair(folder, counts, name, "w+")
-        jobs = [
-            (folder, counts, name, seed, start, min(start + 25, getattr(counts, name)))
-            for name in MAKERS
-            for start in range(0, getattr(counts, name), 25)
-        ]
-        done = 0
-        if processes == 1:
-            for job in jobs:
-                paint_rows(job)
-        else:
-            with multiprocessing.get_context("spawn").Pool(processes) as pool:
-                for count in pool.imap_unordered(paint_rows, jobs):
-                    done += count
-                    if progress and done % 2500 < count:
-                        print(f"painted {done}", flush=True)
-        arrays = {}
-        for name, (_, _, facts_name, _) in MAKERS.items():
-            images, facts = open_pair(folder, counts, name, "r")
-            arrays[name], arrays[facts_name] = np.array(images), np.array(facts)
-        return Bank(**arrays)
-    finally:
-        shutil.rmtree(folder)
+def paint_bank(folder: Path, counts: Counts, seed: int, processes: int = 1, progress: bool = False) -> None:
+    """Paint everything into files in folder; with processes > 1 on that many cores."""
+    (folder / "counts.json").write_text(json.dumps(asdict(counts)))
+    for name in MAKERS:
+        open_pair(str(folder), counts, name, "w+")
+    jobs = [
+        (str(folder), counts, name, seed, start, min(start + 25, getattr(counts, name)))
+        for name in MAKERS
+        for start in range(0, getattr(counts, name), 25)
+    ]
+    if processes == 1:
+        for job in jobs:
+            paint_rows(job)
+        return
+    done = 0
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        for count in pool.imap_unordered(paint_rows, jobs):
+            done += count
+            if progress and done % 2500 < count:
+                print(f"painted {done}", flush=True)
+
+
+def open_bank(folder: Path) -> Bank:
+    """Map a painted bank into memory."""
+    counts = Counts(**json.loads((folder / "counts.json").read_text()))
+    arrays = {}
+    for name, (_, _, facts_name, _) in MAKERS.items():
+        # Copy-on-write maps stay valid after the files are unlinked, and nothing is read before it is used.
+        images, facts = open_pair(str(folder), counts, name, "c")
+        arrays[name], arrays[facts_name] = np.asarray(images), np.asarray(facts)
+    return Bank(**arrays)
+
+
+def make_bank(counts: Counts, seed: int, processes: int = 1) -> Bank:
+    """Paint a bank and read it, leaving no files."""
+    with tempfile.TemporaryDirectory(prefix="document_corners_") as folder:
+        paint_bank(Path(folder), counts, seed, processes)
+        return open_bank(Path(folder))

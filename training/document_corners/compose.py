@@ -108,7 +108,31 @@ class Studio:
         texture = L.soften(self.texture("grounds", rows), level)
         uv, w = L.through(maps.to(self.device), self.grid)
         image = L.look_up(texture, uv, "reflection")
+        self.collage(image, dice, s)
         return self.behind(dice, s, image, w, ~unrelated)
+
+    def collage(self, image: torch.Tensor, dice: Dice, s: Setting) -> None:
+        """Photos without a document often hold several things: other views cut in along lines and ovals."""
+        n = len(s.rows)
+        for _ in range(2):
+            rows = dice.weighted(n, self.facts["ground_facts"][:, 1])
+            turn, at, wide = dice.uniform(n, -3.2, 3.2), dice.uniform(n, 0.1, 0.9, 2), dice.uniform(n, 0.12, 0.5, 2)
+            maps = torch.diag_embed(torch.cat([dice.uniform(n, 0.3, 1.2, 2), torch.ones(n, 1)], 1))
+            maps = turned(maps, dice.normal(n, 0.1), dice.uniform(n, -2, 2, 2))
+            hard, oval, level = torch.exp(dice.uniform(n, 2.5, 6)), dice.chance(n, 0.5), dice.uniform(n, 0, 2)
+            active = (dice.chance(n, 0.3) & ~s.present).nonzero()[:, 0]
+            if len(active) == 0:
+                continue
+            place = active.to(self.device)
+            uv, _ = L.through(maps[active].to(self.device), self.grid)
+            view = L.look_up(L.soften(self.texture("grounds", rows[active]), level[active]), uv, "reflection")
+            off = self.grid[None] - at[active].to(self.device)[:, None, None]
+            t = turn[active].to(self.device)[:, None, None]
+            line = off[..., 0] * t.cos() + off[..., 1] * t.sin()
+            ring = 0.3 * (1 - (off / wide[active].to(self.device)[:, None, None]).norm(dim=-1))
+            side = torch.where(oval[active].to(self.device)[:, None, None], ring, line)
+            share = torch.sigmoid(hard[active].to(self.device)[:, None, None] * side)[:, None]
+            image[place] = L.over(image[place], view, share)
 
     def behind(self, dice: Dice, s: Setting, image: torch.Tensor, w: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
         """Past the far edge of a tilted table something else begins."""
@@ -192,8 +216,8 @@ class Studio:
         for _ in range(2):
             rows = dice.below(n, len(facts))
             active = dice.chance(n, recipe.papers) & s.present & ~s.held
-            under = dice.chance(n, 0.5)
-            longer = s.cm.amax(1) * torch.where(under, dice.uniform(n, 0.7, 1.15), dice.uniform(n, 0.35, 0.95))
+            under = dice.chance(n, 0.55)
+            longer = s.cm.amax(1) * torch.where(under, dice.uniform(n, 0.7, 1.15), dice.uniform(n, 0.3, 0.65))
             aspect = torch.where(under & dice.chance(n, 0.7), s.aspect, facts[rows, 1])
             size = torch.stack([longer * aspect.clamp(max=1), longer / aspect.clamp(min=1)], 1)
             reach = s.cm.amax(1) * torch.where(under, dice.uniform(n, 0.1, 0.4), dice.uniform(n, 0.55, 1.1))
@@ -311,11 +335,15 @@ class Studio:
         alike = (dice.chance(n, recipe.pale) & s.present).nonzero()[:, 0]
         keep, step, tint = dice.uniform(n, 0.08, 0.6), dice.uniform(n, 0.015, 0.11), dice.normal(n, 0.015, 3)
         sign = torch.where(dice.chance(n, 0.65), -1.0, 1.0)
+        chosen = torch.where(dice.chance(n, 0.5), dice.below(n, 4), torch.full((n,), 4))
         if len(alike) == 0:
             return canvas
         place = alike.to(self.device)
         page = self.texture("pages", s.rows[alike])
-        rim = torch.cat([page[:, :, :12].flatten(2), page[:, :, -12:].flatten(2)], 2).mean(2)
+        # The whole border's colour, or that of one side only: then a part of the document melts into the table.
+        sides = [page[:, :, :14].flatten(2), page[:, :, -14:].flatten(2), page[..., :14].flatten(2), page[..., -14:].flatten(2)]
+        means = torch.stack([side.mean(2) for side in sides] + [torch.cat(sides, 2).mean(2)], 1)
+        rim = means[torch.arange(len(alike), device=self.device), chosen[alike].to(self.device)]
         wanted = rim + ((step * sign)[alike, None] + tint[alike]).to(self.device)
         part = canvas[place]
         mean = part.mean((2, 3), keepdim=True)

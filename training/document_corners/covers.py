@@ -57,6 +57,9 @@ def magazine(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
     """Full-bleed pictures, colour blocks, big type, columns."""
     image = ground(rng, h, w)
     blocks(rng, image, int(rng.integers(0, 5)))
+    if rng.random() < 0.25:  # a panel that looks like a page of its own
+        m = (rng.uniform(0.03, 0.2, 4) * [h, h, w, w]).astype(int)
+        image[m[0] : h - m[1], m[2] : w - m[3]] = p.paper(rng) if rng.random() < 0.6 else p.any_colour(rng)
     lettering(rng, image, int(rng.integers(1, 6)))
     for _ in range(int(rng.integers(0, 4))):
         x, y = int(rng.uniform(0.03, 0.6) * w), int(rng.uniform(0.03, 0.8) * h)
@@ -234,7 +237,7 @@ def menu(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
 KINDS = {
     "magazine": (magazine, 10, (0.65, 0.85), 0.0, 0.8, (24, 32)),
     "cover": (cover, 9, (0.58, 0.95), 0.03, 0.6, (17, 30)),
-    "two_tone": (two_tone, 6, (0.60, 0.90), 0.06, 0.3, (14, 30)),
+    "two_tone": (two_tone, 8, (0.60, 0.90), 0.06, 0.3, (14, 30)),
     "spiral": (spiral, 4, (0.60, 0.95), 0.05, 0.2, (14, 30)),
     "open_book": (open_book, 6, (1.15, 1.60), 0.02, 0.2, (25, 45)),
     "identity": (identity, 6, (1.40, 1.62), 0.10, 0.7, (8.6, 8.6)),

@@ -25,15 +25,21 @@ from training.document_corners.network import SIDE, Corners
 from training.document_corners.scene import Dice
 
 THRESHOLD = 0.5  # presence below it: no quadrilateral
+LOWEST_PEAK = 0.25  # likewise when the weakest corner is below this
 LONGEST = 480  # pixels, of the annotated truth
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the network's input, as in ImageNet
 SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+def normalise(photo: torch.Tensor) -> torch.Tensor:
+    """0..1 -> what the network expects."""
+    mean, std = (torch.tensor(v, device=photo.device).view(1, 3, 1, 1) for v in (MEAN, STD))
+    return (photo - mean) / std
 
 
 @torch.no_grad()
 def predict(model: Corners, photo: torch.Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Photos [n,3,256,256] 0..1 -> corners [n,4,2], peaks [n,4], presence [n]."""
-    from training.document_corners.train import normalise
-
     maps, present, _ = model.eval()(normalise(photo))
     corners, peaks = decode(maps.float().sigmoid().cpu().numpy())
     return corners, peaks, present.float().sigmoid()[:, 0].cpu().numpy()
@@ -55,14 +61,16 @@ def synthetic_report(model: Corners, studio: Studio, seed: int, count: int) -> d
         dice, generator = Dice(seed + index), torch.Generator(studio.device).manual_seed(seed + index)
         shot = studio.shoot(dice, recipe, count)
         photo = develop(shot.image, (SIDE, SIDE), dice, recipe, generator)
-        corners, _, present = predict(model, photo)
+        corners, peaks, present = predict(model, photo)
+        found = (present >= THRESHOLD) & (peaks.min(1) >= LOWEST_PEAK)
         if name == "negative":
-            report[name] = {"no_quadrilateral": round(float((present < THRESHOLD).mean()), 4)}
+            report[name] = {"no_quadrilateral": round(float((~found).mean()), 4)}
+            report[name]["by_presence"] = round(float((present < THRESHOLD).mean()), 4)
             continue
-        pairs = zip(shot.corners.numpy(), corners, present, strict=True)
-        ious = np.array([quad_iou(t, c, 512) if p >= THRESHOLD else 0.0 for t, c, p in pairs])
+        pairs = zip(shot.corners.numpy(), corners, found, strict=True)
+        ious = np.array([quad_iou(t, c, 512) if f else 0.0 for t, c, f in pairs])
         everything.append(ious)
-        report[name] = summary(ious) | {"found": round(float((present >= THRESHOLD).mean()), 4)}
+        report[name] = summary(ious) | {"found": round(float(found.mean()), 4)}
     return {"all": summary(np.concatenate(everything))} | report
 
 
@@ -100,7 +108,7 @@ def photo_report(model: Corners, folder: Path, truth: dict[str, list], out: Path
             row["iou"] = round(quad_iou(known, corners[0]), 4)
         rows[path.name] = row
         if out:
-            shown = corners[0] if present[0] >= THRESHOLD else None
+            shown = corners[0] if present[0] >= THRESHOLD and peaks.min() >= LOWEST_PEAK else None
             title = " ".join(f"{k}={v}" for k, v in row.items())
             cv2.imwrite(str(out / f"{path.stem}.png"), overlay(image, shown, known, title)[..., ::-1])
     return rows

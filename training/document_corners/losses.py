@@ -33,9 +33,14 @@ def outlines(mask: torch.Tensor) -> torch.Tensor:
 
 
 def losses(
-    maps: torch.Tensor, present: torch.Tensor, extra: torch.Tensor, corners: torch.Tensor, there: torch.Tensor, mask: torch.Tensor
+    maps: torch.Tensor,
+    present: torch.Tensor,
+    extra: torch.Tensor,
+    corners: torch.Tensor,
+    there: torch.Tensor,
+    outline: torch.Tensor,
 ) -> dict[str, torch.Tensor]:
-    """All terms, unweighted. maps, present, extra: the network's logits; there [n] bool."""
+    """All terms, unweighted. maps, present, extra: the network's logits; there [n] bool; outline as of outlines()."""
     maps, present, extra = maps.float(), present.float()[:, 0], extra.float()
     on = there.float()
     cells = to_cells(corners)
@@ -50,7 +55,7 @@ def losses(
     at = torch.arange(GRID, device=maps.device, dtype=torch.float32)
     mean = torch.stack([(share.sum(2) * at).sum(2), (share.sum(3) * at).sum(2)], -1)
     distance = (F.smooth_l1_loss(mean, cells, beta=0.25, reduction="none").sum(2).mean(1).clamp(max=12) * on).sum() / count
-    edge = (GRID - outlines(mask).shape[-1]) // 2
-    outline = F.binary_cross_entropy_with_logits(extra[:, :, edge:-edge, edge:-edge], outlines(mask))
-    terms = {"spot": spot, "place": place, "distance": distance, "outline": outline}
+    edge = (GRID - outline.shape[-1]) // 2
+    border = F.binary_cross_entropy_with_logits(extra[:, :, edge:-edge, edge:-edge], outline)
+    terms = {"spot": spot, "place": place, "distance": distance, "outline": border}
     return terms | {"present": F.binary_cross_entropy_with_logits(present, on)}

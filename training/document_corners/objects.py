@@ -141,8 +141,11 @@ def blob(rng: np.random.Generator, h: int, w: int) -> Layer:
 def box(rng: np.random.Generator, h: int, w: int) -> Layer:
     """A calculator, wallet, packet, stapler, mouse mat: thick, printed or plain."""
     layer = empty(h, w)
-    fill(layer, rounded(h, w, rng.uniform(0.01, 0.25)), p.any_colour(rng))
-    if rng.random() < 0.4:
+    # Without keys it is dark: a light empty rectangle would be a sheet of paper.
+    keyed = rng.random() < 0.5
+    tone = p.any_colour(rng) if keyed else p.hsv(rng.random(), rng.random(), rng.uniform(0.05, 0.45))
+    fill(layer, rounded(h, w, rng.uniform(0.01, 0.25)), tone)
+    if keyed:
         keys(rng, layer, (w // 8, h // 3, w - w // 8, h - h // 10))
     side = max(2, int(min(h, w) * rng.uniform(0.02, 0.12)))
     layer[h - side :, :, :3] = (layer[h - side :, :, :3] * 0.5).astype(np.uint8)

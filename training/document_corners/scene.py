@@ -24,9 +24,9 @@ CARDS = tuple(PAGE_NAMES.index(n) for n in ("identity", "bank_card", "business_c
 class Recipe:
     """Shares of what happens in a photo; the defaults are the training mixture."""
 
-    negative: float = 0.14
+    negative: float = 0.2
     kinds: tuple[str, ...] = ()  # empty: all
-    pale: float = 0.15  # ground painted in the document's own colour
+    pale: float = 0.2  # ground painted in the document's own colour
     held: float = 0.10  # held in a hand before whatever is behind
     held_card: float = 0.35
     fingers: float = 0.14

@@ -15,7 +15,11 @@ import json
 import math
 import os
 import platform
+import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -23,17 +27,15 @@ import numpy as np
 import torch
 
 from training.document_corners import losses as loss
-from training.document_corners.bank import Counts, make_bank
-from training.document_corners.camera import develop
+from training.document_corners.bank import Counts, make_bank, open_bank, paint_bank
 from training.document_corners.compose import Studio
-from training.document_corners.evaluate import synthetic_report
+from training.document_corners.evaluate import normalise, synthetic_report
+from training.document_corners.feed import RENDER, Batch, Producers, Source
 from training.document_corners.network import SIDE, Corners, inference_parameters
-from training.document_corners.scene import Dice, Recipe
+from training.document_corners.scene import Recipe
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TRAIN_BANK = Counts()
 TEST_BANK = Counts(pages=700, grounds=400, objects=300, fingers=100, palms=60)
-RENDER = 384  # pixels a side before the camera scales down to 256
 
 
 def arguments() -> argparse.Namespace:
@@ -55,28 +57,7 @@ def scaled(counts: Counts, scale: float) -> Counts:
     names = ("pages", "grounds", "objects", "fingers", "palms")
     changed = {n: max(12, round(getattr(counts, n) * scale)) for n in names}
     changed["pages"] = max(100, changed["pages"])  # every kind
-    return Counts(**{**counts.__dict__, **changed})
-
-
-def normalise(photo: torch.Tensor) -> torch.Tensor:
-    mean, std = (torch.tensor(v, device=photo.device).view(1, 3, 1, 1) for v in (MEAN, STD))
-    return (photo - mean) / std
-
-
-class Source:
-    """Endless batches: photo [n,3,256,256] normalised, corners, present, mask."""
-
-    def __init__(self, studio: Studio, recipe: Recipe, batch: int, seed: int) -> None:
-        self.studio, self.recipe, self.batch = studio, recipe, batch
-        self.dice = Dice(seed)
-        self.generator = torch.Generator(studio.device).manual_seed(seed)
-
-    def next(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        shot = self.studio.shoot(self.dice, self.recipe, self.batch)
-        photo = develop(shot.image, (SIDE, SIDE), self.dice, self.recipe, self.generator)
-        device = self.studio.device
-        photo = normalise(photo).contiguous(memory_format=torch.channels_last)
-        return photo, shot.corners.to(device), shot.present.to(device), shot.mask
+    return Counts(**(asdict(counts) | changed))
 
 
 class Average:
@@ -108,30 +89,72 @@ def optimiser_for(model: Corners, rate: float, device: str) -> torch.optim.AdamW
     return torch.optim.AdamW(groups, lr=rate, fused=device.startswith("cuda"))
 
 
-def fit(args: argparse.Namespace, model: Corners, source: Source) -> Average:
+def inputs_of(batch: Batch) -> torch.Tensor:
+    return normalise(batch.photo.float() / 255).contiguous(memory_format=torch.channels_last)
+
+
+def mirrored(batch: Batch) -> Batch:
+    """Left and right exchanged, so are the names of the corners; a little brighter or darker."""
+    gain = torch.empty((len(batch.photo), 3, 1, 1), device=batch.photo.device).uniform_(0.88, 1.12)
+    photo = (batch.photo.flip(3).float() * gain).clamp(0, 255).round().byte()
+    corners = batch.corners[:, [1, 0, 3, 2]].clone()
+    corners[..., 0] = 1 - corners[..., 0]
+    return Batch(photo, corners, batch.present, batch.outline.flip(3))
+
+
+class Twice:
+    """Each batch, and some time later its mirror image: compositing costs more than a training step."""
+
+    def __init__(self, fresh: Callable[[], Batch], delay: int, seed: int) -> None:
+        self.fresh, self.delay, self.kept, self.odd = fresh, delay, [], False
+        self.generator = np.random.default_rng(seed)
+
+    def next(self) -> Batch:
+        self.odd = not self.odd
+        if not self.odd and len(self.kept) >= self.delay:
+            return mirrored(self.kept.pop(int(self.generator.integers(len(self.kept)))))
+        batch = self.fresh()
+        self.kept.append(batch)
+        return batch
+
+
+def warm_up(network: torch.nn.Module, args: argparse.Namespace) -> None:
+    """Compile and tune on noise, while the bank is still being painted; the weights stay as they are."""
+    noise = torch.randint(0, 255, (args.batch, 3, SIDE, SIDE), dtype=torch.uint8, device=args.device)
+    kept = {k: v.clone() for k, v in network.state_dict().items()}
+    with torch.autocast("cuda", torch.bfloat16):
+        outputs = network(normalise(noise.float() / 255).contiguous(memory_format=torch.channels_last))
+    sum(o.float().mean() for o in outputs).backward()
+    network.zero_grad(set_to_none=True)
+    torch.cuda.synchronize()
+    network.load_state_dict(kept)
+
+
+def fit(args: argparse.Namespace, model: Corners, network: torch.nn.Module, next_batch: Callable[[], Batch]) -> Average:
+    """Train model for args.minutes; network is model itself or its compiled form."""
     average = Average(model)
     optimiser = optimiser_for(model, args.rate, args.device)
-    network = model if args.eager else torch.compile(model)
+    batch = next_batch()  # producers take a while to start; the clock runs from here
     started, step, kept = time.time(), 0, time.time()
     with (args.out / "log.jsonl").open("a") as log:
         while time.time() - started < args.minutes * 60:
             progress = (time.time() - started) / (args.minutes * 60)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(progress, args.rate, step)
-            photo, corners, present, mask = source.next()
             with torch.autocast(args.device.split(":")[0], torch.bfloat16, enabled=args.device.startswith("cuda")):
-                outputs = network(photo)
-            terms = loss.losses(*outputs, corners, present, mask)
+                outputs = network(inputs_of(batch))
+            terms = loss.losses(*outputs, batch.corners, batch.present, batch.outline.float() / 255)
             total = sum(loss.WEIGHTS[k] * v for k, v in terms.items())
             optimiser.zero_grad(set_to_none=True)
             total.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
             optimiser.step()
             average.update(model)
+            batch = next_batch()
             step += 1
             if step % 100 == 0:
                 line = {"step": step, "samples": step * args.batch, "seconds": round(time.time() - started, 1)}
-                line |= {k: round(float(v), 4) for k, v in terms.items()}
+                line |= {k: round(v.item(), 4) for k, v in terms.items()}
                 print(json.dumps(line), flush=True)
                 log.write(json.dumps(line) + "\n")
                 log.flush()
@@ -163,7 +186,7 @@ def manifest(args: argparse.Namespace, model: Corners) -> dict:
         "rate": args.rate,
         "resumed": bool(args.resume),
         "parameters": inference_parameters(model),
-        "bank": {k: v for k, v in scaled(TRAIN_BANK, args.scale).__dict__.items()},
+        "bank": asdict(scaled(TRAIN_BANK, args.scale)),
     }
 
 
@@ -174,20 +197,47 @@ def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
     cores = len(os.sched_getaffinity(0))
-    started = time.time()
-    bank = make_bank(scaled(TRAIN_BANK, args.scale), args.seed, cores, progress=True)
-    print(f"bank painted in {time.time() - started:.0f} s", flush=True)
     model = Corners().to(args.device, memory_format=torch.channels_last)
     if args.resume:
         model.load_state_dict(torch.load(args.resume, map_location=args.device)["weights"])
     (args.out / "manifest.json").write_text(json.dumps(manifest(args, model), indent=1) + "\n")
-    source = Source(Studio(bank, (RENDER, RENDER), args.device), Recipe(), args.batch, args.seed)
-    average = fit(args, model, source)
-    del source, bank
+    with tempfile.TemporaryDirectory(prefix="document_corners_") as folder:
+        average = train_on(args, model, Path(folder))
     test = Studio(make_bank(scaled(TEST_BANK, args.scale), args.seed + 1, cores), (RENDER, RENDER), args.device)
     report = synthetic_report(average.model, test, args.seed + 2, 256 if args.scale >= 1 else 32)
     (args.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-    print(json.dumps(report, indent=1), flush=True)
+    for name, row in report.items():
+        print(name, json.dumps(row), flush=True)
+
+
+def paint(args: argparse.Namespace, folder: Path) -> None:
+    started = time.time()
+    paint_bank(folder, scaled(TRAIN_BANK, args.scale), args.seed, len(os.sched_getaffinity(0)), progress=True)
+    print(f"bank painted in {time.time() - started:.0f} s", flush=True)
+
+
+def train_on(args: argparse.Namespace, model: Corners, folder: Path) -> Average:
+    """With a GPU, producers composite beside the trainer: three on each device that does not train."""
+    if not args.device.startswith("cuda"):
+        paint(args, folder)
+        studio = Studio(open_bank(folder), (RENDER, RENDER), args.device)
+        return fit(args, model, model, Source(studio, Recipe(), args.batch, args.seed).next)
+    others = [f"cuda:{k}" for k in range(1, torch.cuda.device_count())]
+    devices = [d for d in others for _ in range(3)] + ["cuda:0"] * (1 if others else 3)
+
+    def start() -> Producers:
+        paint(args, folder)
+        return Producers(folder, devices, args.batch, args.seed)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(start)
+        network = model if args.eager else torch.compile(model)
+        warm_up(network, args)
+        producers = waiting.result()
+    try:
+        return fit(args, model, network, Twice(lambda: producers.next_to(args.device), 100, args.seed).next)
+    finally:
+        producers.close()
 
 
 if __name__ == "__main__":
