@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from converter.errors import ConvertError
-from converter.ops.shapes import transpose_out, window_pads
+from converter.ops.shapes import overhang, transpose_out, window_pads
 from converter.ops.spec import op
 from converter.ops.unary import FUSABLE, activate
 
@@ -53,8 +53,9 @@ def conv2d(x, w, bias, residual, strides, paddings, padding_algorithm, dilations
     if x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:
         raise ConvertError(f"conv2d with {groups} groups does not fit input {list(x.shape)}, filter {list(w.shape)}")
     pads, dilations = geometry(x.shape[2:], w.shape[2:], strides, paddings, padding_algorithm, dilations)
-    x = np.pad(x, [(0, 0), (0, 0), *pads]) if any(map(any, pads)) else x
     reach = [d * (k - 1) + 1 for d, k in zip(dilations, w.shape[2:], strict=True)]
+    pads = [(pads[a][0], pads[a][1] + overhang(x.shape[a + 2], reach[a], strides[a], pads[a])) for a in (0, 1)]
+    x = np.pad(x, [(0, 0), (0, 0), *pads]) if any(map(any, pads)) else x
     if any(r > s for r, s in zip(reach, x.shape[2:], strict=True)):
         raise ConvertError(f"the window {reach} is larger than the padded input {list(x.shape[2:])}")
     windows = sliding_window_view(x, reach, axis=(2, 3))

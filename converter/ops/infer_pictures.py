@@ -51,6 +51,8 @@ def pool(sizes, node, shapes):
     else:
         out = [sizes.window(picture[i], a["ksize"][i], a["strides"][i], tuple(a["paddings"][2 * i:2 * i + 2]),
                             a["padding_algorithm"], a["ceil_mode"]) for i in (0, 1)]
+        if any(isinstance(d, int) and d < 1 for d in out):
+            raise ValueError("the window is larger than the padded input")
     return [join_layout(batch, channels, out, a["data_format"])]
 
 

@@ -21,9 +21,18 @@ def window_pads(size: int, kernel: int, stride: int, pads: tuple[int, int], algo
 
 
 def window_out(size: int, kernel: int, stride: int, pads: tuple[int, int], ceil_mode: bool = False) -> int:
-    """How many windows of `kernel` (dilated) fit along one axis."""
+    """How many windows of `kernel` (dilated) Paddle lays along one axis.
+
+    It divides towards zero, so that an axis too small by less than one stride still gets a window (see overhang).
+    """
+    room = size + sum(pads) - kernel + (stride - 1 if ceil_mode else 0)
+    return (room // stride if room >= 0 else -(-room // stride)) + 1
+
+
+def overhang(size: int, kernel: int, stride: int, pads: tuple[int, int]) -> int:
+    """How far that one window reaches past the padding; 0 where all windows fit."""
     room = size + sum(pads) - kernel
-    return (room + stride - 1 if ceil_mode else room) // stride + 1
+    return -room if -stride < room < 0 else 0
 
 
 def transpose_out(size: int, kernel: int, stride: int, pads: tuple[int, int], dilation: int, extra: int) -> int:

@@ -44,6 +44,9 @@ WINDOWS = [
     conv("conv2d_same_drops_dilation", X, rand(4, 3, 3, 3), dilations=[2, 2], padding_algorithm="SAME"),
     conv("conv2d_batch_3", rand(3, 2, 5, 4), rand(3, 2, 3, 3), rand(3), paddings=[1, 1, 1, 1]),
     conv("conv2d_1x1_s2", rand(1, 5, 7, 9), rand(6, 5, 1, 1), strides=[2, 2]),
+    conv("conv2d_k2_s2_of_one_row", rand(1, 3, 1, 6), rand(5, 3, 2, 2), rand(5), strides=[2, 2]),
+    conv("conv2d_k3_s4_dilated_of_two", rand(1, 2, 2, 9), rand(3, 2, 2, 3), strides=[3, 3], dilations=[3, 2]),
+    conv("conv2d_depthwise_k3_s3_of_two", rand(1, 5, 2, 2), rand(5, 1, 3, 3), groups=5, strides=[3, 2]),
     conv("conv2d_1x1_padded", rand(1, 3, 3, 3), rand(4, 3, 1, 1), rand(4), paddings=[1, 0, 0, 2]),
 ]
 GROUPS = [

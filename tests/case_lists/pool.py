@@ -31,6 +31,10 @@ BOTH = [
         ("nhwc", rand(1, 5, 6, 3), [3, 3], {"strides": [2, 2], "paddings": [1, 1, 0, 1], "data_format": "NHWC"}),
         ("nhwc_global", rand(2, 3, 4, 5), [1, 1], {"global_pooling": True, "data_format": "NHWC"}),
         ("kernel_is_input", rand(1, 8, 3, 5), [3, 5], {}),
+        ("k2_s2_of_one_row", rand(1, 3, 1, 6), [2, 2], {"strides": [2, 2]}),
+        ("k4_s4_of_two", rand(1, 2, 2, 2), [4, 4], {"strides": [4, 3]}),
+        ("k4_s3_p1_of_one", rand(1, 2, 2, 1), [2, 4], {"strides": [2, 3], "paddings": [0, 0, 1, 0]}),
+        ("k4_s3_ceil_of_one", rand(1, 2, 2, 1), [2, 4], {"strides": [2, 3], "ceil_mode": True}),
         ("k5_s1_p2", rand(1, 1, 5, 5), [5, 5], {"paddings": [2, 2, 2, 2]}),
     ]
 ]
@@ -42,6 +46,9 @@ INCLUSIVE = [
     pool("inclusive_ceil_no_padding", rand(1, 2, 6, 8), "avg", [3, 3], strides=[2, 2], exclusive=False,
          ceil_mode=True),
     pool("inclusive_same", X, "avg", [3, 3], strides=[2, 2], exclusive=False, padding_algorithm="SAME"),
+    pool("inclusive_k4_s3_p1_of_one", rand(1, 2, 2, 1), "avg", [2, 4], strides=[2, 3], paddings=[0, 0, 1, 0],
+         exclusive=False),
+    pool("inclusive_k2_s2_of_one_row", rand(1, 3, 1, 6), "avg", [2, 2], strides=[2, 2], exclusive=False),
     pool("inclusive_adaptive", X, "avg", [2, 4], adaptive=True, exclusive=False),
     pool("inclusive_nhwc", rand(1, 5, 6, 3), "avg", [3, 3], paddings=[1, 1, 1, 1], exclusive=False,
          data_format="NHWC"),

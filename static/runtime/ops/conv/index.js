@@ -60,10 +60,19 @@ export function convWindow(node) {
   if (g.C !== w[1] * g.groups || w[0] % g.groups) {
     throw new ShapeError(`${g.C} input channels do not fit a filter [${w}] with ${g.groups} groups`);
   }
+  g.bottom += overhang(g.H + g.top + g.bottom - g.dh * (g.kh - 1) - 1, g.sh);
+  g.right += overhang(g.W + g.left + g.right - g.dw * (g.kw - 1) - 1, g.sw);
   const OH = Math.floor((g.H + g.top + g.bottom - g.dh * (g.kh - 1) - 1) / g.sh) + 1;
   const OW = Math.floor((g.W + g.left + g.right - g.dw * (g.kw - 1) - 1) / g.sw) + 1;
   return checked({ ...g, O: w[0], OH, OW });
 }
+
+/**
+ * Zeros that Paddle reads past the padding: it divides towards zero, so that an axis too small by less than one stride
+ * still gets a window.
+ * @param {number} room pixels left over beside one window @param {number} stride
+ */
+const overhang = (room, stride) => (room < 0 && room > -stride ? -room : 0);
 
 /** @param {OpNode} node @returns {Window} */
 export function transposeWindow(node) {

@@ -21,7 +21,8 @@ function adaptiveSpans(size, bins) {
  */
 function windowSpans(size, kernel, stride, pads, { ceil_mode: ceil, exclusive }) {
   const room = size + pads[0] + pads[1] - kernel;
-  const windows = Math.floor((ceil ? room + stride - 1 : room) / stride) + 1;
+  // Paddle divides towards zero: an axis too small by less than one stride still gets a window, cut to the input.
+  const windows = Math.trunc((ceil ? room + stride - 1 : room) / stride) + 1;
   if (windows < 1) throw new ShapeError(`a window of ${kernel} does not fit into ${size} pixels`);
   return Array.from({ length: windows }, (_, i) => {
     const from = i * stride - pads[0], to = Math.min(from + kernel, size + pads[0]);
