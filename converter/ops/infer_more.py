@@ -118,6 +118,20 @@ def moved(sizes, node, shapes):
     return [shapes["X"][0]]
 
 
+@rule("pad")
+def pad(sizes, node, shapes):
+    x, given = shapes["X"][0], node.attrs["paddings"]
+    if len(given) != 2 * len(x):
+        raise ValueError(f"paddings {given} do not fit a tensor of rank {len(x)}")
+    return [tuple(sizes.add([size, given[2 * i], given[2 * i + 1]]) for i, size in enumerate(x))]
+
+
+@rule("repeat_interleave")
+def repeat_interleave(sizes, node, shapes):
+    x, axis = shapes["X"][0], axis_of(node.attrs["dim"], len(shapes["X"][0]))
+    return [(*x[:axis], sizes.product([x[axis], node.attrs["repeats"]]), *x[axis + 1:])]
+
+
 @rule("set_value")
 def set_value(sizes, node, shapes):
     x, a, value = shapes["Input"][0], node.attrs, shapes["ValueTensor"][0]

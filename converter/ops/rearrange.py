@@ -56,6 +56,19 @@ def temporal_shift(x, seg_num, shift_ratio, data_format):
     return packed(np.moveaxis(out, 1, -1)) if last else out
 
 
+@op("pad", inputs="X", paddings=REQUIRED, pad_value=0.0)
+def pad(x, paddings, pad_value):            # any axis: [before, after] of the first, of the second …
+    if len(paddings) != 2 * x.ndim or min(paddings, default=0) < 0:
+        raise ConvertError(f"pad by {paddings} does not fit a tensor of rank {x.ndim}")
+    pairs = [*zip(paddings[::2], paddings[1::2], strict=True)]
+    return np.pad(x, pairs, constant_values=x.dtype.type(pad_value)) if pairs else x
+
+
+@op("repeat_interleave", inputs="X", repeats=REQUIRED, dim=0)
+def repeat_interleave(x, repeats, dim):     # each slice along an axis several times in a row
+    return np.repeat(x, repeats, dim)
+
+
 @op("meshgrid", inputs="X*", variadic_out=True)
 def meshgrid(xs):                           # rows of n0, n1 … → each over the grid [n0,n1,…]
     return [packed(grid) for grid in np.meshgrid(*(x.reshape(-1) for x in xs), indexing="ij")]

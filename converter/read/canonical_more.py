@@ -149,6 +149,15 @@ def cumsum(b: Builder, op: Op) -> None:
     b.emit(op, "cumsum", {"X": [op.one("X")]}, {"axis": axis, **flags(op, "flatten", "exclusive", "reverse")})
 
 
+@handles("repeat_interleave")
+def repeat_interleave(b: Builder, op: Op) -> None:
+    repeats, axis = op.attr("Repeats", op.attr("repeats", 1)), op.attr("dim", op.attr("axis", 0))
+    op.skip("Repeats", "repeats", "dim", "axis", "output_size")
+    if op.inputs.get("RepeatsTensor"):
+        raise op.error("a number of repeats per slice is not supported")
+    b.emit(op, "repeat_interleave", {"X": [op.one("X")]}, {"repeats": int(repeats), "dim": int(axis)})
+
+
 @handles("roll")
 def roll(b: Builder, op: Op) -> None:
     shifts = whole(op.constant_attr("ShiftsTensor", "shifts", []), op, "the shift")

@@ -190,7 +190,7 @@ _PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "replic
 
 @handles("pad", "pad2d", "pad3d")
 def pad(b: Builder, op: Op) -> None:
-    """All become pad3d, whose paddings go from the last axis to the first: [left, right, top, bottom, front, back]."""
+    """Pictures become pad3d, whose paddings go from the last axis to the first: [left, right, top, bottom, front, back]."""
     given = [int(size) for size in op.need(op.constant_attr("Paddings", "paddings", []), "the padding")]
     x, format = op.one("X"), op.attr("data_format", "NCHW")
     rank = len(b.shape_of(x))
@@ -203,8 +203,11 @@ def pad(b: Builder, op: Op) -> None:
     if op.type == "pad2d":
         given = given[2:] + given[:2] + [0, 0]
     elif op.type == "pad":
-        if rank not in (4, 5) or len(given) != 2 * rank or any(given[:4]):
-            raise op.error(f"paddings {given}: only the last axes of a 4-D or 5-D tensor can be padded")
+        if len(given) != 2 * rank or min(given, default=0) < 0:
+            raise op.error(f"paddings {given} do not fit a tensor of rank {rank}")
+        if rank not in (4, 5) or any(given[:4]):
+            b.emit(op, "pad", {"X": [x]}, {"paddings": given, "pad_value": float(value)})
+            return
         pairs = [given[at:at + 2] for at in range(4, len(given), 2)][::-1]
         given = [size for both in pairs for size in both] + [0, 0] * (3 - len(pairs))
     if mode is None or len(given) != 6:

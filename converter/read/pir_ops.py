@@ -149,7 +149,7 @@ _SAME = """relu sigmoid tanh silu swish elu gelu mish softplus exp log sqrt rsqr
     reciprocal sin cos erf logical_not softmax log_softmax flip selu
     softsign tanh_shrink thresholded_relu logsigmoid celu stanh expm1 log1p log2 log10 tan asin acos atan sinh cosh
     asinh acosh atanh bitwise_not tril triu cumprod meshgrid pixel_unshuffle channel_shuffle shuffle_channel
-    temporal_shift maxout"""
+    temporal_shift maxout repeat_interleave"""
 _PAIRS = """equal not_equal less_than less_equal greater_than greater_equal logical_and logical_or
     logical_xor bitwise_and bitwise_or bitwise_xor atan2 dot"""
 

@@ -88,6 +88,8 @@ def legacy_attrs(type: str, attrs: dict[str, Any]) -> dict[str, Any]:
         return {**attrs, "dtype": PADDLE_DTYPE[attrs["dtype"]]}
     if type == "shape":
         return {}
+    if type == "repeat_interleave":
+        return {"Repeats": attrs["repeats"], "dim": attrs["dim"]}
     if "dtype" in attrs:
         attrs["dtype"] = PADDLE_DTYPE[attrs["dtype"]]
     return attrs

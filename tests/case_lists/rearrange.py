@@ -38,6 +38,13 @@ MOVES = [
     one("temporal_shift", "quarter", rand(6, 8, 2, 3), seg_num=3, shift_ratio=0.25),
     one("temporal_shift", "odd", rand(4, 7, 1, 3), seg_num=2, shift_ratio=0.2),
     one("temporal_shift", "nhwc", rand(4, 2, 1, 5), seg_num=4, shift_ratio=0.4, data_format="NHWC"),
+    one("pad", "matrix", rand(3, 5), paddings=[1, 0, 2, 3], pad_value=0.5),
+    one("pad", "row", rand(7), paddings=[2, 1]),
+    one("pad", "batch_and_channels", rand(2, 3, 2, 2), paddings=[1, 0, 0, 2, 0, 0, 1, 1], pad_value=-1.0),
+    one("pad", "int64", ints(2, 3), paddings=[0, 1, 1, 0], pad_value=7.0),
+    one("repeat_interleave", "first", rand(3, 5), repeats=2, dim=0),
+    one("repeat_interleave", "middle", rand(2, 3, 2), repeats=3, dim=1),
+    one("repeat_interleave", "int64_last", ints(2, 3), repeats=2, dim=1),
     *(Case(f"meshgrid_{len(sizes)}", "meshgrid", {"X": [rand(n) for n in sizes]}, {}, [], len(sizes), 0.0)
       for sizes in [(3,), (2, 5), (3, 1, 4)]),
     Case("meshgrid_int64", "meshgrid", {"X": [ints(3), ints(2)]}, {}, [], 2, 0.0),

@@ -34,7 +34,7 @@ const TYPES = {
   layout: [
     'assign', 'reshape2', 'squeeze2', 'unsqueeze2', 'flatten2', 'flatten_contiguous_range', 'transpose2', 'expand_v2',
     'tile', 'slice', 'strided_slice', 'pixel_shuffle', 'concat', 'stack', 'split', 'flip', 'roll', 'pixel_unshuffle',
-    'channel_shuffle', 'temporal_shift', 'meshgrid', 'set_value',
+    'channel_shuffle', 'temporal_shift', 'pad', 'repeat_interleave', 'meshgrid', 'set_value',
   ],
   gather: ['gather', 'lookup_table_v2', 'pad3d'],
   scatter: ['gather_nd', 'take_along_axis', 'put_along_axis', 'scatter', 'scatter_nd_add', 'one_hot_v2'],

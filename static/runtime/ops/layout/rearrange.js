@@ -1,4 +1,5 @@
 // Shapes and moves of operators that reverse, roll and shuffle, that repeat rows over a grid, or write into a part.
+import { rounded } from '../dtype.js';
 import { axisOf, channelsLast, count, ShapeError, strides } from '../node.js';
 import { cutOf } from './shapes.js';
 
@@ -10,6 +11,11 @@ import { cutOf } from './shapes.js';
 
 /** @param {number[]} list @param {number[]} steps */
 const dot = (list, steps) => list.reduce((sum, n, i) => sum + n * steps[i], 0);
+
+/** One number that moves can read. @param {string} dtype @param {number} number @returns {Value} */
+function constant(dtype, number) {
+  return { name: `the number ${number}`, shape: [1], dtype, host: [number], weight: false, block: null, offset: 0 };
+}
 
 /** @param {OpNode} node @returns {Move[]} */
 export function flip(node) {
@@ -89,8 +95,7 @@ export function temporalShift(node) {
   const second = Math.trunc(Math.fround(2 * C * Math.fround(ratio)));
   const whole = last ? [shape[0] / T, T, shape[1] * shape[2], C] : [shape[0] / T, T, C, shape[2] * shape[3]];
   const channels = last ? 3 : 2, step = strides(whole);
-  /** @type {Value} */
-  const zero = { name: 'zero', shape: [1], dtype: x.dtype, host: [0], weight: false, block: null, offset: 0 };
+  const zero = constant(x.dtype, 0);
   /** @param {number} start @param {number} size @param {Span} steps @param {boolean} [none] @returns {Move} */
   const part = (start, size, steps, none = false) => {
     const dims = whole.map((n, i) => (i === 1 ? steps.size : i === channels ? size : n)), at = start * step[channels];
@@ -105,6 +110,37 @@ export function temporalShift(node) {
     part(first, second - first, { from: 0, to: T - 1, size: 1 }, true),
     part(second, C - second, { from: 0, to: 0, size: T }),
   ].filter(({ dims }) => count(dims) > 0);
+}
+
+/** @param {OpNode} node @returns {Info[]} */
+export function padShape(node) {
+  const { shape, dtype } = node.x(), { paddings } = node.attrs;
+  if (paddings.length !== 2 * shape.length) throw new ShapeError(`paddings [${paddings}] do not fit [${shape}]`);
+  return [{ shape: shape.map((size, i) => paddings[2 * i] + size + paddings[2 * i + 1]), dtype }];
+}
+
+/** The number everywhere, then X over it. @param {OpNode} node @returns {Move[]} */
+export function pad(node) {
+  const x = node.x(), { paddings, pad_value: number } = node.attrs, ds = strides(node.out.shape), n = count(node.out.shape);
+  const fill = constant(x.dtype, rounded(number, x.dtype)), starts = x.shape.map((_, i) => paddings[2 * i]);
+  return [
+    { from: fill, to: node.out, dims: [n], ss: [0], ds: [1], fromAt: 0, toAt: 0 },
+    { from: x, to: node.out, dims: x.shape, ss: strides(x.shape), ds, fromAt: 0, toAt: dot(starts, ds) },
+  ];
+}
+
+/** @param {OpNode} node @returns {Info[]} */
+export function repeatShape(node) {
+  const { shape, dtype } = node.x(), { repeats, dim } = node.attrs, axis = axisOf(dim, shape.length);
+  if (!shape.length || repeats < 1) throw new ShapeError(`[${shape}] cannot be repeated ${repeats} times along ${dim}`);
+  return [{ shape: shape.map((size, i) => (i === axis ? size * repeats : size)), dtype }];
+}
+
+/** @param {OpNode} node @returns {Move[]} */
+export function repeat(node) {
+  const { shape } = node.x(), axis = axisOf(node.attrs.dim, shape.length), inner = count(shape.slice(axis + 1));
+  const dims = [count(shape.slice(0, axis + 1)), node.attrs.repeats, inner];
+  return [{ from: node.x(), to: node.out, dims, ss: [inner, 0, 1], ds: strides(dims), fromAt: 0, toAt: 0 }];
 }
 
 /** @param {OpNode} node @returns {Info[]} */
