@@ -55,8 +55,6 @@ SCATTER = [
 ]
 SELECT = [
     pick("where", "same", {"Condition": bools(3, 5), "X": rand(3, 5), "Y": rand(3, 5, seed="y")}),
-    pick("where", "broadcast", {"Condition": bools(3, 1), "X": rand(2, 1, 5), "Y": rand(1)}),
-    pick("where", "channels", {"Condition": bools(1, 3, 1, 1), "X": rand(2, 3, 2, 3), "Y": rand(2, 3, 2, 3, seed="y")}),
     pick("where", "nan_beside", {"Condition": np.array([True, False]), "X": np.array([1, np.nan], np.float32),
                                  "Y": np.array([np.inf, 2], np.float32)}),
     *(pick("where", dtype, {"Condition": bools(2, 7), "X": ints(2, 7, dtype=dtype),
