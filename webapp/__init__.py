@@ -4,23 +4,37 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, current_app, request
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
-from webapp import errors, security, settings, words
+from webapp import errors, inputs, logs, runs, security, settings, words
 from webapp.api import api
 from webapp.assets import Assets
-from webapp.errors import AnswerError
+from webapp.engines import Options
+from webapp.gate import Gate
+from webapp.metrics import Metrics
 from webapp.models import Models
 from webapp.pages import pages
 from webapp.paths import data_folder
+from webapp.serving import Serving
+from webapp.shared import Shared
+from webapp.v2 import v2
 
 
-def refuse_large_body() -> None:
-    """Refuse a body above the limit from its header alone, before any of it is read."""
-    limit = current_app.config["MAX_CONTENT_LENGTH"]
-    if request.content_length is not None and request.content_length > limit:
-        _, message, hint = errors.WORDS[413]
-        raise AnswerError(413, "too_large", message, hint=hint)
+def add_serving(app: Flask, values: Mapping[str, Any], models: Models) -> None:
+    """What runs models for browsers that cannot."""
+    folder = Path(values["state_dir"]) if values["state_dir"] else None
+    metrics = Metrics(folder)
+    options = Options(remote_url=values["remote_url"], remote_timeout_s=values["remote_timeout_s"])
+
+    def changed() -> None:
+        metrics.engines(serving.answering())
+
+    serving = Serving(models, values["engines"], options, changed=changed)
+    app.extensions["inpage_serving"] = serving
+    app.extensions["inpage_metrics"] = metrics
+    app.extensions["inpage_shared"] = Shared(folder)
+    app.extensions["inpage_gate"] = Gate(values["runs"], values["queue"], metrics.gate)
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
@@ -42,13 +56,20 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     assets = Assets(static, reload=values["reload"])
     app.extensions["inpage_assets"] = assets
     embedded = [static / "models"] if (static / "models").is_dir() else []
-    app.extensions["inpage_models"] = Models([*embedded, *map(Path, values["models"])])
+    app.extensions["inpage_models"] = models = Models([*embedded, *map(Path, values["models"])])
     app.jinja_env.globals["asset"] = assets.url
+
+    add_serving(app, values, models)
+    if values["proxies"]:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=values["proxies"], x_proto=0)  # type: ignore[method-assign]
 
     words.install(app)
     errors.install(app)
+    logs.install(app)
     security.install(app)
-    app.before_request(refuse_large_body)
+    app.before_request(inputs.refuse_large_body)
+    app.after_request(runs.count)
     app.register_blueprint(pages)
     app.register_blueprint(api)
+    app.register_blueprint(v2)
     return app

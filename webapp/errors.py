@@ -1,4 +1,7 @@
-"""Every failure's answer: one JSON shape for programs, one page for people."""
+"""Every failure's answer: one JSON shape for programs, one page for people.
+
+Under /v2 the Open Inference Protocol wants `error` to be a text; there the same words stand beside it.
+"""
 
 from typing import Any
 
@@ -6,14 +9,15 @@ from flask import Flask, Response, current_app, jsonify, make_response, render_t
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 # Under these, the reader is a program: a script, a worker, a health check.
-PROGRAM_PATHS = ("/api/", "/health/", "/models/", "/static/")
-PROGRAM_FILES = ("/assets.json", "/service-worker.js", "/manifest.webmanifest")
+PROGRAM_PATHS = ("/api/", "/health/", "/models/", "/static/", "/v2/")
+PROGRAM_FILES = ("/assets.json", "/service-worker.js", "/manifest.webmanifest", "/metrics", "/openapi.json", "/v2")
 
 WORDS = {
     400: ("bad_request", "This request could not be understood", "Check the address and try again."),
     404: ("not_found", "There is nothing at this address", "It may have moved, or the link is mistyped."),
     405: ("method_not_allowed", "This address does not take that kind of request", "Open it as an ordinary page."),
     413: ("too_large", "That is more than this server accepts", "Pictures stay on your device and need no upload."),
+    415: ("unsupported_media", "This server does not take a body of that kind", "See /openapi.json for what it takes."),
     500: ("internal", "Something went wrong on the server", "It has been logged. Please try again in a moment."),
 }
 
@@ -21,9 +25,12 @@ WORDS = {
 class AnswerError(Exception):
     """A failure with its HTTP status, raised by any handler. `message` is one sentence; `hint` is what to do next."""
 
-    def __init__(self, status: int, code: str, message: str, *, where: str = "", hint: str = "") -> None:
+    def __init__(
+        self, status: int, code: str, message: str, *, where: str = "", hint: str = "", retry_s: int | None = None
+    ) -> None:
         super().__init__(message)
         self.status, self.code, self.message, self.where, self.hint = status, code, message, where, hint
+        self.retry_s = retry_s
 
 
 def for_program() -> bool:
@@ -35,7 +42,9 @@ def answer(status: int, code: str, message: str, where: str = "", hint: str = ""
     """The one shape: `{"error": {code, message, where, hint}}`, or error.html with the same words."""
     if for_program():
         error: dict[str, Any] = {"code": code, "message": message, "where": where or request.path, "hint": hint}
-        response = jsonify(error=error)
+        in_protocol = request.path == "/v2" or request.path.startswith("/v2/")
+        text = f"{message}: {hint}" if hint else message
+        response = jsonify({**error, "error": text} if in_protocol else {"error": error})
     else:
         response = make_response(render_template("error.html", status=status, message=message, hint=hint))
     response.status_code = status
@@ -45,7 +54,12 @@ def answer(status: int, code: str, message: str, where: str = "", hint: str = ""
 
 def on_answer_error(error: AnswerError) -> Response:
     """An error that a handler raised on purpose."""
-    return answer(error.status, error.code, error.message, error.where, error.hint)
+    response = answer(error.status, error.code, error.message, error.where, error.hint)
+    if error.retry_s is not None:
+        response.headers["Retry-After"] = str(error.retry_s)
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
 
 
 def on_http_error(error: HTTPException) -> Response:

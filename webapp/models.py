@@ -1,7 +1,8 @@
 """The bundles on disk: found, checked, described. Nothing here runs a model.
 
-A bundle is a folder with model.json and chunk_N.dat. Names and file names that visitors may ask for come from what was
-found on disk, never the other way round.
+A bundle is a folder with model.json and chunk_N.dat, and model.onnx where the server is to run it too. A model has one
+bundle, or several versions side by side: NAME/1, NAME/2 and so on; a bundle without such a number is version 1. Names
+and file names that visitors may ask for come from what was found on disk, never the other way round.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ from typing import Any
 from webapp.assets import Asset
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 CHUNK = re.compile(r"chunk_[1-9][0-9]{0,5}\.dat")
 MAX_MODEL_JSON_BYTES = 64 << 20
 HASH_BLOCK_BYTES = 1 << 20
@@ -30,6 +32,7 @@ class Bundle:
     name: str
     folder: Path
     problem: str = ""
+    number: int = 1  # its version, where a model has several
     version: str = ""  # hash of model.json, which itself holds the hash of every chunk
     bytes: int = 0
     inputs: list[dict[str, Any]] = field(default_factory=list)
@@ -38,6 +41,9 @@ class Bundle:
     operators: int = 0
     operator_types: list[str] = field(default_factory=list)
     precision: str = ""
+    preprocess: dict[str, Any] | None = None
+    onnx_sha256: str = ""  # of model.onnx; empty when there is none, or none that can be used
+    onnx_problem: str = ""
     files: dict[str, Asset] = field(default_factory=dict, repr=False)
 
     @property
@@ -53,9 +59,10 @@ class Bundle:
     def describe(self) -> dict[str, Any]:
         """What the gallery and `/api/models` say about it."""
         if self.problem:
-            return {"name": self.name, "ready": False, "problem": self.problem}
+            return {"name": self.name, "number": self.number, "ready": False, "problem": self.problem}
         return {
             "name": self.name,
+            "number": self.number,
             "ready": True,
             "url": self.url,
             "immutableUrl": self.immutable_url,
@@ -131,7 +138,19 @@ def tensors(model: dict[str, Any], key: str) -> list[dict[str, Any]]:
     return [{"name": entry["name"], "shape": entry["shape"], "dtype": entry["dtype"]} for entry in entries]
 
 
-def read_bundle(folder: Path) -> Bundle:
+def read_onnx(model: dict[str, Any], folder: Path) -> tuple[str, str]:
+    """The SHA-256 of model.onnx, and what is wrong with it; without a sound one the bundle still works in pages."""
+    path, declared = folder / "model.onnx", model.get("onnx")
+    wanted = declared.get("sha256") if isinstance(declared, dict) else None
+    if not path.is_file():
+        return "", "model.onnx is missing, though model.json names it" if wanted else ""
+    found = sha256_of(path)
+    if wanted is not None and wanted != found:
+        return "", "model.onnx is damaged: its SHA-256 is not the one in model.json"
+    return found, ""
+
+
+def read_bundle(folder: Path, name: str, number: int) -> Bundle:
     """Check a folder and describe it; BundleError says what is wrong with it."""
     model = read_model_json(folder / "model.json")
     chunks = check_chunks(model, folder)
@@ -142,9 +161,12 @@ def read_bundle(folder: Path) -> Bundle:
     labels = model.get("labels")
     path = folder / "model.json"
     main = Asset(path, sha256_of(path), path.stat().st_size)
+    onnx_sha256, onnx_problem = read_onnx(model, folder)
+    preprocess = model.get("preprocess")
     return Bundle(
-        name=folder.name,
+        name=name,
         folder=folder,
+        number=number,
         version=main.sha256[:16],
         bytes=main.bytes + sum(chunk.bytes for chunk in chunks.values()),
         inputs=tensors(model, "inputs"),
@@ -153,59 +175,99 @@ def read_bundle(folder: Path) -> Bundle:
         operators=len(kinds),
         operator_types=sorted(set(kinds)),
         precision=str(model.get("precision", "float32")),
+        preprocess=preprocess if isinstance(preprocess, dict) else None,
+        onnx_sha256=onnx_sha256,
+        onnx_problem=onnx_problem,
         files={"model.json": main, **chunks},
     )
 
 
 class Models:
-    """The bundles of several folders. A folder holds bundles, or is one itself; earlier folders win a name."""
+    """The bundles of several folders. A folder holds models, or is one itself; earlier folders win a name."""
 
     def __init__(self, folders: list[Path]) -> None:
         self.folders = folders
         self.known: dict[Path, tuple[tuple, Bundle]] = {}
 
-    def candidates(self) -> list[Path]:
-        """Every folder that claims to be a bundle, in order."""
+    def candidates(self) -> list[tuple[Path, str, int]]:
+        """Every folder that claims to be a bundle, in order, with the model's name and the version's number."""
         found = []
         for folder in self.folders:
-            if (folder / "model.json").is_file():
-                found.append(folder)
+            if own := versions_in(folder):
+                found += own
             elif folder.is_dir():
-                found += sorted(sub for sub in folder.iterdir() if (sub / "model.json").is_file())
+                found += [version for sub in sorted(folder.iterdir()) for version in versions_in(sub)]
         return found
 
-    def check(self, folder: Path) -> Bundle:
+    def check(self, folder: Path, name: str, number: int) -> Bundle:
         """The bundle in `folder`; hashed again only when a file changed."""
-        signature = tuple(sorted((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in folder.iterdir()))
         known = self.known.get(folder)
-        if known is None or known[0] != signature:
-            try:
-                if not NAME.fullmatch(folder.name):
-                    raise BundleError("the folder's name may hold only letters, digits, dot, dash and underscore")
-                bundle = read_bundle(folder)
-            except (BundleError, OSError) as error:
-                bundle = Bundle(folder.name, folder, problem=str(error))
-            self.known[folder] = known = (signature, bundle)
-        return known[1]
+        try:
+            signature = tuple(sorted((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in folder.iterdir()))
+            if known is not None and known[0] == signature:
+                return known[1]
+            if not NAME.fullmatch(name):
+                raise BundleError("the folder's name may hold only letters, digits, dot, dash and underscore")
+            bundle = read_bundle(folder, name, number)
+        except BundleError as error:
+            bundle = Bundle(name, folder, problem=str(error), number=number)
+        except OSError as error:  # a file went away while it was read: look again next time
+            return Bundle(name, folder, problem=f"a file cannot be read ({error.strerror})", number=number)
+        self.known[folder] = (signature, bundle)
+        return bundle
+
+    def found(self) -> list[Bundle]:
+        """Every version of every model, sound or not, each name and number once."""
+        bundles: dict[tuple[str, int], Bundle] = {}
+        owners: dict[str, Path] = {}
+        for folder, name, number in self.candidates():
+            place = model_folder(folder, name)
+            if owners.setdefault(name, place) == place:
+                bundles.setdefault((name, number), self.check(folder, name, number))
+        return list(bundles.values())
 
     def all(self) -> list[Bundle]:
-        """Every bundle, the damaged ones with their reason, and folders that are not there."""
-        bundles: dict[str, Bundle] = {}
+        """The newest sound version of every model, then what cannot be used, each with its reason."""
+        found = self.found()
+        newest: dict[str, Bundle] = {}
+        for bundle in sorted(found, key=lambda bundle: bundle.number):
+            if not bundle.problem:
+                newest[bundle.name] = bundle
         problems = [
             Bundle(folder.name, folder, problem="the configured folder does not exist")
             for folder in self.folders
             if not folder.is_dir()
         ]
-        for folder in self.candidates():
-            bundle = self.check(folder)
-            if bundle.problem:
-                problems.append(bundle)
-            elif bundle.name in bundles:
-                problems.append(Bundle(bundle.name, folder, problem="another folder already has a model of this name"))
-            else:
-                bundles[bundle.name] = bundle
-        return [*bundles.values(), *problems]
+        problems += [bundle for bundle in found if bundle.problem]
+        taken = {bundle.folder for bundle in found}
+        problems += [
+            Bundle(name, folder, problem="another folder already has a model of this name", number=number)
+            for folder, name, number in self.candidates()
+            if folder not in taken
+        ]
+        order = dict.fromkeys(bundle.name for bundle in found)
+        return [*(newest[name] for name in order if name in newest), *problems]
 
-    def get(self, name: str) -> Bundle | None:
-        """The sound bundle of that name."""
-        return next((bundle for bundle in self.all() if bundle.name == name and not bundle.problem), None)
+    def versions(self, name: str) -> list[Bundle]:
+        """The sound versions of that name, newest first."""
+        sound = [bundle for bundle in self.found() if bundle.name == name and not bundle.problem]
+        return sorted(sound, key=lambda bundle: -bundle.number)
+
+
+def versions_in(folder: Path) -> list[tuple[Path, str, int]]:
+    """The bundles of one model's folder: the folder itself as version 1, and its numbered folders."""
+    if not folder.is_dir():
+        return []
+    bare = (folder / "model.json").is_file()
+    found = [(folder, folder.name, 1)] if bare else []
+    numbered = sorted((sub for sub in folder.iterdir() if NUMBER.fullmatch(sub.name)), key=lambda sub: int(sub.name))
+    return found + [
+        (sub, folder.name, int(sub.name))
+        for sub in numbered
+        if (sub / "model.json").is_file() and not (bare and sub.name == "1")
+    ]
+
+
+def model_folder(folder: Path, name: str) -> Path:
+    """The folder of a model, given that of one of its versions."""
+    return folder.parent if NUMBER.fullmatch(folder.name) and folder.parent.name == name else folder

@@ -78,6 +78,12 @@ def scanner() -> Response:
     return page("scanner.html")
 
 
+@pages.get("/status")
+def status() -> Response:
+    """The server's models and counters, live, for people."""
+    return page("status.html")
+
+
 @pages.get("/offline")
 def offline() -> Response:
     """Shown by the service worker when a page is not kept and there is no network."""
@@ -98,11 +104,12 @@ def static_file(path: str) -> Response:
 @pages.get("/models/<name>/<path:path>")
 def model_file(name: str, path: str) -> Response:
     """A file of a bundle: `/models/NAME/FILE` (revalidated) or `/models/NAME/VERSION/FILE` (immutable)."""
-    bundle = models().get(name)
-    if bundle is None:
+    versions = models().versions(name)
+    if not versions:
         hint = "See /api/models for what is installed, and why a bundle may be refused."
         raise AnswerError(404, "not_found", "There is no usable model of this name", where=request.path, hint=hint)
     first, _, rest = path.partition("/")
+    bundle = next((version for version in versions if version.version == first), versions[0])
     asset: Asset | None = bundle.files.get(rest if first == bundle.version else path)
     if asset is None:
         hint = "A bundle has model.json and the chunks that it names; an address with an old version is gone."

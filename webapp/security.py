@@ -1,6 +1,16 @@
-"""The headers every response carries, with the reason for each."""
+"""The headers every response carries, with the reason for each; who may use the server from another site or at all."""
 
-from flask import Flask, Response
+import hashlib
+import hmac
+import ipaddress
+import math
+import re
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, current_app, g, request
+
+from webapp.errors import AnswerError
+from webapp.shared import Shared
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -31,13 +41,103 @@ HEADERS = {
 }
 
 
+# What other sites may use where the settings allow them: the runtime, pictures into pixels, models, and running models.
+EMBEDDABLE = re.compile(r"/static/(?:[0-9a-f]{16}/)?(?:runtime|media)/|/models/|/api/|/v2(?:/|$)")
+ALLOWED_HEADERS = (
+    "Authorization, Content-Type, Inference-Header-Content-Length, Timeout-Ms, X-API-Key, X-Request-ID"
+)
+EXPOSED_HEADERS = "Inference-Header-Content-Length, Retry-After, X-Request-ID"
+PREFLIGHT_S = "600"
+
+
+def allowed_origin() -> str:
+    """What to answer an `Origin` with: empty, `*`, or that origin."""
+    origins = current_app.config["INPAGE"]["origins"]
+    if origins == ["*"]:
+        return "*"
+    return request.headers.get("Origin", "") if request.headers.get("Origin") in origins else ""
+
+
 def add_headers(response: Response) -> Response:
-    """Set every header that the handler has not set itself."""
+    """Set every header that the handler has not set itself, and what lets other sites in."""
+    if current_app.config["INPAGE"]["origins"] and EMBEDDABLE.match(request.path):
+        if origin := allowed_origin():
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+        if origin != "*":
+            response.vary.add("Origin")
+        # CORP cannot name sites: the list above decides who reads, this only says that others may load at all.
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response
 
 
+def answer_preflight() -> Response | None:
+    """A browser asks first, before another site's page may send what is not a plain form."""
+    asked = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+    if not (asked and EMBEDDABLE.match(request.path) and allowed_origin()):
+        return None
+    response = Response(status=204)
+    response.headers["Access-Control-Allow-Methods"] = "GET, POST, OPTIONS"
+    response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
+    response.headers["Access-Control-Max-Age"] = PREFLIGHT_S
+    return response
+
+
+def refuse_other_sites() -> None:
+    """A page of a site that is not listed may not use this server, even where its browser would let it try.
+
+    Raises AnswerError 403. Programs send no Origin and are not concerned.
+    """
+    origin = request.headers.get("Origin")
+    if origin is None or urlsplit(origin).netloc == request.host or allowed_origin():
+        return
+    hint = "Its owner can list the site in INPAGE_ORIGINS."
+    raise AnswerError(403, "other_site", "This server does not answer pages of other sites", hint=hint)
+
+
+def check_key() -> None:
+    """Raise AnswerError 401 where keys are set and the request brings none of them."""
+    keys: list[str] = current_app.config["INPAGE"]["api_keys"]
+    if not keys:
+        return
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    given = token.strip() if kind.lower() == "bearer" else request.headers.get("X-API-Key", "")
+    digest = hashlib.sha256(given.encode()).digest()
+    # Every key is compared, in the same time whatever was given.
+    if sum(hmac.compare_digest(digest, hashlib.sha256(key.encode()).digest()) for key in keys) == 0:
+        hint = "Send a key as Authorization: Bearer KEY, or as X-API-Key."
+        raise AnswerError(401, "key_needed", "This server needs a key for that", hint=hint)
+    g.key_digest = digest.hex()
+
+
+def client_name() -> str:
+    """Whom to count: a key, else the address; of IPv6 the network, since one client has many addresses."""
+    if "key_digest" in g:
+        return g.key_digest
+    text = request.remote_addr or "unknown"
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return text
+    return str(ipaddress.ip_network(f"{text}/64", strict=False)) if address.version == 6 else text
+
+
+def take_token() -> None:
+    """Raise AnswerError 429 when the client asks more often than it may."""
+    settings = current_app.config["INPAGE"]
+    if not settings["rate_per_s"]:
+        return
+    shared: Shared = current_app.extensions["inpage_shared"]
+    wait_s = shared.take(client_name(), settings["rate_per_s"], settings["burst"])
+    if wait_s > 0:
+        current_app.extensions["inpage_metrics"].rejects.labels("rate").inc()
+        hint = f"At most {settings['rate_per_s']} a second are taken from one client."
+        raise AnswerError(429, "too_often", "Too many requests", hint=hint, retry_s=max(1, math.ceil(wait_s)))
+
+
 def install(app: Flask) -> None:
-    """Add the headers to every response, errors included."""
+    """Answer preflights, and add the headers to every response, errors included."""
+    app.before_request(answer_preflight)
     app.after_request(add_headers)

@@ -4,6 +4,7 @@ A setting `port` is read from the environment as `INPAGE_PORT` and offered as `-
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -76,15 +77,69 @@ def folders(text: str) -> list[str]:
     return [part for part in text.split(os.pathsep) if part]
 
 
+def several_of(*names: str) -> Callable[[str], list[str]]:
+    """A parser of one or more of the given words, separated by commas, each at most once."""
+
+    def parse(text: str) -> list[str]:
+        words = [word.strip() for word in text.split(",")]
+        if not set(words) <= set(names) or len(set(words)) != len(words):
+            raise ValueError(f"it takes some of {', '.join(names)}, separated by commas")
+        return words
+
+    return parse
+
+
+def address(text: str) -> str:
+    """Parse nothing, or the address of a server without a path."""
+    if text and not re.fullmatch(r"https?://[^\s/?#@]+/?", text):
+        raise ValueError("it takes an address such as http://10.0.0.5:8000")
+    return text.rstrip("/")
+
+
+def origins(text: str) -> list[str]:
+    """Parse `*`, or origins separated by commas."""
+    found = [part.strip().rstrip("/") for part in text.split(",") if part.strip()]
+    if found != ["*"] and not all(re.fullmatch(r"https?://[^\s/?#@*]+", origin) for origin in found):
+        raise ValueError("it takes origins such as https://example.com, separated by commas, or *")
+    return found
+
+
+def keys(text: str) -> list[str]:
+    """Parse keys separated by commas; a short one could be guessed."""
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(re.fullmatch(r"[\x21-\x7e]{16,200}", key) for key in found):
+        raise ValueError("it takes keys of 16 to 200 printable characters, separated by commas")
+    return found
+
+
 SETTINGS = (
     Setting("host", "127.0.0.1", "Address to listen on. Keep the default behind a proxy.", hostname),
     Setting("port", "8000", "Port to listen on; 0 takes a free one.", whole(0, 65535)),
     Setting("models", "", "Extra folders of bundles, separated as in `PATH`.", folders),
     Setting("workers", "1", "Server processes.", whole(1, 64)),
-    Setting("threads", "8", "Threads in each process.", whole(1, 256)),
+    Setting("threads", "32", "Threads in each process, more than may run and wait together.", whole(1, 256)),
     Setting("timeout_s", "30", "A process that answers nothing for so long is replaced.", whole(1, 3600)),
     Setting("grace_s", "20", "How long a stopping process may finish what it is doing.", whole(1, 3600)),
     Setting("max_body_kb", "64", "A request body above this is refused with 413.", whole(0, 1 << 20)),
+    Setting("engines", "onnx", "What runs models, in this order: onnx, remote.", several_of("onnx", "remote")),
+    Setting("remote_url", "", "Another server with the same protocol, for the engine `remote`.", address),
+    Setting("remote_timeout_s", "10", "How long that server may take.", whole(1, 3600)),
+    Setting("scan_s", "5", "Seconds between looks for new model versions; 0 looks only at start.", whole(0, 3600)),
+    Setting("runs", "2", "Models running at the same time in each process.", whole(1, 256)),
+    Setting("queue", "24", "Requests that may wait for that in each process; above it, 429.", whole(0, 4096)),
+    Setting("deadline_ms", "5000", "A request that waited longer is answered 504 and not run.", whole(1, 3_600_000)),
+    Setting("max_infer_kb", "16384", "The same limit as `INPAGE_MAX_BODY_KB`, for running a model.", whole(1, 1 << 20)),
+    Setting("max_megapixels", "24", "A larger picture is refused with 413 before it is decoded.", whole(1, 1000)),
+    Setting("max_dimension", "16384", "The longest side of a picture, and of a tensor.", whole(1, 1 << 30)),
+    Setting("rate_per_s", "50", "Model runs per second and client; 0: any number.", whole(0, 1_000_000)),
+    Setting("burst", "100", "How many of them may come at once.", whole(1, 1_000_000)),
+    Setting("client_timeout_s", "20", "How long a client may take to send a request.", whole(1, 3600)),
+    Setting("drain_s", "5", "On SIGTERM: how long to say not ready, still serving, before stopping.", whole(0, 3600)),
+    Setting("api_keys", "", "Keys, separated by commas; one of them is then needed to run models.", keys),
+    Setting("origins", "", "Origins of other sites that may use this server, or `*`.", origins),
+    Setting("proxies", "0", "Proxies in front whose `X-Forwarded-For` is believed.", whole(0, 10)),
+    Setting("state_dir", "", "Folder for counters of all processes; by default a new one in memory.", str),
+    Setting("log_format", "json", "json (one object per line) or text.", one_of("json", "text")),
     Setting("log_level", "info", "debug, info, warning or error.", one_of("debug", "info", "warning", "error")),
     Setting("reload", "0", "1: notice changed files and templates without a restart; for development.", switch),
 )
@@ -104,10 +159,23 @@ def read(overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] 
     unknown += sorted(name for name in overrides if name not in known)
     if unknown:
         raise SettingError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(variables))}")
-    return {
+    values = {
         name: overrides[name] if name in overrides else setting.value(environ.get(setting.variable, setting.default))
         for name, setting in known.items()
     }
+    check_together(values)
+    return values
+
+
+def check_together(values: Mapping[str, Any]) -> None:
+    """Raise SettingError when settings that are fine alone do not fit each other."""
+    if values["runs"] + values["queue"] >= values["threads"]:
+        raise SettingError(
+            f"INPAGE_THREADS={values['threads']} leaves no thread to answer while INPAGE_RUNS={values['runs']} run and "
+            f"INPAGE_QUEUE={values['queue']} wait; take at least {values['runs'] + values['queue'] + 4} threads"
+        )
+    if "remote" in values["engines"] and not values["remote_url"]:
+        raise SettingError("INPAGE_ENGINES names remote; set INPAGE_REMOTE_URL to the address of the other server")
 
 
 def markdown_table() -> str:

@@ -1,0 +1,103 @@
+"""gunicorn's threaded worker, and two promises: a slow client costs no thread for long, stopping loses nothing."""
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from webapp.settings import read
+
+
+class Pace:
+    """Clients that are sending a request, and until when they may."""
+
+    def __init__(self, limit_s: float) -> None:
+        self.limit_s = limit_s
+        self.lock = threading.Lock()
+        self.until: dict[socket.socket, float] = {}
+
+    def begin(self, client: socket.socket) -> None:
+        """Its time starts."""
+        with self.lock:
+            self.until[client] = time.monotonic() + self.limit_s
+
+    def arrived(self, client: socket.socket) -> None:
+        """Its request is here, or it is gone."""
+        with self.lock:
+            self.until.pop(client, None)
+
+    def cut(self, now: float) -> None:
+        """Tell the threads that read from clients whose time is up that nothing more will come."""
+        with self.lock:
+            late = [client for client, until in self.until.items() if now >= until]
+            for client in late:
+                del self.until[client]
+        for client in late:
+            try:
+                client.shutdown(socket.SHUT_RD)
+            except OSError:
+                continue  # it went away by itself
+
+
+class Worker(ThreadWorker):
+    """One process of the server."""
+
+    def init_process(self) -> None:
+        """Runs in the new process, before the app is made."""
+        self.client_timeout_s = read()["client_timeout_s"]
+        self.pace = Pace(self.client_timeout_s)
+        super().init_process()
+
+    def load_wsgi(self) -> None:
+        """Give the app a way to say that a request's body has arrived."""
+        super().load_wsgi()
+        self.flask = app = self.wsgi
+
+        def with_pace(environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
+            client = environ["gunicorn.socket"]
+            has_body = environ.get("CONTENT_LENGTH", "0") not in ("", "0") or "HTTP_TRANSFER_ENCODING" in environ
+            if not has_body:
+                self.pace.arrived(client)
+            environ["inpage.arrived"] = partial(self.pace.arrived, client)
+            return app(environ, start_response)
+
+        self.wsgi = with_pace
+
+    def handle(self, conn: TConn) -> Any:
+        """In a thread: one request of a connection."""
+        # Reading its answer: a client that takes nothing for so long is dropped.
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", self.client_timeout_s, 0))
+        self.pace.begin(conn.sock)
+        try:
+            return super().handle(conn)
+        finally:
+            self.pace.arrived(conn.sock)
+
+    def murder_pending(self) -> None:
+        """In the main loop, about once a second."""
+        super().murder_pending()
+        self.pace.cut(time.monotonic())
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """When stopping: take the connections that are already waiting, then let new ones be refused, not reset."""
+        if enabled or self.alive:
+            super().set_accept_enabled(enabled)
+            return
+        for listener in self.sockets:
+            while self.take_waiting(listener):
+                pass
+        super().set_accept_enabled(False)
+        for listener in self.sockets:
+            listener.close()
+        self.sockets = []
+
+    def take_waiting(self, listener: Any) -> bool:
+        """Accept one connection that is waiting, if there is one."""
+        before = self.nr_conns
+        self.accept(listener)
+        return self.nr_conns > before

@@ -1,0 +1,57 @@
+"""A request's body -> checked bytes, and when its time is up."""
+
+from collections.abc import Callable
+
+from flask import current_app, g, request
+from werkzeug.exceptions import ClientDisconnected
+
+from webapp.errors import AnswerError
+
+RUNNING = ("v2.infer", "v2.infer_version", "api.predict")  # endpoints with the larger limit
+
+
+def body_limit() -> int:
+    """Bytes that the endpoint in hand takes."""
+    settings = current_app.config["INPAGE"]
+    return settings["max_infer_kb" if request.endpoint in RUNNING else "max_body_kb"] * 1024
+
+
+def refuse_large_body() -> None:
+    """Refuse a body above the limit from its header alone, before any of it is read; bound what has no such header."""
+    limit = body_limit()
+    request.max_content_length = limit
+    if request.content_length is not None and request.content_length > limit:
+        raise too_large(limit)
+
+
+def too_large(limit: int) -> AnswerError:
+    """413, with the limit."""
+    return AnswerError(413, "too_large", "That is more than this server accepts", hint=f"Send at most {limit} bytes.")
+
+
+def read_body() -> bytes:
+    """The whole body. Raises AnswerError: 415 when it is compressed, 408 when it did not arrive in time."""
+    if request.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
+        hint = "Send the body as it is, without Content-Encoding."
+        raise AnswerError(415, "compressed", "This server does not take compressed bodies", hint=hint)
+    try:
+        content = request.get_data(cache=False)
+    except (ClientDisconnected, OSError) as error:
+        hint = "Send it at once, over a better connection."
+        raise AnswerError(408, "too_slow", "The body did not arrive in time", hint=hint) from error
+    arrived: Callable[[], None] | None = request.environ.get("inpage.arrived")
+    if arrived is not None:
+        arrived()  # the server stops watching this client's pace
+    return content
+
+
+def deadline() -> float:
+    """When the request's time is up (time.monotonic): the setting, or sooner if the client says so."""
+    limit_ms: int = current_app.config["INPAGE"]["deadline_ms"]
+    text = request.headers.get("timeout-ms")
+    if text is not None:
+        if not text.isascii() or not text.isdecimal() or not 0 < len(text) <= 9 or int(text) == 0:
+            hint = "Leave it out, or send a whole number of milliseconds."
+            raise AnswerError(400, "invalid_request", "The header timeout-ms is not a time", hint=hint)
+        limit_ms = min(limit_ms, int(text))
+    return g.began + limit_ms / 1000

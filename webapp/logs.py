@@ -1,0 +1,88 @@
+"""One JSON object per line, with the request's id: never a picture, a tensor, a key or a query."""
+
+import json
+import logging
+import re
+import time
+import uuid
+from typing import Any
+
+from flask import Flask, Response, g, has_request_context, request
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+EXTRAS = ("model", "version", "engine", "route", "method", "path", "status", "ms", "stagesMs", "bytes")
+MAX_PATH = 200
+
+log = logging.getLogger("webapp.requests")
+
+
+class JsonFormatter(logging.Formatter):
+    """`{"time", "level", "logger", "message", "process", "request"?, …}`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, whatever is in the message."""
+        line: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            "process": record.process,
+        }
+        if has_request_context() and "request_id" in g:
+            line["request"] = g.request_id
+        line.update({name: vars(record)[name] for name in EXTRAS if name in vars(record)})
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def configuration(level: str, form: str) -> dict[str, Any]:
+    """For logging.config: everything, gunicorn's messages included, to standard error in one form."""
+    forms = {
+        "json": {"()": "webapp.logs.JsonFormatter"},
+        "text": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+    }
+    passed_on = {"level": level.upper(), "handlers": [], "propagate": True}
+    silent = {"level": "CRITICAL", "handlers": [], "propagate": False}  # requests are logged here, with their id
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": forms[form]},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}},
+        "root": {"level": level.upper(), "handlers": ["stderr"]},
+        "loggers": {"gunicorn.error": passed_on, "gunicorn.access": silent},
+    }
+
+
+def begin() -> None:
+    """Give the request its id: the caller's own when it is a sound one."""
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    g.began = time.monotonic()
+    g.stages = {}
+
+
+def end(response: Response) -> Response:
+    """Say the id again, and write the request's line: for programs that run models always, else for debugging."""
+    response.headers["X-Request-ID"] = g.request_id
+    took_s = time.monotonic() - g.began
+    level = logging.INFO if "model" in g else logging.DEBUG
+    if log.isEnabledFor(level):
+        about = {
+            "method": request.method,
+            "path": request.path[:MAX_PATH],
+            "status": response.status_code,
+            "ms": round(took_s * 1000, 2),
+            "bytes": request.content_length or 0,
+        }
+        if "model" in g:
+            about["model"] = g.model
+            about["stagesMs"] = {name: round(seconds * 1000, 2) for name, seconds in g.stages.items()}
+        log.log(level, "request", extra=about)
+    return response
+
+
+def install(app: Flask) -> None:
+    """Before every other hook of a request, and after it."""
+    app.before_request(begin)
+    app.after_request(end)
