@@ -9,6 +9,10 @@ from converter.ops.layout import numbers
 from converter.ops.spec import REQUIRED, op
 
 
+MAX_COUNT = 1 << 20
+"""Values of a range; as many as the runtime makes while planning."""
+
+
 @op("shape", inputs="Input", out_dtype="int32")
 def shape(x, out_dtype):                    # → [rank]
     return np.asarray(x.shape, out_dtype)
@@ -43,9 +47,14 @@ def arange(start, end, step):               # start, start + step … before end
     if by == 0:
         raise ConvertError("range cannot step by 0")
     count = max(int(np.ceil((float(stop) - float(first)) / float(by))), 0)
+    if count > MAX_COUNT:
+        raise ConvertError(f"range of {count} values is too long")
     return np.add.accumulate(np.array([first, *[by] * (count - 1)][:count], start.dtype), dtype=start.dtype)
 
 
 @op("linspace", inputs="Start Stop Num", dtype="float32")
 def linspace(start, stop, num, dtype):      # num values from start to stop, both included
-    return np.linspace(float(start.reshape(-1)[0]), float(stop.reshape(-1)[0]), int(num.reshape(-1)[0])).astype(dtype)
+    count = int(num.reshape(-1)[0])
+    if not 1 <= count <= MAX_COUNT:
+        raise ConvertError(f"linspace cannot make {count} values")
+    return np.linspace(float(start.reshape(-1)[0]), float(stop.reshape(-1)[0]), count).astype(dtype)

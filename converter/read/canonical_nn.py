@@ -190,7 +190,7 @@ _PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "replic
 
 @handles("pad", "pad2d", "pad3d")
 def pad(b: Builder, op: Op) -> None:
-    """Pictures become pad3d, whose paddings go from the last axis to the first: [left, right, top, bottom, front, back]."""
+    """Pictures become pad3d, padded from the last axis to the first: [left, right, top, bottom, front, back]."""
     given = [int(size) for size in op.need(op.constant_attr("Paddings", "paddings", []), "the padding")]
     x, format = op.one("X"), op.attr("data_format", "NCHW")
     rank = len(b.shape_of(x))

@@ -59,7 +59,8 @@ MOVES = [
 SAMPLES = [
     *(sample(f"{mode}_{padding}{'_corners' if corners else ''}", rand(2, 3, 4, 5), rand(2, 3, 7, 2, low=-1.6, high=1.6),
              mode=mode, padding_mode=padding, align_corners=corners)
-      for mode in ("bilinear", "nearest") for padding in ("zeros", "border", "reflection") for corners in (True, False)),
+      for mode in ("bilinear", "nearest") for padding in ("zeros", "border", "reflection")
+      for corners in (True, False)),
     sample("halves_nearest", rand(1, 2, 5, 7), halves(7, 5), mode="nearest"),
     sample("halves_bilinear", rand(1, 2, 5, 7), halves(7, 5)),
     sample("far_reflected", rand(1, 1, 3, 4), rand(1, 4, 4, 2, low=-9, high=9), padding_mode="reflection"),
