@@ -7,29 +7,32 @@ enum {
   TAN, ASIN, ACOS, ATAN, SINH, COSH, ASINH, ACOSH, ATANH
 };
 
+// Called, not copied: twenty functions share these, and none is in a hurry.
+#define SHARED static __attribute__((noinline))
+
 static const double LN2 = 0.6931471805599453, HALF_PI = 1.5707963267948966;
 
-static double d_expm1(double x) {
+SHARED double d_expm1(double x) {
   if (x > -1e-5 && x < 1e-5) return x + 0.5 * x * x;
   if (x > 690) x = 690; // beyond every float
   if (x < -690) x = -690;
   return d_exp2(x * 1.4426950408889634) - 1;
 }
-static double d_log(double x) {
+SHARED double d_log(double x) {
   if (!(x > 0)) return x == 0 ? -__builtin_inf() : __builtin_nan("");
   return x == __builtin_inf() ? x : d_log2(x) * LN2;
 }
-static double d_log1p(double x) { return x > -1e-5 && x < 1e-5 ? x - 0.5 * x * x : d_log(1 + x); }
-static double d_tanh(double x) {
+SHARED double d_log1p(double x) { return x > -1e-5 && x < 1e-5 ? x - 0.5 * x * x : d_log(1 + x); }
+SHARED double d_tanh(double x) {
   double t = d_expm1(2 * (x > 20 ? 20 : x < -20 ? -20 : x));
   return t / (t + 2);
 }
-static double d_asinh(double x) {
+SHARED double d_asinh(double x) {
   double t = __builtin_fabs(x);
   double y = t > 1e9 ? d_log(t) + LN2 : d_log1p(t + t * t / (1 + __builtin_sqrt(t * t + 1)));
   return __builtin_copysign(y, x);
 }
-static double d_atan(double x) {
+SHARED double d_atan(double x) {
   double t = __builtin_fabs(x), start = 0, sign = 1;
   if (t > 1) t = 1 / t, start = HALF_PI, sign = -1;
   double turn = 0;
