@@ -8,6 +8,7 @@ import numpy as np
 
 from converter.graph import Node
 from converter.ops import evaluate_node
+from converter.ops.pool import window_spans
 from converter.ops.shapes import window_out, window_pads
 from converter.passes.paddlejs2 import Lowering, Refused, lowers
 from converter.passes.paddlejs2_binary import binary
@@ -104,19 +105,26 @@ def pool2d(w: Lowering, node: Node) -> None:
         kernel = strides = [have // want for have, want in zip(size, out, strict=True)]
     else:
         pads = pads_of(w, node, x, (kernel[0], kernel[1]), [1, 1])
+        if kind == "avg" and not a["exclusive"]:
+            pads = [_zeros_beside(size[i], kernel[i], strides[i], pads[i], out[i], a["ceil_mode"]) for i in (0, 1)]
+            if any(map(any, pads)):
+                x, pads = padded(w, x, pads), [(0, 0), (0, 0)]
+                size = w.shape(x)[2:]
     beyond = any(window_out(size[i], kernel[i], strides[i], pads[i]) < out[i] for i in (0, 1))
-    if kind == "avg" and not a["exclusive"] and any(map(any, pads)):
-        if beyond:
-            raise Refused("an inclusive average over windows that reach beyond the padding is wrong there")
-        x, pads = padded(w, x, pads), [(0, 0), (0, 0)]
     if any(before != after for before, after in pads):
         if kind == "avg":
             raise Refused(f"an average pool cannot have paddings {flat(pads)} there")
         x, pads = padded(w, x, pads, LOWEST), [(0, 0), (0, 0)]
-    if kind == "avg" and not a["exclusive"] and beyond:
-        raise Refused("an inclusive average over windows that reach beyond the picture is wrong there")
     w.emit("pool2d", {"X": [x]}, w.shape(node.out), node.out, pooling_type=kind, ksize=kernel, strides=strides,
            paddings=flat(pads), ceil_mode=beyond)
+
+
+def _zeros_beside(size: int, kernel: int, stride: int, pads: tuple[int, int], out: int, ceil: bool) -> tuple[int, int]:
+    """Padding with which every window of an inclusive average lies inside: there it is exclusive."""
+    _, divisors = window_spans(size, kernel, stride, pads, ceil, False)
+    if any(divisor != kernel for divisor in divisors):
+        raise Refused("an inclusive average over windows that are cut at the border is wrong there")
+    return pads[0], max(pads[1], (out - 1) * stride - pads[0] + kernel - size)
 
 
 @lowers("fc")
