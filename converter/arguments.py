@@ -11,7 +11,7 @@ from converter.read.metadata import number
 from converter.run import ENGINES
 from converter.write.web import PRECISIONS
 
-COMMANDS = ("convert", "run", "inspect", "verify")
+COMMANDS = ("convert", "run", "inspect", "verify", "zoo")
 
 _ABOUT = """\
 Convert Paddle models into bundles that run inside a web page.
@@ -22,10 +22,11 @@ Convert Paddle models into bundles that run inside a web page.
   python -m converter inspect MODEL_OR_BUNDLE      show graph, operators, sizes
   python -m converter verify BUNDLE [--model MODEL] [--input in.npz]
                                                    compare a bundle with its model
+  python -m converter zoo [NAME] [-o BUNDLE]       Paddle's official models: list, show, download and convert
 
 MODEL is a folder or a file, and its kind is found out: Paddle 3 (inference.json + .pdiparams),
 Paddle 2 (.pdmodel + .pdiparams), fluid (__model__), an old Paddle.js package, or a bundle.
-A model folder that is itself called run, inspect or verify is named ./run.
+A model folder that is itself called run, inspect, verify or zoo is named ./run.
 """
 _END = "exit codes: 0 done, 1 cannot convert, 2 the command line is wrong.  More: COMMAND --help"
 
@@ -39,7 +40,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
         print(f"paddle-inpage {__version__}")
         raise SystemExit(0)
     command = argv[0] if argv[0] in COMMANDS else "convert"
-    parsers = {"convert": _convert_parser, "run": _run_parser, "inspect": _inspect_parser, "verify": _verify_parser}
+    parsers = {"convert": _convert_parser, "run": _run_parser, "inspect": _inspect_parser, "verify": _verify_parser,
+               "zoo": _zoo_parser}
     parser = parsers[command]()
     arguments = parser.parse_args(argv[1:] if argv[0] in COMMANDS else argv)
     arguments.command = command
@@ -121,6 +123,27 @@ def _verify_parser() -> argparse.ArgumentParser:
     parser.add_argument("--tolerance", type=_positive, metavar="E", help="largest error, share of an output's range")
     _input_shape(parser)
     return parser
+
+
+def _zoo_parser() -> argparse.ArgumentParser:
+    parser = _new("zoo [NAME] [-o BUNDLE] [options]",
+                  "List Paddle's official inference models; show one; download one and convert it.")
+    add = parser.add_argument
+    add("name", metavar="NAME", nargs="?", help="a model's name (default: list all)")
+    add("-o", "--output", metavar="BUNDLE", type=Path, help="download, convert and verify into this folder")
+    add("--cache", metavar="DIR", type=Path, help="where downloads are kept (default ~/.cache/paddle-inpage)")
+    add("--mirror", metavar="URL", help="a folder on the web that holds the same files")
+    add("--sha256", type=_hex, metavar="HEX", help="the archive's checksum, over the one that is known")
+    add("--precision", choices=PRECISIONS, default="float32", help="how weights are stored (default float32)")
+    add("--no-verify", action="store_true", help="do not run the bundle")
+    add("--quiet", action="store_true", help="no report, no progress")
+    return parser
+
+
+def _hex(text: str) -> str:
+    if len(text) != 64 or set(text.lower()) - set("0123456789abcdef"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a SHA-256 of 64 hexadecimal digits")
+    return text
 
 
 def _input_shape(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from converter import inspect_model
+from converter import inspect_model, zoo
 from converter.convert import Report, convert
 from converter.errors import ConvertError
 from converter.inspect_model import bytes_text
@@ -128,5 +128,25 @@ def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
         raise ConvertError(f"cannot write: {error.strerror}", where=str(path)) from error
 
 
+def zoo_command(arguments: argparse.Namespace) -> int:
+    if arguments.name is None:
+        if arguments.output is not None:
+            raise ConvertError("which model? -o needs its name", where="zoo", hint="list all: python -m converter zoo")
+        print(zoo.listing())
+        return 0
+    entry = zoo.mirrored(zoo.find(arguments.name), arguments.mirror, arguments.sha256)
+    if arguments.output is None:
+        print(zoo.details(entry))
+        return 0
+    with zoo.downloaded(entry, arguments.cache, arguments.quiet) as folder, \
+            Progress(enabled=not arguments.quiet) as progress:
+        report = convert(folder, arguments.output, precision=arguments.precision, preprocess=entry.preprocess,
+                         name=entry.name, verify=not arguments.no_verify, progress=progress)
+    if not arguments.quiet:
+        print(report_text(report))
+    return 0
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "convert": convert_command, "run": run_command, "inspect": inspect_command, "verify": verify_command}
+    "convert": convert_command, "run": run_command, "inspect": inspect_command, "verify": verify_command,
+    "zoo": zoo_command}

@@ -57,14 +57,19 @@ def apply_affine(links: Links, node: Node, factor: np.ndarray | None, shift: np.
     total = np.zeros(channels(graph, node)) if bias is None else bias.astype(np.float64).reshape(-1)
     if factor is not None:
         slot = WEIGHT[node.type]
-        with np.errstate(over="ignore"):  # beyond float32: verification sees the infinity
-            weight = scaled(graph, node, factor).astype(np.float32)
+        weight = single(scaled(graph, node, factor))
         links.set_input(node, slot, [links.constant(f"{node.inputs[slot][0]}.scaled", weight)])
         total = total * factor
     if shift is not None:
         total = total + shift
     if bias is not None or shift is not None:
-        links.set_input(node, "Bias", [links.constant(f"{base}.bias", total.astype(np.float32))])
+        links.set_input(node, "Bias", [links.constant(f"{base}.bias", single(total))])
+
+
+def single(data: np.ndarray) -> np.ndarray:
+    """As float32; what is beyond it becomes an infinity, which verification sees."""
+    with np.errstate(over="ignore"):
+        return data.astype(np.float32)
 
 
 Affine = tuple[np.ndarray | None, np.ndarray | None]
