@@ -14,30 +14,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import case_lists  # noqa: E402
-from case_lists.case import Case  # noqa: E402
+from case_lists.case import Case, tensor  # noqa: E402
 from case_lists.paddle_ops import expected  # noqa: E402
 
 from converter.graph import Node  # noqa: E402
 from converter.ops import complete  # noqa: E402
 
 NOT_FAMILIES = {"case", "paddle_ops"}
-
-
-def tensor(array: np.ndarray) -> dict[str, Any]:
-    """{dtype, shape, data}; floats in the shortest form that reads back to the same float32."""
-    array = np.asarray(array)
-    if array.dtype.kind == "f":
-        data: list[Any] = [float(str(v)) if np.isfinite(v) else str(float(v)) for v in array.reshape(-1)]
-        data = [int(v) if not isinstance(v, str) and v == int(v) and abs(v) < 1e9 else v for v in data]
-    else:
-        data = [int(v) for v in array.reshape(-1)]
-    return {"dtype": str(array.dtype), "shape": list(array.shape), "data": data}
 
 
 def record(case: Case) -> dict[str, Any]:

@@ -35,3 +35,14 @@ def ints(*shape: int, low: int = -9, high: int = 9, dtype: str = "int64", seed: 
 
 def vector(*values: int, dtype: str = "int32") -> np.ndarray:
     return np.array(values, dtype)
+
+
+def tensor(array: np.ndarray) -> dict[str, Any]:
+    """{dtype, shape, data}; floats in the shortest form that reads back to the same float32."""
+    array = np.asarray(array)
+    if array.dtype.kind == "f":
+        data: list[Any] = [float(str(v)) if np.isfinite(v) else str(float(v)) for v in array.reshape(-1)]
+        data = [int(v) if not isinstance(v, str) and v == int(v) and abs(v) < 1e9 else v for v in data]
+    else:
+        data = [int(v) for v in array.reshape(-1)]
+    return {"dtype": str(array.dtype), "shape": list(array.shape), "data": data}
