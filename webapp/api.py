@@ -7,9 +7,8 @@ from flask import Blueprint, Response, current_app, jsonify, request
 
 from webapp import pictures, runs, security
 from webapp.errors import AnswerError
-from webapp.models import Models
+from webapp.models import Models, picture_spec
 from webapp.openapi import document
-from webapp.serving import picture_spec
 from webapp.tensors import InferRequest
 from webapp.v2 import fresh, package_version, serving, state
 

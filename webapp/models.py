@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import picture
 from webapp.assets import Asset
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -23,6 +24,10 @@ HASH_BLOCK_BYTES = 1 << 20
 
 class BundleError(ValueError):
     """A folder that cannot be served as a bundle; the message says why, in one sentence."""
+
+
+class NoPictures(Exception):
+    """The model does not take a picture; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +185,20 @@ def read_bundle(folder: Path, name: str, number: int) -> Bundle:
         onnx_problem=onnx_problem,
         files={"model.json": main, **chunks},
     )
+
+
+def picture_spec(bundle: Bundle) -> dict[str, Any]:
+    """The bundle's preprocessing, checked. Raises NoPictures when there is none that can be used."""
+    if bundle.preprocess is None:
+        raise NoPictures("the bundle does not say how a picture becomes its input")
+    spec = dict(bundle.preprocess)
+    try:
+        checked = picture.complete(spec, str(spec.pop("input", "")))
+    except picture.PictureError as error:
+        raise NoPictures(f"the bundle's preprocessing cannot be used: {error}") from error
+    if [checked["input"]] != [entry["name"] for entry in bundle.inputs]:
+        raise NoPictures("the model takes something besides one picture")
+    return checked
 
 
 class Models:

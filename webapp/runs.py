@@ -13,8 +13,9 @@ from webapp.engines import RunError
 from webapp.errors import AnswerError
 from webapp.gate import Full, Gate, Late
 from webapp.metrics import Metrics
+from webapp.models import NoPictures
 from webapp.pictures import NotAPicture, TooLarge
-from webapp.serving import Loaded, NoPictures, NotReady, Serving, UnknownModel
+from webapp.serving import Loaded, NotReady, Serving, UnknownModel
 from webapp.tensors import InferRequest, TensorError, write_response
 
 RUN_CODES = {422: "cannot_run", 429: "busy", 502: "engine_failed", 503: "engine_failed", 504: "too_late"}

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import picture
 from webapp.engines import ENGINES, Engine, EngineError, Load, Options
 from webapp.engines.trial import trial
 from webapp.models import Bundle, Models
@@ -27,10 +26,6 @@ class UnknownModel(LookupError):
 
 class NotReady(Exception):
     """The model is there but cannot run; the message is the reason."""
-
-
-class NoPictures(Exception):
-    """The model does not take a picture; the message is the reason."""
 
 
 @dataclass
@@ -265,17 +260,3 @@ class Serving:
             yield entry.loaded
         finally:
             entry.loaded.release()
-
-
-def picture_spec(bundle: Bundle) -> dict:
-    """The bundle's preprocessing, checked. Raises NoPictures when there is none that can be used."""
-    if bundle.preprocess is None:
-        raise NoPictures("the bundle does not say how a picture becomes its input")
-    spec = dict(bundle.preprocess)
-    try:
-        checked = picture.complete(spec, str(spec.pop("input", "")))
-    except picture.PictureError as error:
-        raise NoPictures(f"the bundle's preprocessing cannot be used: {error}") from error
-    if [checked["input"]] != [entry["name"] for entry in bundle.inputs]:
-        raise NoPictures("the model takes something besides one picture")
-    return checked

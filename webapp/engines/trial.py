@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from webapp.engines.base import Arrays, Engine, EngineError, RunError
-from webapp.models import Bundle
+from webapp.models import Bundle, NoPictures, picture_spec
 from webapp.tensors import NAMES
 
 SEED = 20261121
@@ -17,7 +17,10 @@ FREE_SIDE = 224  # height and width where neither the model nor its preprocessin
 def trial_shape(bundle: Bundle, entry: Mapping[str, Any]) -> list[int]:
     """A legal shape of an input: a batch of one, and the picture's size where the model leaves it open."""
     declared = entry["shape"]
-    spec = bundle.preprocess or {}
+    try:
+        spec = picture_spec(bundle)
+    except NoPictures:
+        spec = {}
     size = spec.get("crop") or spec.get("size") or [FREE_SIDE, FREE_SIDE]
     first = 1 if spec.get("layout") == "nhwc" else 2
     free = dict(zip((first, first + 1), size, strict=True)) if len(declared) == 4 else {}
