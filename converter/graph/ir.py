@@ -63,6 +63,11 @@ class Node:
             yield from names
 
     @property
+    def blocks(self) -> list[Graph]:
+        """The graphs inside a node of control flow, in the order of its attributes."""
+        return [value for value in self.attrs.values() if isinstance(value, Graph)]
+
+    @property
     def where(self) -> str:
         return f"{self.type} ({self.name or ', '.join(self.output_names()) or 'no output'})"
 
@@ -136,6 +141,8 @@ class Graph:
                 if name in written:
                     raise ConvertError(f"'{name}' is written twice", where=node.where)
                 written.add(name)
+            for block in node.blocks:
+                block.check()
         for name in self.outputs:
             if name not in written:
                 raise ConvertError("nothing computes this graph output", where=name)

@@ -60,7 +60,11 @@ def dump(graph: Graph) -> str:
     """The graph as text; parse() reads it back (large constants: from `constants`)."""
     lines = [f"{_typed(graph.values[name])} = input" for name in graph.inputs]
     lines += [_constant_line(value) for value in graph.values.values() if value.is_constant]
-    lines += [node_text(node, graph) for node in graph.nodes]
+    for node in graph.nodes:
+        lines.append(node_text(node, graph))
+        for name, value in node.attrs.items():
+            if isinstance(value, Graph):        # for the eye: parse() reads no control flow
+                lines += [f"  {name}: {line}" for line in dump(value).splitlines()]
     lines.append("return " + ", ".join(map(name_text, graph.outputs)))
     return "\n".join(lines) + "\n"
 
@@ -93,6 +97,8 @@ def literal_text(value: Any) -> str:
         return f"[{', '.join(map(literal_text, value))}]"
     if value is None or isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, Graph):
+        return f"<{len(value.nodes)} operators>"
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
     return repr(value.item() if isinstance(value, np.generic) else value)

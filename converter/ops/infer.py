@@ -113,6 +113,10 @@ def dtype_of(graph: Graph, node: Node, declared: str, output: int = 0) -> str:
         return "int64"
     if node.type in DTYPES:
         return DTYPES[node.type][output]
+    if node.blocks:
+        body, first = node.blocks[0], 1 if node.type == "while" else 0
+        source = body.values[body.outputs[first + output]].dtype
+        return "float32" if source == "float16" else source
     if node.type == "where" or (node.type == "unique" and output == 0):
         return dtype_of_input(graph, node, "X")
     if node.type in _BOOL:

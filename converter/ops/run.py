@@ -16,8 +16,13 @@ def evaluate(graph: Graph, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray
     An array is dropped after its last use, so memory stays near what the live values need.
     """
     check_feeds(graph, feeds)
+    return dict(zip(graph.outputs, compute(graph, [np.asarray(feeds[name]) for name in graph.inputs]), strict=True))
+
+
+def compute(graph: Graph, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """The outputs in order from the inputs in order, unchecked."""
     arrays = {name: widen(value.data) for name, value in graph.values.items() if value.data is not None}
-    arrays.update({name: np.asarray(feeds[name]) for name in graph.inputs})
+    arrays.update(zip(graph.inputs, inputs, strict=True))
     last_use = {name: i for i, node in enumerate(graph.nodes) for name in (*node.input_names(), *node.output_names())}
     keep = set(graph.outputs)
     for i, node in enumerate(graph.nodes):
@@ -25,7 +30,7 @@ def evaluate(graph: Graph, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray
         for name in {*node.input_names(), *node.output_names()}:
             if last_use[name] == i and name not in keep:
                 del arrays[name]
-    return {name: arrays[name] for name in graph.outputs}
+    return [arrays[name] for name in graph.outputs]
 
 
 def evaluate_node(node: Node, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from converter.errors import ConvertError
-from converter.graph import Node
+from converter.graph import Graph, Node
 
 REQUIRED = object()
 """Marks an attribute that Paddle gives no default."""
+BLOCK = object()
+"""Marks an attribute that is a graph: the body of control flow."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,10 @@ def complete(node: Node) -> None:
     if unknown:
         raise ConvertError(f"unknown attributes or inputs {unknown}", where=node.where)
     for name, default in spec.attrs.items():
-        if name not in node.attrs:
+        if default is BLOCK:
+            if not isinstance(node.attrs.get(name), Graph):
+                raise ConvertError(f"attribute '{name}' is no graph", where=node.where)
+        elif name not in node.attrs:
             if default is REQUIRED:
                 raise ConvertError(f"attribute '{name}' is missing", where=node.where)
             node.attrs[name] = copy.copy(default)

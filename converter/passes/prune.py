@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from converter.graph import Graph
+from converter.passes.trim import trim
 
 
 def run(graph: Graph) -> Graph:
@@ -11,6 +12,10 @@ def run(graph: Graph) -> Graph:
     kept = []
     for node in reversed(graph.nodes):
         if any(name in needed for name in node.output_names()):
+            if node.blocks:
+                trim(node, needed)
+                for block in node.blocks:
+                    run(block)
             kept.append(node)
             needed.update(node.input_names())
     graph.nodes = kept[::-1]

@@ -15,12 +15,13 @@ from converter.graph import Graph, Node, Shape, Value
 from converter.graph.ir import DTYPES
 from converter.ops import REGISTRY, complete
 from converter.read import pir
-from converter.read.raw import contained, symbol_maker, text, texts
+from converter.read.raw import MAX_DEPTH, contained, symbol_maker, text, texts
 
 FORMAT, FORMAT_VERSION = "paddle-inpage", 1
 _CHUNK = re.compile(r"chunk_[1-9]\d{0,5}\.dat")
 _NON_FINITE = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
 _META = ("name", "preprocess", "postprocess", "labels", "source", "precision", "feedShape")
+_BLOCKS = {"while": ("body",), "if": ("then", "otherwise")}
 _AGAIN = "convert or download the model again"
 
 
@@ -48,10 +49,9 @@ def load(folder: Path, data: dict[str, Any]) -> Graph:
                            where=where, hint="convert the model again with this release")
     with refusing("the bundle is malformed", where, _AGAIN):
         graph = _graph(data, where)
-        for node in graph.nodes:
-            if node.type in REGISTRY:  # what a newer release wrote is left to the engines, which name it
-                complete(node)
         _fill(graph, data["vars"], _weights(folder, data["chunks"]), where)
+        _place(graph, [_block(graph, entry) for entry in data.get("blocks", [])])
+        _complete(graph)
         graph.check()
     graph.meta = {key: data[key] for key in _META if data.get(key) is not None}
     return graph
@@ -67,16 +67,52 @@ def _graph(data: dict[str, Any], where: str) -> Graph:
             raise ConvertError(f"dtype {var['dtype']!r} is not supported", where=f"{where}: {name}")
         dims = tuple(int(size) if size >= 0 else fresh() for size in var["shape"])
         graph.add_value(Value(name, shapes.get(name, dims), var["dtype"]))
-    for op in data["ops"]:
+    graph.nodes = _nodes(data["ops"])
+    graph.inputs = texts([entry["name"] for entry in data["inputs"]])
+    graph.outputs = texts([entry["name"] for entry in data["outputs"]])
+    return graph
+
+
+def _nodes(ops: list[dict[str, Any]]) -> list[Node]:
+    nodes = []
+    for op in ops:
         if op["type"] in ("feed", "fetch"):
             continue
         inputs = {slot: texts(names) for slot, names in op["inputs"].items()}
         outputs = {slot: texts(names) for slot, names in op["outputs"].items()}
         attrs = {key: _number(value) for key, value in op["attrs"].items()}
-        graph.nodes.append(Node(text(op["type"]), inputs, outputs, attrs))
-    graph.inputs = texts([entry["name"] for entry in data["inputs"]])
-    graph.outputs = texts([entry["name"] for entry in data["outputs"]])
-    return graph
+        nodes.append(Node(text(op["type"]), inputs, outputs, attrs))
+    return nodes
+
+
+def _block(graph: Graph, entry: dict[str, Any]) -> Graph:
+    """A graph inside; its values move there."""
+    block = Graph(nodes=_nodes(entry["ops"]), inputs=texts(entry["inputs"]), outputs=texts(entry["outputs"]))
+    names = [*block.inputs, *block.outputs, *(name for node in block.nodes for name in
+                                              (*node.input_names(), *node.output_names()))]
+    block.values = {name: graph.values.pop(name) for name in dict.fromkeys(names)}
+    return block
+
+
+def _complete(graph: Graph) -> None:
+    for node in graph.nodes:
+        if node.type in REGISTRY:  # what a newer release wrote is left to the engines, which name it
+            complete(node)
+        for block in node.blocks:
+            _complete(block)
+
+
+def _place(graph: Graph, blocks: list[Graph | None], depth: int = 0) -> None:
+    """Put the graphs themselves where operators name them by number; each belongs to one operator."""
+    for node in graph.nodes:
+        for key in _BLOCKS.get(node.type, ()):
+            number = node.attrs[key]
+            known = not isinstance(number, bool) and isinstance(number, int) and 0 <= number < len(blocks)
+            block = blocks[number] if known and depth < MAX_DEPTH else None
+            if block is None:
+                raise ConvertError(f"block {number!r} does not exist, is another's or lies too deep", where=node.where)
+            node.attrs[key], blocks[number] = block, None
+            _place(block, blocks, depth + 1)
 
 
 def _number(value: Any) -> Any:

@@ -240,7 +240,9 @@ class Builder:
 
     def constant_out(self, op: Op, data: np.ndarray) -> None:
         """The operator's output is known now."""
-        self.alias(op.out_names[0], self.hold(op.out_names[0], data))
+        name = op.out_names[0]
+        last = self.last_write.get(name) == self.index  # only then may the constant have the variable's own name
+        self.alias(name, self.hold(name if last else self._fresh(name), data))
 
     def may_hold(self, shape: list[int], op: Op) -> bool:
         """Whether a filled tensor of this shape becomes a constant; absurd sizes are refused."""

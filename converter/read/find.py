@@ -10,12 +10,21 @@ from typing import Any
 from converter.errors import ConvertError, refusing
 from converter.graph import Graph
 from converter.ops import REGISTRY
-from converter.read import bundle, canonical_composed, canonical_detect, canonical_more, paddlejs, pir, program
+from converter.read import (
+    bundle,
+    canonical_composed,
+    canonical_control,
+    canonical_detect,
+    canonical_more,
+    paddlejs,
+    pir,
+    program,
+)
 from converter.read.canonical import build
-from converter.read.canonical_nn import handles  # also registers the handlers of that module, as the other three do
+from converter.read.canonical_nn import handles  # also registers the handlers of that module, as the other four do
 from converter.read.canonical_ops import HANDLERS
 
-assert handles and canonical_more and canonical_detect and canonical_composed
+assert handles and canonical_more and canonical_detect and canonical_composed and canonical_control
 _PLAIN_STEMS = ("inference", "model", "__model__", "infer")
 _KINDS = "a Paddle 3 inference.json, a .pdmodel, a fluid __model__, a Paddle.js model.json, or one of our bundles"
 

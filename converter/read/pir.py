@@ -16,7 +16,17 @@ from converter.errors import ConvertError, refusing
 from converter.graph import Value
 from converter.read import params
 from converter.read.pir_ops import Row, row
-from converter.read.raw import RawOp, RawProgram, contained, feed_shape, symbol_maker, symbolic, text
+from converter.read.raw import (
+    MAX_DEPTH,
+    RawBlock,
+    RawOp,
+    RawProgram,
+    contained,
+    feed_shape,
+    symbol_maker,
+    symbolic,
+    text,
+)
 
 MAX_VERSION = 4
 _DTYPES = {"0.t_bool": "bool", "0.t_f16": "float16", "0.t_f32": "float32", "0.t_f64": "float64", "0.t_i8": "int8",
@@ -66,7 +76,7 @@ class _Reader:
 
     def __init__(self, where: str, version: int) -> None:
         self.program = RawProgram(where=where, source={"format": "pir", "version": version})
-        self.where, self.index, self.feeds = where, 0, 0
+        self.where, self.index, self.feeds, self.depth = where, 0, 0, 0
         self.names: dict[int, list[str]] = {0: []}
         self.declared: dict[str, Value] = {}
         self.fresh = symbol_maker()
@@ -93,8 +103,37 @@ class _Reader:
             self.names[op["O"][0]["%"]] = [inputs[0][int(attrs["index"])]]
         elif kind in ("builtin.shadow_output", "builtin.set_parameter"):
             return
+        elif kind in ("pd_op.while", "pd_op.if"):
+            self._control(name, op, inputs)
         else:
             self._compute(kind, name if kind.startswith("pd_op.") else kind, op, inputs, attrs)
+
+    def _control(self, name: str, op: dict[str, Any], inputs: list[list[str]]) -> None:
+        """while: the condition, then the values it carries. if: the condition."""
+        parts = [self._block(block) for region in op["regions"] for block in region["blocks"]]
+        titles = ("body",) if name == "while" else ("then", "otherwise")
+        outputs = [made for output in op["O"] for made in self._result(output, name)]
+        slots = {"Condition": inputs[0]}
+        if name == "while":
+            slots["X"] = [value for values in inputs[1:] for value in values]
+        self.program.ops.append(RawOp(name, slots, {"Out": outputs}, dict(zip(titles, parts, strict=True)),
+                                      f"pd_op.{name} ({', '.join(outputs[:1])})"))
+
+    def _block(self, block: dict[str, Any]) -> RawBlock:
+        """A block inside an operator; the ids of its arguments hold in it alone."""
+        around, before, made = self.program.ops, dict(self.names), RawBlock()
+        self.program.ops, self.depth = made.ops, self.depth + 1
+        if self.depth > MAX_DEPTH:
+            raise ConvertError(f"control flow lies more than {MAX_DEPTH} deep", where=self.where)
+        for arg in block["args"]:
+            made.args += self._result({"%": arg["#"], "TT": arg["TT"]}, f"block_{len(self.program.values)}_arg")
+        for op in block["ops"]:
+            if op["#"] == "2.yield":
+                made.outs = [name for item in op["I"] for name in self._operand(item)]
+            else:
+                self.operator(op, self.index)
+        self.program.ops, self.names, self.depth = around, before, self.depth - 1
+        return made
 
     def _parameter(self, op: dict[str, Any]) -> None:
         outputs = op["O"] if isinstance(op["O"], list) else [op["O"]]

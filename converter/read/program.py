@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from converter.errors import ConvertError
 from converter.graph import Value
-from converter.read import params, proto
+from converter.read import blocks, params, proto
 from converter.read.raw import RawOp, RawProgram, contained, feed_shape, symbol_maker, symbolic
 
 _DTYPE_ATTRS = ("dtype", "out_dtype", "in_dtype")
@@ -24,15 +24,12 @@ def read(path: Path, params_path: Path | None = None) -> RawProgram:
     if not desc.blocks or not (desc.blocks[0].ops or desc.blocks[0].vars):
         raise ConvertError("this is not a Paddle program (it has no operators)", where=str(path),
                            hint="the file is empty, damaged or of another kind")
-    if len(desc.blocks) > 1:
-        nested = sorted({text(op.type) for block in desc.blocks for op in block.ops
-                         if any(attr.type in (8, 10) for attr in op.attrs)})
-        raise ConvertError(f"control flow is not supported: {', '.join(nested) or 'nested blocks'}", where=str(path),
-                           hint="export the model without while and if over tensors")
     program = RawProgram(where=str(path), source={"format": "program", "version": int(desc.version.version)})
     block = desc.blocks[0]
     declared = _variables(block, program)
-    program.ops = [_operator(op, index, str(path)) for index, op in enumerate(block.ops)]
+    for inner in desc.blocks[1:]:
+        _variables(inner, program)
+    program.ops = blocks.operators(desc, 0, str(path), program, _operator)
     if declared:
         program.params = _weights(path, params_path, declared)
     return program

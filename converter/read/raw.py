@@ -24,6 +24,23 @@ class RawOp:
     where: str = ""
 
 
+MAX_DEPTH = 8
+"""Blocks inside blocks; deeper ones no exporter writes."""
+
+
+@dataclass
+class RawBlock:
+    """A block inside an operator of control flow: its own variables, and any of the program around it.
+
+    outs: what it hands on, for a loop the condition first. optional: what nothing has written by then may be missing.
+    """
+
+    args: list[str] = field(default_factory=list)
+    ops: list[RawOp] = field(default_factory=list)
+    outs: list[str] = field(default_factory=list)
+    optional: bool = False
+
+
 @dataclass
 class RawProgram:
     """Operators in order over variables that may be written more than once."""

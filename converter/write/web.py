@@ -12,6 +12,7 @@ import numpy as np
 
 from converter.errors import ConvertError
 from converter.graph import Graph, Node, Value
+from converter.write.blocks import flatten
 
 FORMAT, FORMAT_VERSION = "paddle-inpage", 1
 CHUNK_BYTES = 4 * 1024 * 1024
@@ -31,15 +32,18 @@ def write(graph: Graph, folder: Path, precision: str = "float32", version: str =
     """
     if precision not in PRECISIONS:
         raise ConvertError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
-    used = _used(graph)
+    inner = flatten(graph)
+    values = graph.values | {name: value for _, block in inner for name, value in block.values.items()}
+    graph = Graph(values, graph.nodes, graph.inputs, graph.outputs, graph.meta)
+    used = _used(graph).union(*(_used(block) for _, block in inner))
     weights = {name: _stored(graph.values[name], precision) for name in sorted(used) if graph.values[name].is_constant}
     size = sum(data.nbytes for data in weights.values())
     if size > MAX_WEIGHT_BYTES:
         raise ConvertError(f"the weights take {size} bytes, more than a page can hold ({MAX_WEIGHT_BYTES})",
                            hint="use a smaller model or --precision float16")
     chunks = _write_chunks(weights, folder)
-    text = json.dumps(_document(graph, used, weights, chunks, precision, version), ensure_ascii=False, allow_nan=False,
-                      separators=(",", ":")) + "\n"
+    document = _document(graph, inner, used, weights, chunks, precision, version)
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
     (folder / "model.json").write_bytes(text.encode("utf-8", "surrogatepass"))
     halves = sum(data.dtype == np.float16 for data in weights.values())
     return {"weight_bytes": size, "json_bytes": len(text.encode("utf-8", "surrogatepass")), "chunks": len(chunks),
@@ -92,18 +96,22 @@ def _write_chunks(weights: dict[str, np.ndarray], folder: Path) -> list[dict[str
     return chunks
 
 
-def _document(graph: Graph, used: set[str], weights: dict[str, np.ndarray], chunks: list[dict[str, Any]],
-              precision: str, version: str) -> dict[str, Any]:
-    meta = graph.meta
+def _document(graph: Graph, inner: list[tuple[Graph, Graph]], used: set[str], weights: dict[str, np.ndarray],
+              chunks: list[dict[str, Any]], precision: str, version: str) -> dict[str, Any]:
+    meta, place = graph.meta, {id(block): index for index, (block, _) in enumerate(inner)}
     document = {
         "format": FORMAT, "formatVersion": FORMAT_VERSION, "name": str(meta.get("name", "")),
         "chunkNum": len(chunks), "dataLayout": "nchw", "feedShape": meta.get("feedShape"),
         "vars": {name: _var(graph.values[name], weights) for name in sorted(used)},
-        "ops": [*_ends("feed", graph.inputs), *map(_op, graph.nodes), *_ends("fetch", graph.outputs)],
+        "ops": [*_ends("feed", graph.inputs), *(_op(node, place) for node in graph.nodes),
+                *_ends("fetch", graph.outputs)],
         "inputs": [_info(graph.values[name], weights) for name in graph.inputs],
         "outputs": [_info(graph.values[name], weights) for name in graph.outputs],
         "chunks": chunks,
     }
+    if inner:
+        document["blocks"] = [{"inputs": block.inputs, "outputs": block.outputs,
+                               "ops": [_op(node, place) for node in block.nodes]} for _, block in inner]
     for key in ("preprocess", "postprocess", "labels"):
         if meta.get(key) is not None:
             document[key] = meta[key]
@@ -130,9 +138,11 @@ def _ends(kind: str, names: list[str]) -> list[dict[str, Any]]:
             for col, name in enumerate(names)]
 
 
-def _op(node: Node) -> dict[str, Any]:
+def _op(node: Node, place: dict[int, int]) -> dict[str, Any]:
+    """place: id of a graph inside → its index in the document's blocks."""
     inputs = {slot: names for slot, names in node.inputs.items() if names}
-    attrs = {name: _plain(node.attrs[name], node.where, name) for name in sorted(node.attrs)}
+    attrs = {name: place[id(value)] if isinstance(value, Graph) else _plain(value, node.where, name)
+             for name, value in sorted(node.attrs.items())}
     if "dtype" in attrs or "out_dtype" in attrs:
         attrs |= {name: _NEXT.get(attrs[name], attrs[name]) for name in ("dtype", "out_dtype") if name in attrs}
     return {"type": node.type, "inputs": inputs, "outputs": node.outputs, "attrs": attrs}

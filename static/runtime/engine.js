@@ -4,7 +4,7 @@ import { InPageError } from './errors.js';
 import { loadOperators } from './ops/index.js';
 import { normal } from './ops/dtype.js';
 import { count, HostNode, ShapeError, UnknownDataError, UnsupportedError } from './ops/node.js';
-import { makePlan, problemsOfGraph } from './plan.js';
+import { makePlan, opsOf, problemsOfGraph } from './plan.js';
 import { stagesOf } from './plan_stages.js';
 import { checkFeeds, DTYPES } from './tensor.js';
 
@@ -28,6 +28,7 @@ import { checkFeeds, DTYPES } from './tensor.js';
 /** @typedef {Map<string, Held>} Values */
 
 const MAX_PLANS = 4; // per stage
+const OUTERMOST = 'main 0'; // the stage that runs first, on what the caller gave
 const MAX_KNOWN = 64; // elements of a value that may decide on shapes
 
 /**
@@ -36,7 +37,7 @@ const MAX_KNOWN = 64; // elements of a value that may decide on shapes
  * @returns {Promise<Problem[]>}
  */
 export async function unsupported(graph) {
-  return problemsOfGraph(graph, await loadOperators(graph.ops.map((op) => op.type)));
+  return problemsOfGraph(graph, await loadOperators(opsOf(graph).map((op) => op.type)));
 }
 
 /**
@@ -47,7 +48,7 @@ export async function unsupported(graph) {
  */
 export async function createEngine(graph, weights, { backend = 'wasm', wasm, maxArenaBytes, poison = false }) {
   if (backend !== 'wasm') throw new InPageError('no_backend', `There is no backend "${backend}"`, { hint: 'use "wasm"' });
-  const operators = await loadOperators(graph.ops.map((op) => op.type));
+  const operators = await loadOperators(opsOf(graph).map((op) => op.type));
   refuse(problemsOfGraph(graph, operators));
   const engine = new WasmEngine(graph, weights, operators, await createBackend(wasm, weights), { maxArenaBytes, poison });
   return /** @type {const} */ ({
@@ -76,12 +77,15 @@ class WasmEngine {
     this.graph = graph;
     this.weights = weights;
     this.operators = operators;
-    this.stages = stagesOf(graph, operators);
+    this.main = stagesOf(graph, operators);
+    this.blocks = (graph.blocks ?? []).map(({ ops, outputs }) => stagesOf({ ...graph, ops, outputs: outputs.map(unknown) }, operators));
+    this.maxPlans = MAX_PLANS * [this.main, ...this.blocks].reduce((sum, stages) => sum + stages.length, 0);
+    this.lent = new WeakSet(weights.values());
     /** @type {import('./backends/wasm.js').WasmBackend|null} */
     this.backend = backend;
     this.limits = maxArenaBytes === undefined ? {} : { maxArenaBytes };
     this.poison = poison;
-    /** @type {Set<number>} stages whose shapes depend on the elements of small values: their plans hold for those only */
+    /** @type {Set<string>} stages whose shapes depend on the elements of small values: their plans hold for those only */
     this.byContent = new Set();
     /** @type {Map<string, Prepared>} by stage and shapes of what it reads, the latest used last */
     this.plans = new Map();
@@ -103,19 +107,35 @@ class WasmEngine {
     checkFeeds(this.graph.inputs, feeds);
     /** @type {Values} */
     const values = new Map(this.graph.inputs.map(({ name, dtype }) => [name, { ...feeds[name], dtype, known: false }]));
-    this.stages.forEach((stage, i) => {
-      if (stage.writes.length) this.runPlanned(stage, i, values);
-      for (const op of stage.hosts) this.runHost(op, values);
-    });
+    this.runStages(this.main, 'main', values);
+    const taken = new Set(Object.values(feeds).map(({ data }) => /** @type {HostTensor['data']} */ (data)));
     return Object.fromEntries(this.graph.outputs.map(({ name }) => {
-      const { data, shape } = this.valueOf(name, values), own = Object.hasOwn(feeds, name) || this.weights.has(name);
-      return [name, { data: own ? data.slice() : data, shape: [...shape] }];
+      const held = this.valueOf(name, values), data = taken.has(held.data) || this.lent.has(held.data) ? held.data.slice() : held.data;
+      taken.add(data); // every result is the caller's, and none another's
+      return [name, { data, shape: [...held.shape] }];
     }));
   }
 
-  /** @param {Stage} stage @param {number} index @param {Values} values extended by what the stage writes */
-  runPlanned(stage, index, values) {
-    const prepared = this.planFor(stage, index, values), { inputs, outputs } = prepared.plan, backend = this.alive();
+  /** @param {Stage[]} stages @param {string} where their graph @param {Values} values extended by all they make */
+  runStages(stages, where, values) {
+    stages.forEach((stage, i) => {
+      if (stage.writes.length) this.runPlanned(stage, `${where} ${i}`, values);
+      for (const op of stage.hosts) this.runHost(op, values);
+    });
+  }
+
+  /** Runs a graph inside the model. @type {import('./ops/node.js').RunBlock} */
+  runBlock = (index, inputs) => {
+    const { blocks = [] } = this.graph, block = blocks[index];
+    /** @type {Values} */
+    const values = new Map(block.inputs.map((name, i) => [name, { known: false, ...inputs[i] }]));
+    this.runStages(this.blocks[index], `block ${index}`, values);
+    return block.outputs.map((name) => this.valueOf(name, values));
+  };
+
+  /** @param {Stage} stage @param {string} where @param {Values} values extended by what the stage writes */
+  runPlanned(stage, where, values) {
+    const prepared = this.planFor(stage, where, values), { inputs, outputs } = prepared.plan, backend = this.alive();
     const results = outputs.map(({ dtype, shape }) => newArray(dtype, count(shape)));
     if (this.poison) backend.poison();
     backend.run(prepared, inputs.map(({ name }) => this.valueOf(name, values).data), results);
@@ -129,7 +149,7 @@ class WasmEngine {
       ([slot, names]) => [slot, names.map((name) => this.valueOf(name, values))]));
     const node = new HostNode(op, inputs);
     try {
-      const made = host?.(node) ?? [];
+      const made = host?.(node, this.runBlock) ?? [];
       node.names.forEach((name, i) => values.set(name, { ...made[i], known: false }));
     } catch (error) {
       if (!(error instanceof ShapeError || error instanceof UnsupportedError)) throw error;
@@ -162,13 +182,13 @@ class WasmEngine {
 
   /**
    * The plan of a stage for the values it reads, made or remembered; the least used of too many goes.
-   * @param {Stage} stage @param {number} index @param {Values} values
+   * @param {Stage} stage @param {string} where @param {Values} values
    * @returns {Prepared}
    */
-  planFor(stage, index, values) {
-    const contents = this.contents(stage, this.byContent.has(index), values);
+  planFor(stage, where, values) {
+    const contents = this.contents(stage, this.byContent.has(where), values);
     const shapes = Object.fromEntries(stage.reads.map((name) => [name, [...this.valueOf(name, values).shape]]));
-    const key = `${index}|${Object.values(shapes).map((shape) => shape.join('x')).join()}|${[...contents.values()].join('|')}`;
+    const key = `${where}|${Object.values(shapes).map((shape) => shape.join('x')).join()}|${[...contents.values()].join('|')}`;
     const remembered = this.plans.get(key);
     if (remembered) {
       this.plans.delete(key);
@@ -178,26 +198,26 @@ class WasmEngine {
     /** @type {Plan} */
     let plan;
     try {
-      plan = makePlan(this.graphOf(stage, index, values), shapes, this.operators, this.weights, {
-        ...this.limits, known: contents, inner: index > 0,
+      plan = makePlan(this.graphOf(stage, where, values), shapes, this.operators, this.weights, {
+        ...this.limits, known: contents, inner: where !== OUTERMOST,
       });
     } catch (error) {
-      if (this.byContent.has(index) || !(error instanceof InPageError && error.cause instanceof UnknownDataError)) throw error;
-      this.byContent.add(index);
-      return this.planFor(stage, index, values);
+      if (this.byContent.has(where) || !(error instanceof InPageError && error.cause instanceof UnknownDataError)) throw error;
+      this.byContent.add(where);
+      return this.planFor(stage, where, values);
     }
-    const kept = [...this.plans].slice(1 - MAX_PLANS * this.stages.length);
+    const kept = [...this.plans].slice(1 - this.maxPlans);
     return this.keep([...kept.map(([name, { plan: old }]) => /** @type {[string, Plan]} */ ([name, old])), [key, plan]]);
   }
 
-  /** One stage as a graph of its own. @param {Stage} stage @param {number} index @param {Values} values @returns {Graph} */
-  graphOf({ ops, reads, writes }, index, values) {
-    const declared = new Map(this.graph.inputs.map((input) => [input.name, input]));
+  /** One stage as a graph of its own. @param {Stage} stage @param {string} where @param {Values} values @returns {Graph} */
+  graphOf({ ops, reads, writes }, where, values) {
+    const declared = new Map(where === OUTERMOST ? this.graph.inputs.map((input) => [input.name, input]) : []);
     const inputs = reads.map((name) => {
       const { shape, dtype } = this.valueOf(name, values);
       return declared.get(name) ?? { name, shape, dtype };
     });
-    return { vars: this.graph.vars, ops, inputs, outputs: writes.map((name) => ({ name, shape: [], dtype: '' })) };
+    return { vars: this.graph.vars, ops, inputs, outputs: writes.map(unknown) };
   }
 
   /**
@@ -224,6 +244,9 @@ class WasmEngine {
     this.weights = new Map();
   }
 }
+
+/** A value of which nothing but the name is known. @param {string} name */
+const unknown = (name) => ({ name, shape: [], dtype: '' });
 
 /** @param {string} dtype @param {number} length @returns {import('./tensor.js').TensorData & HostTensor['data']} */
 function newArray(dtype, length) {

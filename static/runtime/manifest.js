@@ -8,12 +8,14 @@ import { DTYPES } from './tensor.js';
 /** @typedef {{name: string, shape: number[], dtype: string, persistable: boolean}} Var a dynamic dimension is -1 */
 /** @typedef {{type: string, inputs: Record<string, string[]>, outputs: Record<string, string[]>,
  *   attrs: Record<string, any>}} Op */
+/** @typedef {{inputs: string[], outputs: string[], ops: Op[]}} Block */
 /** @typedef {{file: string, bytes: number, sha256: string}} Chunk */
 /**
  * @typedef {object} Graph what model.json says, without feed and fetch; the weights travel beside it
  * @property {string} name
  * @property {Map<string, Var>} vars
  * @property {Op[]} ops in execution order
+ * @property {Block[]} [blocks] graphs inside, which operators of control flow name by number
  * @property {TensorInfo[]} inputs
  * @property {TensorInfo[]} outputs
  * @property {Chunk[]} chunks
@@ -28,6 +30,8 @@ export const FORMAT_VERSION = 1;
 export const CHUNK_BYTES = 4 * 1024 * 1024;
 export const MAX_WEIGHT_BYTES = 2 ** 31; // half of what a WASM memory can address
 const MAX_RANK = 16;
+/** @type {Record<string, string[]>} operators of control flow, and the attributes that name blocks */
+const CALLS = { while: ['body'], if: ['then', 'otherwise'] };
 
 /** @param {string} what @param {string} [where] @returns {never} */
 function refuse(what, where = '') {
@@ -57,6 +61,7 @@ export function parseModel(json) {
     name: typeof json.name === 'string' ? json.name : refuse('"name" is not a string'),
     vars, chunks, inputs, outputs,
     ops: parseOps(json.ops),
+    blocks: parseBlocks(json.blocks ?? []),
     precision: ['float32', 'float16'].includes(json.precision) ? json.precision : refuse('"precision" is not known'),
     preprocess: json.preprocess == null ? null : checkSpec(json.preprocess, inputs),
     postprocess: json.postprocess == null ? null : parsePostprocess(json.postprocess),
@@ -162,12 +167,15 @@ function parseInfos(json, key) {
   });
 }
 
-/** @param {unknown} json @returns {Op[]} the operators that compute: feed and fetch only mark inputs and outputs */
-function parseOps(json) {
-  if (!Array.isArray(json)) refuse('"ops" is not a list');
+/**
+ * @param {unknown} json @param {string} [at] the block that they belong to
+ * @returns {Op[]} the operators that compute: feed and fetch only mark inputs and outputs
+ */
+function parseOps(json, at = '') {
+  if (!Array.isArray(json)) refuse('"ops" is not a list', at);
   return json.map((op, i) => {
-    if (!isObject(op) || typeof op.type !== 'string') refuse('it has no type', `ops[${i}]`);
-    const where = `ops[${i}] (${op.type})`;
+    if (!isObject(op) || typeof op.type !== 'string') refuse('it has no type', `${at}ops[${i}]`);
+    const where = `${at}ops[${i}] (${op.type})`;
     for (const side of ['inputs', 'outputs']) {
       const named = isObject(op[side]) && Object.values(op[side]).every(
         (names) => Array.isArray(names) && names.every((name) => typeof name === 'string'));
@@ -176,6 +184,18 @@ function parseOps(json) {
     if (!isObject(op.attrs)) refuse('"attrs" is not an object', where);
     return { type: op.type, inputs: op.inputs, outputs: op.outputs, attrs: reviveFloats(op.attrs) };
   }).filter((op) => op.type !== 'feed' && op.type !== 'fetch');
+}
+
+/** @param {unknown} json @returns {Block[]} */
+function parseBlocks(json) {
+  if (!Array.isArray(json)) refuse('"blocks" is not a list');
+  return json.map((block, i) => {
+    const where = `blocks[${i}]`;
+    if (!isObject(block)) refuse('it is not an object', where);
+    const names = [block.inputs, block.outputs].every((list) => Array.isArray(list) && list.every((name) => typeof name === 'string'));
+    if (!names) refuse('its inputs or outputs are not a list of names', where);
+    return { inputs: block.inputs, outputs: block.outputs, ops: parseOps(block.ops, `${where}.`) };
+  });
 }
 
 /** @type {Record<string, number>} */
@@ -211,15 +231,28 @@ const listed = (names) => JSON.stringify([...names].sort());
  * @param {Graph} graph
  * @param {Record<string, any>[]} marked all operators of the file, feed and fetch included
  */
-function checkFlow({ vars, ops, inputs, outputs }, marked) {
-  const known = new Set(inputs.map((input) => input.name));
-  for (const { name, persistable } of vars.values()) {
-    if (!persistable) continue;
-    if (known.has(name)) refuse(`"${name}" is both an input and a weight`);
+function checkFlow({ vars, ops, inputs, outputs, blocks = [] }, marked) {
+  const weights = [...vars.values()].filter(({ persistable }) => persistable).map(({ name }) => name);
+  const names = (/** @type {TensorInfo[]} */ infos) => infos.map(({ name }) => name);
+  checkOps({ inputs: names(inputs), outputs: names(outputs), ops }, weights, '');
+  blocks.forEach((block, i) => checkOps(block, weights, `blocks[${i}].`));
+  checkCalls(ops, blocks, -1);
+  blocks.forEach((block, i) => checkCalls(block.ops, blocks, i));
+  /** @param {string} type @param {'inputs'|'outputs'} side */
+  const marks = (type, side) => listed(marked.flatMap((op) => (op.type === type ? Object.values(op[side]).flat() : [])));
+  if (marks('feed', 'outputs') !== listed(names(inputs))) refuse('the feed operators and "inputs" differ');
+  if (marks('fetch', 'inputs') !== listed(names(outputs))) refuse('the fetch operators and "outputs" differ');
+}
+
+/** @param {Block} graph @param {string[]} weights @param {string} at the block, for messages */
+function checkOps({ inputs, outputs, ops }, weights, at) {
+  const known = new Set(inputs);
+  for (const name of weights) {
+    if (known.has(name)) refuse(`"${name}" is both an input and a weight`, at);
     known.add(name);
   }
   for (const [i, op] of ops.entries()) {
-    const where = `ops[${i}] (${op.type})`;
+    const where = `${at}ops[${i}] (${op.type})`;
     for (const name of Object.values(op.inputs).flat()) {
       if (!known.has(name)) refuse(`it reads "${name}", which nothing before it writes`, where);
     }
@@ -228,11 +261,19 @@ function checkFlow({ vars, ops, inputs, outputs }, marked) {
       known.add(name);
     }
   }
-  for (const { name } of outputs) if (!known.has(name)) refuse(`nothing writes the output "${name}"`);
-  /** @param {string} type @param {'inputs'|'outputs'} side */
-  const marks = (type, side) => listed(marked.flatMap((op) => (op.type === type ? Object.values(op[side]).flat() : [])));
-  /** @param {TensorInfo[]} infos */
-  const names = (infos) => listed(infos.map((info) => info.name));
-  if (marks('feed', 'outputs') !== names(inputs)) refuse('the feed operators and "inputs" differ');
-  if (marks('fetch', 'inputs') !== names(outputs)) refuse('the fetch operators and "outputs" differ');
+  for (const name of outputs) if (!known.has(name)) refuse(`nothing writes the output "${name}"`, at);
+}
+
+/** Control flow names blocks that fit it, each behind the one that holds it. @param {Op[]} ops @param {Block[]} blocks @param {number} own */
+function checkCalls(ops, blocks, own) {
+  for (const { type, inputs, outputs, attrs } of ops) {
+    for (const key of CALLS[type] ?? []) {
+      const number = attrs[key], block = Number.isSafeInteger(number) && number > own ? blocks[number] : undefined;
+      if (!block) refuse(`${type} runs block ${JSON.stringify(number)}, which does not exist or lies around it`);
+      const given = inputs.X?.length ?? 0, made = (outputs.Out?.length ?? 0) + (type === 'while' ? 1 : 0);
+      if (block.inputs.length !== given || block.outputs.length !== made || (type === 'while' && made > given + 1)) {
+        refuse(`${type} gives ${given} values to block ${number} and takes ${made}, which takes ${block.inputs.length} and gives ${block.outputs.length}`);
+      }
+    }
+  }
 }

@@ -6,7 +6,7 @@ import { count, OpNode, ShapeError, UnsupportedError } from './ops/node.js';
 import { lowerNodes } from './plan_lower.js';
 
 /** @typedef {import('./manifest.js').Graph} FullGraph */
-/** @typedef {Pick<FullGraph, 'vars'|'ops'|'inputs'|'outputs'>} Graph */
+/** @typedef {Pick<FullGraph, 'vars'|'ops'|'inputs'|'outputs'|'blocks'>} Graph */
 /** @typedef {import('./ops/node.js').Value} Value */
 /** @typedef {import('./ops/index.js').OpDef} OpDef */
 /** @typedef {import('./ops/index.js').Problem} Problem */
@@ -78,9 +78,12 @@ export function makePlan(graph, shapes, operators, weights, { maxArenaBytes = MA
  */
 export function problemsOfGraph(graph, operators) {
   const dtypeOf = (/** @type {string} */ name) => graph.vars.get(name)?.dtype;
-  return graph.ops.flatMap((op) => problemsOf(op, operators.get(op.type), dtypeOf).map((reason) => (
+  return opsOf(graph).flatMap((op) => problemsOf(op, operators.get(op.type), dtypeOf).map((reason) => (
     { type: op.type, reason, where: op.outputs.Out?.[0] ?? '' })));
 }
+
+/** The operators of a graph and of the graphs inside it. @param {Graph} graph */
+export const opsOf = ({ ops, blocks = [] }) => [...ops, ...blocks.flatMap((block) => block.ops)];
 
 /** A failure at one operator. */
 class Located extends Error {

@@ -45,6 +45,7 @@ const TYPES = {
   recurrent: ['rnn'],
   detect: ['prior_box', 'anchor_generator', 'box_coder', 'yolo_box', 'multiclass_nms', 'multiclass_nms3', 'matrix_nms'],
   pick: ['where_index', 'masked_select', 'unique'],
+  control: ['while', 'if'],
   constant: ['shape', 'fill_constant', 'fill_constant_batch_size_like', 'assign_value', 'range', 'linspace'],
 };
 
@@ -68,6 +69,7 @@ const FAMILIES = {
   recurrent: [() => import('./recurrent/index.js'), () => import('./recurrent/wasm.js')],
   detect: [() => import('./detect/index.js'), () => import('./detect/wasm.js')],
   pick: [() => import('./pick/index.js'), async () => ({ lower: {} })], // on the host alone
+  control: [() => import('./control/index.js'), async () => ({ lower: {} })],
   constant: [() => import('./constant/index.js'), () => import('./constant/wasm.js')],
 };
 

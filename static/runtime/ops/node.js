@@ -28,8 +28,8 @@
  * @property {Record<string, string[]>} types slot → element types; a "?" after the slot: may be missing
  * @property {(node: OpNode) => Info[]} shape output shapes; throws ShapeError
  * @property {boolean} [takesEmpty] whether it can make something of tensors without elements
- * @property {(node: HostNode) => HostTensor[]} [host] computes an operator whose output shapes depend on data, between
- *   two plans; such an operator is never planned. Throws ShapeError
+ * @property {(node: HostNode, run: RunBlock) => HostTensor[]} [host] computes an operator whose output shapes depend on
+ *   data, between two plans; such an operator is never planned. Throws ShapeError
  * @property {(op: {attrs: Record<string, any>}) => string} [check] why these attribute values cannot be run, or ''
  * @property {(node: OpNode) => number[][]|null} [evaluate] outputs from host values; called only if all tensors that
  *   `needs` are known
@@ -50,6 +50,7 @@
 /** @typedef {(node: OpNode, to: Emitter) => void} Lower */
 
 /** @typedef {{data: import('./dtype.js').Elements, shape: number[], dtype: string}} HostTensor */
+/** @typedef {(block: number, inputs: HostTensor[]) => HostTensor[]} RunBlock runs a graph inside the model */
 
 /** Sizes that do not fit together; the plan says which input is to blame. */
 export class ShapeError extends Error {}
