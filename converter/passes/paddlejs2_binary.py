@@ -1,4 +1,4 @@
-"""Elementwise operators under the broadcasting that the original Paddle.js runtime gets right; batch_norm, prelu."""
+"""Elementwise operators under the broadcasting that the original Paddle.js runtime gets right; prelu."""
 
 from __future__ import annotations
 
@@ -104,21 +104,6 @@ def _extreme(w: Lowering, type: str, x: str, y: str, out: str | None) -> str:
     largest = type == "elementwise_max"
     gap = binary(w, "elementwise_sub", y if largest else x, x if largest else y)
     return binary(w, "elementwise_add" if largest else "elementwise_sub", x, w.one("relu", gap), out)
-
-
-@lowers("batch_norm")
-def batch_norm(w: Lowering, node: Node) -> None:
-    """One that no layer took in: a factor and a shift per channel."""
-    slots = ("Scale", "Bias", "Mean", "Variance")
-    scale, bias, mean, variance = (w.data(node.inputs[slot][0]) for slot in slots)
-    if scale is None or bias is None or mean is None or variance is None or node.attrs["data_layout"] == "NHWC":
-        raise Refused("its statistics must be weights, and its channels the second axis")
-    x = node.inputs["X"][0]
-    factor = scale.astype(np.float64) / np.sqrt(variance.astype(np.float64) + node.attrs["epsilon"])
-    shift = bias - mean * factor
-    full = (1, -1) + (1,) * (len(w.shape(x)) - 2)
-    scaled = binary(w, "elementwise_mul", x, w.constant(factor.reshape(full)))
-    binary(w, "elementwise_add", scaled, w.constant(shift.reshape(full)), node.out)
 
 
 @lowers("expand_v2")

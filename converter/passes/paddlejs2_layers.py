@@ -154,8 +154,14 @@ def fc(w: Lowering, node: Node) -> None:
 def matmul(w: Lowering, node: Node) -> None:
     a, (x, y) = node.attrs, (node.inputs[slot][0] for slot in ("X", "Y"))
     sx, sy, shape = w.shape(x), w.shape(y), w.shape(node.out)
-    if min(len(sx), len(sy)) < 2:
-        raise Refused("products with vectors are not supported there")
+    if len(sx) < 2 or (len(sy) < 2 and a["trans_x"]):
+        raise Refused("this product with a vector is not supported there")
+    if len(sy) == 1:
+        rows = math.prod(sx[:-1])
+        column = w.reshape(y, (sy[0], 1))
+        product = w.emit("matmul_v2", {"X": [w.reshape(x, (rows, sx[-1]))], "Y": [column]}, (rows, 1))
+        w.reshape(product, shape, node.out)
+        return
     if len(sy) == 2 and len(sx) > 2 and not a["trans_x"]:
         rows = math.prod(sx[:-1])
         product = w.emit("matmul_v2", {"X": [w.reshape(x, (rows, sx[-1]))], "Y": [y]}, (rows, shape[-1]),

@@ -56,7 +56,13 @@ def merge_reshapes(graph: Graph) -> Graph:
 
 
 def join(w: Lowering, names: list[str], axis: int, out: str | None) -> str:
-    """concat, at most four at a time."""
+    """concat, at most four at a time; of more than four dimensions as three."""
+    rank = len(w.shape(names[0]))
+    if rank > MAX_RANK:
+        shape = list(w.shape(names[0]))
+        shape[axis] = sum(w.shape(name)[axis] for name in names)
+        parts = [w.reshape(name, _around(w.shape(name), axis)) for name in names]
+        return w.reshape(join(w, parts, 1, None), tuple(shape), out)
     while True:
         part, names = names[:MAX_JOINED], names[MAX_JOINED:]
         shape = list(w.shape(part[0]))
@@ -98,7 +104,18 @@ def split(w: Lowering, node: Node) -> None:
     _equal_parts(w, x, axis, list(outs))
 
 
+def _around(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
+    """All before an axis, the axis, all behind it."""
+    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1:])
+
+
 def _equal_parts(w: Lowering, x: str, axis: int, outs: list[str]) -> None:
+    if len(w.shape(x)) > MAX_RANK:
+        parts = [w.value(_around(w.shape(name), axis)) for name in outs]
+        _equal_parts(w, w.reshape(x, _around(w.shape(x), axis)), 1, parts)
+        for part, out in zip(parts, outs, strict=True):
+            w.reshape(part, w.shape(out), out)
+        return
     w.emit("split", {"X": [x]}, w.shape(outs[0]), outs[0], axis=axis, num=len(outs), sections=[])
     w.nodes[-1].outputs["Out"] = outs
 

@@ -16,6 +16,7 @@ from converter.passes import (
     paddlejs2,
     paddlejs2_binary,
     paddlejs2_layers,
+    paddlejs2_norm,
     paddlejs2_shapes,
     prune,
     recognise,
@@ -60,4 +61,4 @@ PIPELINES: dict[str, list[tuple[Pass, str]]] = {
     ],
 }
 
-assert paddlejs2_binary and paddlejs2_layers  # they register what paddlejs2.run uses
+assert paddlejs2_binary and paddlejs2_layers and paddlejs2_norm  # they register what paddlejs2.run uses

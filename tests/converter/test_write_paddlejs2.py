@@ -21,8 +21,9 @@ from tests.converter.paddlejs2_kit import all_cases, array, case_graph, lowered,
 # Least cases per operator that must come through; a rule that refuses too much shows here.
 WRITTEN_AT_LEAST = {
     "conv2d": 60, "conv2d_transpose": 4, "pool2d": 20, "elementwise_add": 15, "elementwise_mul": 10, "softmax": 8,
-    "matmul_v2": 8, "fc": 10, "transpose2": 4, "concat": 3, "reduce_mean": 6, "reduce_max": 6, "split": 2, "prelu": 2,
+    "matmul_v2": 8, "fc": 10, "transpose2": 4, "concat": 3, "reduce_mean": 6, "reduce_max": 6, "prelu": 2,
     "nearest_interp_v2": 3, "bilinear_interp_v2": 3, "pad3d": 3, "arg_max": 3, "pixel_shuffle": 1, "gelu": 1, "mish": 1,
+    "layer_norm": 4, "instance_norm": 3, "group_norm": 3, "batch_norm": 2, "split": 3, "elu": 2, "exp": 2,
 }  # fmt: skip
 
 

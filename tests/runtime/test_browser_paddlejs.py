@@ -26,6 +26,7 @@ pytestmark = pytest.mark.browser
 SCRIPTS = ("@paddlejs/paddlejs-core/lib/index.js", "@paddlejs/paddlejs-backend-webgl/lib/index.js")
 WEBGL_FLAGS = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 WORST = 1e-4  # of the output's range
+CASES_EACH = 10
 PAGES_LAST = 12  # the original frees no WebGL context, and a browser gives sixteen
 # Where each model's picture is not the size that its authors declared: the size of its reference input.
 MODELS = {
@@ -173,11 +174,18 @@ def test_a_net_with_a_bit_of_everything_runs_there(page: Any, site: Site, tmp_pa
     assert worst_error(flat(result), list(want.values())) <= WORST
 
 
-def test_every_operator_case_that_is_written_is_right_there(webgl: Any, site: Site, tmp_path: Path) -> None:
+def chosen_cases() -> Iterator[dict[str, Any]]:
+    """Some of each operator's, evenly from all of them: each takes the original a tenth of a second and more."""
+    for _, group in itertools.groupby(sorted(all_cases(), key=lambda case: case["op"]), lambda case: case["op"]):
+        cases = list(group)
+        yield from cases[:: -(-len(cases) // CASES_EACH)]
+
+
+def test_operator_cases_that_are_written_are_right_there(webgl: Any, site: Site, tmp_path: Path) -> None:
     context, wrong, count = webgl.new_context(), [], 0
     try:
         page = context.new_page()
-        for case in all_cases():
+        for case in chosen_cases():
             made = case_graph(case)
             try:
                 graph = lowered(made[0]) if made else None
@@ -199,7 +207,7 @@ def test_every_operator_case_that_is_written_is_right_there(webgl: Any, site: Si
                 wrong.append(case["name"])
     finally:
         context.close()
-    assert count >= 400
+    assert count >= 150
     assert not wrong
 
 
