@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from converter.errors import ConvertError, refusing
 from converter.graph import Graph
 from converter.ops import REGISTRY
@@ -170,5 +172,5 @@ def _digest(found: Found, params_path: Path | None, graph: Graph) -> str:
         data = graph.values[name].data
         assert data is not None
         digest.update(name.encode("utf-8", "backslashreplace"))
-        digest.update(data.tobytes())
+        digest.update(np.ascontiguousarray(data).reshape(-1))
     return digest.hexdigest()

@@ -65,7 +65,7 @@ def _stored(value: Value, precision: str) -> np.ndarray:
     if dtype not in _STORED:
         raise ConvertError(f"weights of dtype {value.dtype} cannot be stored", where=value.name)
     with np.errstate(over="ignore"):
-        narrowed = data.astype(dtype)
+        narrowed = data.astype(dtype, copy=False)
     if dtype != value.dtype and dtype == "float32" and not np.array_equal(np.isfinite(narrowed), np.isfinite(data)):
         raise ConvertError("holds float64 numbers beyond the range of float32", where=value.name)
     if precision == "float16" and dtype == "float32" and _fits_half(narrowed):
@@ -86,13 +86,27 @@ def _fits_half(data: np.ndarray) -> bool:
 
 
 def _write_chunks(weights: dict[str, np.ndarray], folder: Path) -> list[dict[str, Any]]:
-    """Concatenate in name order, cut every 4 MiB."""
-    joined = b"".join(data.tobytes() for data in weights.values())
-    chunks = []
-    for number, start in enumerate(range(0, len(joined), CHUNK_BYTES), 1):
-        part = joined[start:start + CHUNK_BYTES]
-        (folder / f"chunk_{number}.dat").write_bytes(part)
-        chunks.append({"file": f"chunk_{number}.dat", "bytes": len(part), "sha256": hashlib.sha256(part).hexdigest()})
+    """Concatenate in name order, cut every 4 MiB; one chunk at a time is in memory."""
+    chunks: list[dict[str, Any]] = []
+    part = bytearray()
+
+    def close() -> None:
+        file = f"chunk_{len(chunks) + 1}.dat"
+        (folder / file).write_bytes(part)
+        chunks.append({"file": file, "bytes": len(part), "sha256": hashlib.sha256(part).hexdigest()})
+        part.clear()
+
+    for data in weights.values():
+        raw = data.reshape(-1).view(np.uint8)
+        at = 0
+        while at < raw.size:
+            taken = raw[at:at + CHUNK_BYTES - len(part)]
+            part += taken.data
+            at += taken.size
+            if len(part) == CHUNK_BYTES:
+                close()
+    if part:
+        close()
     return chunks
 
 
