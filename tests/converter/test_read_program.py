@@ -86,8 +86,10 @@ def test_pad2d_becomes_pad3d(tmp_path):
     assert node.attrs == {"paddings": [3, 4, 1, 2, 0, 0], "mode": "replicate", "value": 0.0, "data_format": "NCHW"}
     node = one_op(tmp_path / "b", "pad", paddings=[0, 0, 0, 0, 1, 2, 3, 4], pad_value=7.0).nodes[0]
     assert node.attrs["paddings"] == [3, 4, 1, 2, 0, 0] and node.attrs["value"] == 7.0
-    with pytest.raises(ConvertError, match="only the last axes"):
-        one_op(tmp_path / "c", "pad", paddings=[1, 0, 0, 0, 0, 0, 0, 0])
+    node = one_op(tmp_path / "c", "pad", paddings=[1, 0, 0, 0, 0, 0, 0, 2], pad_value=7.0).nodes[0]
+    assert node.type == "pad" and node.attrs == {"paddings": [1, 0, 0, 0, 0, 0, 0, 2], "pad_value": 7.0}
+    with pytest.raises(ConvertError, match="do not fit a tensor of rank 4"):
+        one_op(tmp_path / "d", "pad", paddings=[1, 0])
 
 
 def test_first_generation_resize(tmp_path):
