@@ -8,7 +8,6 @@ from converter.errors import ConvertError
 from converter.ops.layout import numbers
 from converter.ops.spec import REQUIRED, op
 
-
 MAX_COUNT = 1 << 20
 """Values of a range; as many as the runtime makes while planning."""
 
