@@ -78,6 +78,8 @@ def convert(source: Any, out: str | Path, *, target: str = "web", input_spec: An
         progress("writing the bundle")
         with refusing("the bundle cannot be written", str(path), "the file is damaged; export the model again"):
             sizes = _write(graph, folder, target, precision)
+        if target == "paddlejs2" and graph.meta.get("preprocess"):
+            notes.append(package.runner_note(graph.meta["preprocess"]))
         report = Report(str(out), before, _count(graph), sizes, notes=notes)
         if verify:
             progress("verifying the bundle")

@@ -46,6 +46,25 @@ def write(graph: Graph, folder: Path, version: str = "") -> dict[str, int]:
             "chunks": len(starts), "float16_weights": 0}
 
 
+def runner_note(spec: dict[str, Any]) -> str:
+    """How a page tells the original Runner what the model's own preprocessing is; the package has no place for it.
+
+    spec: the bundle's, y = (x * scale - mean) / std. The Runner computes (x / 255 - mean) / std.
+    """
+    unit = 255 * float(spec["scale"])
+    options: dict[str, Any] = {"mean": [round(float(mean) / unit, 9) for mean in spec["mean"]],
+                               "std": [round(float(std) / unit, 9) for std in spec["std"]]}
+    if spec["channels"] == "bgr":
+        options["bgr"] = True
+    if spec["resize"] == "stretch":
+        options["keepRatio"] = False
+    elif spec["resize"] == "short" and spec.get("size"):
+        options["scale"] = min(spec["size"])
+    if spec["channels"] == "gray" or spec["layout"] != "nchw" or spec["resize"] in ("fit", "limit"):
+        return "the original Runner cannot prepare this model's pictures: do so in the page, for predictWithFeed()"
+    return f"the package carries no preprocessing: new Runner({{modelPath, ...{json.dumps(options)}}}) does the same"
+
+
 def _names(graph: Graph) -> dict[str, str]:
     """Graph name → name in the package, the same wherever that is possible."""
     names = {graph.inputs[0]: IMAGE}

@@ -40,7 +40,7 @@ export { InPageError } from './errors.js';
 /** @typedef {Description & Running} Model */
 
 /**
- * Loads a bundle.
+ * Loads a bundle, or a package of the original Paddle.js converter: its pictures are for the page to prepare.
  * @param {string|URL} address the bundle's folder or its model.json; in Node a path, too
  * @param {LoadOptions} [options]
  * @returns {Promise<Model>}

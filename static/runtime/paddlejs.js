@@ -13,6 +13,8 @@ import { decodeWeights } from './weights.js';
 /** @typedef {{graph: Graph, weightBytes: number, chunkCount: number|null}} Package chunkCount: null where it is not said */
 
 const MAX_RANK = 16;
+const MAX_CHUNKS = 10_000;
+const PARALLEL = 6;
 
 /**
  * @param {any} json the parsed model.json of a package
@@ -53,7 +55,7 @@ function readPackage(json, name) {
     name, vars, ops, inputs, outputs, chunks: [], precision: 'float32', preprocess: null, postprocess: null, labels: null,
   });
   const count = json.chunkNum ?? null;
-  if (count !== null && !(Number.isSafeInteger(count) && count >= 0)) refuse(`"chunkNum" is ${JSON.stringify(count)}`);
+  if (count !== null && !(Number.isSafeInteger(count) && count >= 0 && count <= MAX_CHUNKS)) refuse(`"chunkNum" is ${JSON.stringify(count)}`);
   return { graph, weightBytes, chunkCount: count || null };
 }
 
@@ -176,7 +178,14 @@ async function readChunks({ read, report }, needed, count) {
     report('weights', Math.min(loaded, needed), needed);
     return { file, data };
   };
-  if (count !== null) return Promise.all(Array.from({ length: count }, (_, i) => one(i + 1)));
+  if (count !== null) {
+    const files = [];
+    for (let done = 0; done < count; done += PARALLEL) {
+      const several = Array.from({ length: Math.min(PARALLEL, count - done) }, (_, i) => one(done + i + 1));
+      files.push(...await Promise.all(several));
+    }
+    return files;
+  }
   /** Null where there is no such chunk: what is there may not suffice. @param {number} number */
   const maybe = (number) => one(number).catch((thrown) => {
     if (thrown instanceof InPageError && thrown.code === 'not_found') return null;

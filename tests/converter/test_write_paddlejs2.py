@@ -218,6 +218,22 @@ def test_the_command_line_writes_verifies_and_replaces_packages(tmp_path, capsys
     assert "float32 weights only" in capsys.readouterr().err
 
 
+def test_preprocessing_is_told_in_the_words_of_the_original_runner(tmp_path):
+    (tmp_path / "bundle").mkdir()
+    web.write(net(), tmp_path / "bundle")
+
+    def notes(**spec):
+        spec = {"scale": 1 / 255, "mean": [0, 0.5, 0], "std": [1, 1, 0.25], **spec}
+        report = convert(tmp_path / "bundle", tmp_path / "package", target="paddlejs2", preprocess=spec, verify=False)
+        return " ".join(report.notes)
+
+    assert '"mean": [0.0, 0.5, 0.0], "std": [1.0, 1.0, 0.25], "keepRatio": false' in notes()
+    assert '"mean": [0.0, 0.5, 0.0], "std": [0.5, 0.5, 0.5], "bgr": true' in notes(
+        scale=1, mean=[0, 127.5, 0], std=[127.5, 127.5, 127.5], channels="bgr")
+    assert '"scale": 36' in notes(resize="short", size=[36, 36], crop=[32, 32])
+    assert "cannot prepare" in notes(resize="fit")
+
+
 def test_a_wrong_package_is_not_published(tmp_path, monkeypatch):
     (tmp_path / "bundle").mkdir()
     web.write(net(), tmp_path / "bundle")

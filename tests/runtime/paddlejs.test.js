@@ -193,6 +193,7 @@ const REFUSED = [
   ['a fused type whose attributes are not all there', () => refusal(one({ type: 'relu-relu6', 'sub-attrs': [{}] })),
     'invalid_model', /fuses 2 operators but has 1 sets/],
   ['a weight of impossible size', () => refusal(one({ type: 'relu' }, { w: { shape: [-1, 3], data: [1] } })), 'invalid_model', /\[-1,3\].*"w"/],
+  ['a number of chunks that nobody has', () => refusal(smallPackage({ chunkNum: 1e9 })), 'invalid_model', /"chunkNum" is 1000000000/],
   ['operators that are no list', () => refusal(/** @type {any} */ ({ model: { vars: {}, ops: 7 }, weights: new Float32Array() })),
     'invalid_model', /malformed/],
 ];
