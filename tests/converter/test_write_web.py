@@ -195,8 +195,8 @@ def test_a_flipped_bit_a_short_and_a_missing_chunk(tmp_path):
 
 
 @pytest.mark.parametrize("change, message", [
-    (lambda d: d["chunks"][0].update(file="../../etc/passwd"), "is not chunk_N.dat"),
-    (lambda d: d["chunks"][0].update(file="chunk_1.dat/../x"), "is not chunk_N.dat"),
+    (lambda d: d["chunks"][0].update(file="../../etc/passwd"), "instead of .chunk_1.dat."),
+    (lambda d: d["chunks"][0].update(file="chunk_1.dat/../x"), "instead of .chunk_1.dat."),
     (lambda d: d.update(formatVersion=2), "bundle version 2 is not supported"),
     (lambda d: d["vars"]["b"].update(shape=[9]), "the weights need"),
     (lambda d: d["vars"]["b"].update(dtype="float8"), "dtype 'float8' is not supported"),
