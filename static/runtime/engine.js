@@ -5,7 +5,7 @@ import { loadOperators } from './ops/index.js';
 import { normal } from './ops/dtype.js';
 import { count, HostNode, ShapeError, UnknownDataError, UnsupportedError } from './ops/node.js';
 import { makePlan, opsOf, problemsOfGraph } from './plan.js';
-import { stagesOf } from './plan_stages.js';
+import { sourcesOf, stagesOf } from './plan_stages.js';
 import { checkFeeds, DTYPES } from './tensor.js';
 
 /** @typedef {import('./plan.js').Graph} Graph */
@@ -85,8 +85,8 @@ class WasmEngine {
     this.backend = backend;
     this.limits = maxArenaBytes === undefined ? {} : { maxArenaBytes };
     this.poison = poison;
-    /** @type {Set<string>} stages whose shapes depend on the elements of small values: their plans hold for those only */
-    this.byContent = new Set();
+    /** @type {Map<string, Set<string>>} stage → small values on whose elements shapes depend: a plan holds for those only */
+    this.deciding = new Map();
     /** @type {Map<string, Prepared>} by stage and shapes of what it reads, the latest used last */
     this.plans = new Map();
   }
@@ -166,16 +166,17 @@ class WasmEngine {
   }
 
   /**
-   * What is known of the elements of small values: where shapes follow from shapes alone, or depend on the elements.
-   * @param {Stage} stage @param {boolean} all @param {Values} values
+   * The elements of small values that a plan may hold for: those that follow from shapes alone, or decide on shapes.
+   * @param {Stage} stage @param {string} where @param {Values} values
    * @returns {Map<string, number[]>}
    */
-  contents({ reads }, all, values) {
+  contents({ reads }, where, values) {
+    const deciding = this.deciding.get(where);
     /** @type {Map<string, number[]>} */
     const found = new Map();
     for (const name of reads) {
       const { data, known, dtype } = this.valueOf(name, values);
-      if (data.length <= MAX_KNOWN && (all || (known && dtype !== 'float32'))) found.set(name, Array.from(data, Number));
+      if (data.length <= MAX_KNOWN && (deciding?.has(name) || (known && dtype !== 'float32'))) found.set(name, Array.from(data, Number));
     }
     return found;
   }
@@ -186,9 +187,9 @@ class WasmEngine {
    * @returns {Prepared}
    */
   planFor(stage, where, values) {
-    const contents = this.contents(stage, this.byContent.has(where), values);
+    const contents = this.contents(stage, where, values);
     const shapes = Object.fromEntries(stage.reads.map((name) => [name, [...this.valueOf(name, values).shape]]));
-    const key = `${where}|${Object.values(shapes).map((shape) => shape.join('x')).join()}|${[...contents.values()].join('|')}`;
+    const key = `${where}|${Object.values(shapes).map((shape) => shape.join('x')).join()}|${[...contents].map(([name, list]) => `${name}=${list}`).join('|')}`;
     const remembered = this.plans.get(key);
     if (remembered) {
       this.plans.delete(key);
@@ -202,8 +203,11 @@ class WasmEngine {
         ...this.limits, known: contents, inner: where !== OUTERMOST,
       });
     } catch (error) {
-      if (this.byContent.has(where) || !(error instanceof InPageError && error.cause instanceof UnknownDataError)) throw error;
-      this.byContent.add(where);
+      if (!(error instanceof InPageError && error.cause instanceof UnknownDataError)) throw error;
+      const known = this.deciding.get(where) ?? new Set(), sources = sourcesOf(stage, error.cause.value);
+      const added = sources.filter((name) => !contents.has(name) && this.valueOf(name, values).data.length <= MAX_KNOWN);
+      if (!added.length) throw error;
+      this.deciding.set(where, new Set([...known, ...added]));
       return this.planFor(stage, where, values);
     }
     const kept = [...this.plans].slice(1 - this.maxPlans);

@@ -48,6 +48,19 @@ const isHost = (op, operators) => Boolean(operators.get(op.type)?.rule.host);
 /** @param {Record<string, string[]>} slots */
 const names = (slots) => Object.values(slots).flat();
 
+/**
+ * What a stage reads that a value within it depends on.
+ * @param {Stage} stage @param {string} value
+ * @returns {string[]}
+ */
+export function sourcesOf({ ops, reads }, value) {
+  const needed = new Set([value]);
+  for (const op of [...ops].reverse()) {
+    if (names(op.outputs).some((name) => needed.has(name))) for (const name of names(op.inputs)) needed.add(name);
+  }
+  return reads.filter((name) => needed.has(name));
+}
+
 /** Those that some output depends on, in order. @param {Graph} graph @returns {Op[]} */
 function neededOps({ ops, outputs }) {
   const needed = new Set(outputs.map(({ name }) => name));

@@ -109,3 +109,19 @@ test('boxes that do not fit their scores are refused at run time', async () => {
   await assert.rejects(engine.run({ b: { data: new Float32Array(8), shape: [1, 2, 4] }, s: { data: new Float32Array(3), shape: [1, 1, 3] } }),
     { code: 'invalid_input', message: /multiclass_nms \(y\)/ });
 });
+
+test('a small tensor may decide on shapes, through arithmetic; one too large may not', async () => {
+  const graph = graphOf({ x: [['n'], 'float32'], k: [['m'], 'int32'], noise: [[2], 'float32'] }, [
+    op('scale', { X: ['k'] }, 'twice', { scale: 2, bias: 0, bias_after_scale: true }),
+    op('slice', { Input: ['x'], EndsTensor: ['twice'] }, 's', { axes: [0], starts: [0], ends: [0], decrease_axis: [] }),
+    op('reduce_sum', { X: ['noise'] }, 'total', { dim: [0], keep_dim: true, reduce_all: false }),
+    op('elementwise_add', { X: ['s'], Y: ['total'] }, 'y', { axis: -1, ...FUSE }),
+  ], ['y']);
+  const engine = await createEngine(graph, new Map(), { wasm }), x = { data: Float32Array.of(1, 2, 3, 4, 5), shape: [5] };
+  const run = async (/** @type {number[]} */ k, /** @type {number} */ noise) => (await engine.run({
+    x, k: { data: Int32Array.from(k), shape: [k.length] }, noise: { data: Float32Array.of(noise, noise), shape: [2] } })).y;
+  for (const [k, noise] of [[1, 0.5], [2, 0.5], [2, 1], [1, 2]]) {
+    assert.deepEqual([...(await run([k], noise)).data], [...x.data.slice(0, 2 * k)].map((v) => v + 2 * noise));
+  }
+  await assert.rejects(run(new Array(65).fill(1), 0), { code: 'unsupported', message: /decides on shapes/ });
+});

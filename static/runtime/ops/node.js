@@ -59,7 +59,13 @@ export class ShapeError extends Error {}
 export class UnsupportedError extends Error {}
 
 /** The same, because a shape depends on the elements of a tensor that the plan does not know. */
-export class UnknownDataError extends UnsupportedError {}
+export class UnknownDataError extends UnsupportedError {
+  /** @param {string} message @param {string} value the tensor */
+  constructor(message, value) {
+    super(message);
+    this.value = value;
+  }
+}
 
 /** One operator with its values. */
 export class OpNode {
@@ -145,13 +151,13 @@ export class HostNode {
 
 /** The shape of what runs on the host: only the run tells. @type {Rule['shape']} */
 export const unplanned = (node) => {
-  throw new UnknownDataError(`the shape of ${node.names[0]} depends on data`);
+  throw new UnknownDataError(`the shape of ${node.names[0]} depends on data`, node.names[0]);
 };
 
 /** @param {Value} value @returns {number[]} */
 export function known(value) {
   if (!value.host) {
-    throw new UnknownDataError(`its input ${value.name} decides on shapes but depends on data`);
+    throw new UnknownDataError(`its input ${value.name} decides on shapes but depends on data`, value.name);
   }
   return value.host;
 }

@@ -12,6 +12,9 @@ function truth({ data, shape }) {
   return Number(data[0]) !== 0;
 }
 
+/** What changes from round to round is not known when a plan is made. @param {HostTensor[]} tensors @returns {HostTensor[]} */
+const fresh = (tensors) => tensors.map(({ data, shape, dtype }) => ({ data, shape, dtype }));
+
 /** @type {Record<string, import('../node.js').Rule>} */
 export const rules = {
   // While Condition holds: body(X) → the next Condition and the next values of the first of X, one per output.
@@ -21,10 +24,11 @@ export const rules = {
     shape: unplanned,
     host: (node, run) => {
       const given = node.inputs.X ?? [], rest = given.slice(node.names.length);
-      let carried = given.slice(0, node.names.length), condition = node.x('Condition');
+      let carried = fresh(given.slice(0, node.names.length)), condition = node.x('Condition');
       for (let steps = 0; truth(condition); steps++) {
         if (steps === MAX_STEPS) throw new ShapeError(`the loop did not end within ${MAX_STEPS} steps`);
-        [condition, ...carried] = run(node.attrs.body, [...carried, ...rest]);
+        const made = run(node.attrs.body, [...carried, ...rest]);
+        [condition, ...carried] = fresh(made);
       }
       return carried;
     },
