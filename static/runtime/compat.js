@@ -26,7 +26,8 @@ export { InPageError };
 /** @typedef {Pick<Transformer, 'transform'>} Transform */
 /** @typedef {{preTransforms?: Transform[], transforms?: Transform[], postTransforms?: Transform[]}} Plugins */
 /** @typedef {{data: ArrayLike<number>, shape?: number[], name?: string, persistable?: boolean}} Feed */
-/** @typedef {number[]|Record<string, number[]>[]} Result numbers of the one output, or [{name: numbers}, …] of several */
+/** @typedef {number[]|Record<string, number[]>[]|number[][]} Result numbers of the one output; [{name: numbers}, …] of several;
+ *   [[class, score, left, top, right, bottom], …] where the package ends with multiclass_nms */
 /**
  * @typedef {object} RunnerOwn
  * @property {string} [modelPath] address of the package's folder or model.json; as in the original, one that does not start
@@ -212,6 +213,7 @@ export class Runner {
     }
     const results = await model.run(feeds);
     this.isExecuted = true;
+    if (model.postprocess?.postOps) return rowsOf(results[model.outputs[0].name]);
     const lists = model.outputs.map(({ name }) => ({ [name]: Array.from(results[name].data, Number) }));
     return lists.length === 1 ? Object.values(lists[0])[0] : lists;
   }
@@ -250,6 +252,13 @@ function feedsOf(feed, shape, channels) {
     });
   }
   return [{ data, shape: shape ?? (width && height ? [1, channels, height, width] : undefined) }];
+}
+
+/** A detector's rows; what stands for none is no row. @param {import('./tensor.js').Tensor} boxes @returns {number[][]} */
+function rowsOf({ data, shape }) {
+  const width = shape[shape.length - 1], numbers = Array.from(data, Number);
+  if (width < 6) return [];
+  return Array.from({ length: numbers.length / width }, (_, i) => numbers.slice(i * width, (i + 1) * width));
 }
 
 /** @param {ArrayLike<number>} data @param {string} dtype @returns {import('./tensor.js').TensorData} */

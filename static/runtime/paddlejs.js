@@ -52,7 +52,8 @@ function readPackage(json, name) {
   if (weightBytes > MAX_WEIGHT_BYTES) refuse(`the weights take ${weightBytes} bytes, more than a page can hold`);
   const outputs = fetched.map((key) => describeOutput(key, ops, declared.get(key), batchless));
   const graph = /** @type {Graph} */ ({
-    name, vars, ops, inputs, outputs, chunks: [], precision: 'float32', preprocess: null, postprocess: null, labels: null,
+    name, vars, ops, inputs, outputs, chunks: [], precision: 'float32', preprocess: null, labels: null,
+    postprocess: json.postOps?.length ? { postOps: json.postOps.map((/** @type {any} */ op) => String(op.type)) } : null,
   });
   const count = json.chunkNum ?? null;
   if (count !== null && !(Number.isSafeInteger(count) && count >= 0 && count <= MAX_CHUNKS)) refuse(`"chunkNum" is ${JSON.stringify(count)}`);

@@ -1,14 +1,16 @@
 // Operators of a Paddle.js package -> the runtime's: Paddle's names and defaults, complete attributes.
 // The original runtime has defaults of its own for some; the models were trained with Paddle's, so those hold.
 import { InPageError } from './errors.js';
+import { DETECTORS } from './paddlejs_detect.js';
 import { Reader } from './paddlejs_reader.js';
 
 /** @typedef {import('./manifest.js').Op} Op */
 /** @typedef {import('./paddlejs_reader.js').RawOp} RawOp */
 /** @typedef {import('./paddlejs_reader.js').Defaults} Defaults */
-/** @typedef {{type: string, inputs?: Record<string, string[]>, attrs: Record<string, any>}} Step inputs: where they
- *   differ from what the operator reads; a further step reads the step before it as X */
-/** @typedef {(op: Reader) => Step|Step[]} Handler */
+/** @typedef {{type: string, inputs?: Record<string, string[]>, attrs: Record<string, any>, slots?: string[]}} Step inputs:
+ *   where they differ from what the operator reads; a further step reads the step before it as X; slots: of several
+ *   results, in the runtime's order */
+/** @typedef {(op: Reader) => any} Handler gives a Step or several */
 
 /** @param {string} type @param {Defaults} [defaults] @param {string[]} [meaningless] @returns {Handler} */
 function plain(type, defaults = {}, meaningless = []) {
@@ -260,7 +262,7 @@ export const HANDLERS = {
   ...each(['arg_max', 'arg_min'], () => arg),
   ...each(['pad2d', 'pad3d'], () => pad),
   fill_constant_batch_size_like: fillLikeBatch,
-  mul, fc, matmul, matmul_v2: matmul, concat, split, dropout, cast,
+  mul, fc, matmul, matmul_v2: matmul, concat, split, dropout, cast, ...DETECTORS,
 };
 
 /**
@@ -275,14 +277,20 @@ export function canonical(raw, shapes) {
   const made = handler ? handler(op) : { type: raw.type, attrs: op.takeAll(raw.attrs) };
   const left = handler ? op.left() : [];
   if (left.length) op.fail(`attributes ${left.join(', ')} are not known`);
-  const steps = Array.isArray(made) ? made : [made];
-  const outputs = mainOutputs(raw);
+  const steps = /** @type {Step[]} */ (Array.isArray(made) ? made : [made]);
+  const outputs = steps[0].slots ? severalOutputs(raw, steps[0].slots) : mainOutputs(raw);
   let current = '';
   return steps.map(({ type, inputs, attrs }, i) => {
     const reads = i ? { X: [current] } : inputs ?? raw.inputs;
     current = i === steps.length - 1 ? '' : `${outputs[0]}.${type}`;
     return { type, inputs: reads, outputs: { Out: current ? [current] : outputs }, attrs };
   });
+}
+
+/** One name per slot: a result that the package leaves out gets a name of its own. @param {RawOp} raw @param {string[]} slots */
+function severalOutputs(raw, slots) {
+  const [first] = mainOutputs(raw);
+  return slots.map((slot) => raw.outputs[slot]?.[0] ?? `${first}.${slot}`);
 }
 
 /** @param {RawOp} raw @returns {string[]} */

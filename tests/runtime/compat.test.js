@@ -84,6 +84,21 @@ test('several outputs come one by one, by name', async () => {
   assert.deepEqual(await made.predictWithFeed([-1, 3]), [{ a: [0, 3] }, { b: [-2, 6] }]);
 });
 
+test('a detector gives rows, as many as it found', async () => {
+  const made = makePackage({ boxes: { shape: [1, 2, 4], data: [0, 0, 1, 1, 2, 2, 3, 3] }, none: { shape: [1, 1, 2], data: [0, 0] } }, [
+    { type: 'reshape2', inputs: { X: ['image'] }, outputs: { Out: ['row'] }, attrs: { shape: [1, 1, 2] } },
+    { type: 'concat', inputs: { X: ['none', 'row'] }, outputs: { Out: ['scores'] }, attrs: { axis: 1 } },
+    { type: 'connect', inputs: { X: ['boxes', 'scores'] }, outputs: { Out: ['connect_result'] } },
+  ], { output: 'connect_result' });
+  made.model.postOps = [{
+    type: 'multiclass_nms', inputs: { BBoxes: { name: 'boxes' }, Scores: { name: 'scores' } }, outputs: { Out: ['found'] },
+    attrs: { score_threshold: 0.25, nms_top_k: 9, keep_top_k: 9 },
+  }];
+  const detector = runner({ modelObj: { model: made.model, params: made.weights }, needPreheat: false });
+  assert.deepEqual(await detector.predictWithFeed([0.5, 0.75], null, [1, 1, 1, 2]), [[1, 0.75, 2, 2, 3, 3], [1, 0.5, 0, 0, 1, 1]]);
+  assert.deepEqual(await detector.predictWithFeed([0, 0], null, [1, 1, 1, 2]), []);
+});
+
 test('after stopPredict, predict gives nothing', async () => {
   const made = runner();
   made.stopPredict();

@@ -5,7 +5,6 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { load } from '../../static/runtime/index.js';
 import { parsePackage } from '../../static/runtime/paddlejs.js';
-import { operatorTypes } from '../../static/runtime/ops/index.js';
 import { serveBundle } from './bundle_helpers.js';
 import { makePackage, smallPackage, writePackage } from './package_helpers.js';
 
@@ -205,16 +204,37 @@ for (const [name, attempt, code, message] of REFUSED) {
   });
 }
 
-test('a detector\'s last step is run or refused by its name', async () => {
-  const made = one({ type: 'relu' });
+/** Two boxes that overlap and one that does not, of one class beside the background. */
+function detectorPackage() {
+  const made = makePackage({
+    image: { shape: [1, 1, 1, 3] },
+    boxes: { shape: [1, 3, 4], data: [0, 0, 10, 10, 1, 1, 10, 10, 20, 20, 30, 30] }, none: { shape: [1, 1, 3], data: [0, 0, 0] },
+  }, [
+    { type: 'reshape2', inputs: { X: ['image'] }, outputs: { Out: ['row'] }, attrs: { shape: [1, 1, 3] } },
+    { type: 'concat', inputs: { X: ['none', 'row'] }, outputs: { Out: ['scores'] }, attrs: { axis: 1 } },
+    { type: 'connect', inputs: { X: ['boxes', 'scores'] }, outputs: { Out: ['connect_result'] } },
+  ], { output: 'connect_result' });
   made.model.postOps = [{
-    type: 'multiclass_nms', attrs: { nms_top_k: 10 }, outputs: { Out: ['boxes'] },
-    inputs: { BBoxes: { name: 'y', shape: [1, 1, 4] }, Scores: { name: 'y', shape: [1, 1, 4] } },
+    type: 'multiclass_nms', outputs: { Out: ['found'] },
+    inputs: { BBoxes: { name: 'boxes', shape: [1, 3, 4] }, Scores: { name: 'scores', shape: [1, 2, 3] } },
+    attrs: { score_threshold: 0.2, nms_top_k: 10, keep_top_k: 10, nms_threshold: 0.5 },
   }];
-  const { graph } = parsePackage(made.model);
-  assert.deepEqual(graph.ops[1].inputs, { BBoxes: ['y'], Scores: ['y'] });
-  assert.deepEqual(graph.outputs.map(({ name }) => name), ['boxes']);
-  if (!operatorTypes().includes('multiclass_nms')) assert.match((await refusal(made)).message, /multiclass_nms/);
+  return made;
+}
+
+test('a detector\'s last step runs on what connect would join', async () => {
+  const { found } = await runPackage(detectorPackage(), [0.5, 0.75, 0.25], [1, 1, 1, 3]);
+  assert.deepEqual(found.data, [1, 0.75, 1, 1, 10, 10, 1, 0.25, 20, 20, 30, 30]);
+});
+
+test('priors come as two results, in the runtime\'s order', () => {
+  const made = makePackage({ image: { shape: [1, 2, 1, 1] } }, [{
+    type: 'prior_box', inputs: { Input: ['image'], Image: ['image'] }, outputs: { Variances: ['v'], Boxes: ['y'] },
+    attrs: { min_sizes: [4], flip: true, flatten_to_2d: true },
+  }]);
+  assert.deepEqual(parsePackage(made.model).graph.ops[0].outputs, { Out: ['y', 'v'] });
+  delete made.model.ops[1].attrs.min_sizes;
+  assert.throws(() => parsePackage(made.model), /prior_box \(v\): attributes min_sizes are missing/);
 });
 
 const SHARED = fileURLToPath(new URL('../../../shared/models/', import.meta.url));
