@@ -34,11 +34,13 @@ def read_body() -> bytes:
     if request.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
         hint = "Send the body as it is, without Content-Encoding."
         raise AnswerError(415, "compressed", "This server does not take compressed bodies", hint=hint)
+    late = AnswerError(408, "too_slow", "The body did not arrive in time", hint="Try again over a better connection.")
     try:
         content = request.get_data(cache=False)
     except (ClientDisconnected, OSError) as error:
-        hint = "Send it at once, over a better connection."
-        raise AnswerError(408, "too_slow", "The body did not arrive in time", hint=hint) from error
+        raise late from error
+    if len(content) < (request.content_length or 0):
+        raise late  # gunicorn's stream just ends when the client is cut off
     arrived: Callable[[], None] | None = request.environ.get("inpage.arrived")
     if arrived is not None:
         arrived()  # the server stops watching this client's pace
