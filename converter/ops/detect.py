@@ -136,3 +136,45 @@ def yolo_box(x, img_size, anchors, class_num, conf_thresh, downsample_ratio, cli
     boxes = np.where(weak[..., None], f(0), np.stack(sides, axis=-1))
     scores = np.where(weak[..., None], f(0), confidence[..., None] * sigmoid(np.moveaxis(parts[:, :, 5:], 2, -1)))
     return [boxes.reshape(batch, -1, 4), scores.reshape(batch, -1, class_num)]
+
+
+def samples(start: np.float32, extent: np.float32, bins: int, ratio: int, size: int) -> tuple[np.ndarray, ...]:
+    """Positions along one axis of a region, in bins: lower pixel, upper pixel, weight of the lower [bins, samples].
+
+    Without a ratio there is a sample per pixel. Past the picture by more than a pixel both weights are 0.
+    """
+    f = np.float32
+    count = ratio if ratio > 0 else max(0, math.ceil(extent / f(bins)))
+    inner = (np.arange(count, dtype=f) + f(0.5)) / f(max(count, 1))
+    at = start + extent / f(bins) * (np.arange(bins, dtype=f)[:, None] + inner)
+    outside = (at < -1) | (at > size)
+    at = np.where(at <= 0, f(0), at)
+    low = np.minimum(at.astype(np.int64), size - 1)
+    high = np.minimum(low + 1, size - 1)
+    at = np.where(low == size - 1, low.astype(f), at)
+    weight = high.astype(f) - at
+    return low, high, np.where(outside, f(0), weight), np.where(outside, f(0), 1 - weight)
+
+
+@op("roi_align", inputs="X ROIs RoisNum", pooled_height=1, pooled_width=1, spatial_scale=1.0, sampling_ratio=-1,
+    aligned=False)
+def roi_align(x, rois, rois_num, pooled_height, pooled_width, spatial_scale, sampling_ratio, aligned):
+    # X [N,C,H,W], ROIs [R,4], RoisNum [N] → means of bilinear samples [R,C,pooled_height,pooled_width]
+    f = np.float32
+    rois_num = rois_num.reshape(-1)
+    if len(rois_num) != len(x) or rois_num.sum() != len(rois) or (rois_num < 0).any():
+        raise ConvertError(f"roi_align has {len(rois)} boxes and {rois_num.tolist()} per picture")
+    out = np.empty((len(rois), x.shape[1], pooled_height, pooled_width), f)
+    for r, n in enumerate(np.repeat(np.arange(len(x)), rois_num)):
+        box = rois[r] * f(spatial_scale) - f(0.5 if aligned else 0)
+        extent = box[2:] - box[:2] if aligned else np.maximum(box[2:] - box[:2], f(1))
+        x0, x1, u0, u1 = samples(box[0], extent[0], pooled_width, sampling_ratio, x.shape[3])
+        y0, y1, v0, v1 = samples(box[1], extent[1], pooled_height, sampling_ratio, x.shape[2])
+        total = np.zeros(out.shape[1:], f)
+        for rows, v in ((y0, v0), (y1, v1)):
+            for columns, u in ((x0, u0), (x1, u1)):
+                weight = v[:, :, None, None] * u
+                total += (weight * x[n][:, rows[:, :, None, None], columns]).sum(axis=(2, 4))
+        count = x0.shape[1] * y0.shape[1]
+        out[r] = total / f(count) if count else f(np.nan)
+    return out

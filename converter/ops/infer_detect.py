@@ -8,7 +8,7 @@ from converter.ops.shapes import axis_of
 
 DTYPES = {
     "prior_box": ("float32", "float32"), "anchor_generator": ("float32", "float32"), "box_coder": ("float32",),
-    "yolo_box": ("float32", "float32"), "multiclass_nms": ("float32",),
+    "yolo_box": ("float32", "float32"), "roi_align": ("float32",), "multiclass_nms": ("float32",),
     "multiclass_nms3": ("float32", "int32", "int32"), "matrix_nms": ("float32", "int32", "int32"),
     "where_index": ("int64",),
 }
@@ -47,6 +47,11 @@ def yolo_box(sizes, node, shapes):
         raise ValueError(f"{channels} channels where {wanted} are expected")
     count = sizes.product([anchors, rows, columns])
     return [(batch, count, 4), (batch, count, a["class_num"])]
+
+
+@rule("roi_align")
+def roi_align(sizes, node, shapes):
+    return [(shapes["ROIs"][0][0], shapes["X"][0][1], node.attrs["pooled_height"], node.attrs["pooled_width"])]
 
 
 @rule("multiclass_nms")

@@ -87,6 +87,17 @@ def yolo_box(b: Builder, op: Op) -> None:
     b.emit(op, "yolo_box", {"X": [op.one("X")], "ImgSize": [op.one("ImgSize")]}, attrs, out=out)
 
 
+@handles("roi_align")
+def roi_align(b: Builder, op: Op) -> None:
+    attrs = {"pooled_height": int(op.attr("pooled_height", 1)), "pooled_width": int(op.attr("pooled_width", 1)),
+             "spatial_scale": float(op.attr("spatial_scale", 1.0)),
+             "sampling_ratio": int(op.attr("sampling_ratio", -1)), "aligned": bool(op.attr("aligned", False))}
+    if not op.maybe("RoisNum"):
+        raise op.error("without RoisNum depends on LoD, which is not supported")
+    inputs = {slot: [op.one(slot)] for slot in ("X", "ROIs", "RoisNum")}
+    b.emit(op, "roi_align", inputs, attrs, out=joined(b, op, {"Out": "float32"}))
+
+
 @handles("multiclass_nms", "multiclass_nms2", "multiclass_nms3")
 def multiclass_nms(b: Builder, op: Op) -> None:
     """The second form is the third without a count; both leave an empty tensor where the first leaves a -1."""

@@ -114,6 +114,7 @@ _TABLE = """
     box_coder | = | PriorBox PriorBoxVar TargetBox || OutputBox
     multiclass_nms3 | = | BBoxes Scores RoisNum || Out Index NmsRoisNum
     matrix_nms | = | BBoxes Scores || Out Index RoisNum
+    roi_align | = | X ROIs RoisNum || Out
     nonzero | where_index | Condition || Out
     masked_select | = | X Mask || Y
     unique | = | X || Out Indices Index Counts

@@ -36,6 +36,11 @@ def yolo(name, shape, classes, anchor, sizes=((320, 416),), ratio=32, threshold=
                 outputs=2)
 
 
+def align(name, shape, rois, numbers, **attrs):
+    attrs = {"pooled_height": 2, "pooled_width": 3, **attrs}
+    return Case(f"roi_align_{name}", "roi_align", {"X": [rand(*shape)], "ROIs": [rois], "RoisNum": [numbers]}, attrs)
+
+
 NMS = {"score_threshold": 0.3, "nms_top_k": -1, "keep_top_k": -1, "nms_threshold": 0.4, "background_label": -1}
 
 
@@ -85,6 +90,14 @@ CASES = [
     yolo("scaled", (1, 12, 3, 3), 1, [10, 13, 16, 30], ratio=16, scale_x_y=1.05, threshold=0.01),
     yolo("iou_aware", (2, 24, 2, 3), 2, A3, sizes=((64, 96), (128, 80)), iou_aware=True, iou_aware_factor=0.4),
     yolo("nothing", (1, 6, 1, 1), 1, [10, 13], threshold=1.0),
+    align("plain", (1, 3, 7, 9), boxes(4, scale=9), vector(4)),
+    align("aligned", (1, 2, 7, 9), boxes(3, scale=9), vector(3), aligned=True),
+    align("sampled", (2, 2, 6, 5), boxes(5, scale=20), vector(2, 3), sampling_ratio=2, spatial_scale=0.25),
+    align("sampled_aligned_int64", (2, 1, 6, 5), boxes(3, scale=24), vector(0, 3, dtype="int64"), sampling_ratio=3,
+          spatial_scale=0.25, aligned=True),
+    align("outside", (1, 2, 5, 6), boxes(3, scale=30) - np.float32(8), vector(3), pooled_width=2),
+    align("inside_out", (1, 1, 5, 6), boxes(2, scale=6)[:, [2, 3, 0, 1]].copy(), vector(2)),
+    align("one_pixel", (1, 2, 1, 1), boxes(2, scale=2), vector(2), pooled_height=1),
     nms("plain", B, S),
     nms("top_k", B, S, nms_top_k=5, keep_top_k=4),
     nms("keep_top_k", B, S, keep_top_k=7, nms_threshold=0.9),

@@ -16,7 +16,7 @@ const SPARE = 256; // bytes behind the last block that vector loads may read
 const MAX_BYTES = 2 ** 31 - PAGE; // addresses are ints in the kernels
 
 /** What a kernel's status means. @type {Record<number, string>} */
-const FAULTS = { 1: 'an index tensor holds a position outside its axis' };
+const FAULTS = { 1: 'an index tensor holds a position outside its axis', 2: 'the boxes per picture do not add up to the boxes given' };
 
 /**
  * Compiles the kernels, while they arrive where the platform can.

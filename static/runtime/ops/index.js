@@ -43,7 +43,7 @@ const TYPES = {
   resize: ['nearest_interp_v2', 'bilinear_interp_v2', 'bicubic_interp_v2'],
   sample: ['grid_sampler'],
   recurrent: ['rnn'],
-  detect: ['prior_box', 'anchor_generator', 'box_coder', 'yolo_box', 'multiclass_nms', 'multiclass_nms3', 'matrix_nms'],
+  detect: ['prior_box', 'anchor_generator', 'box_coder', 'yolo_box', 'roi_align', 'multiclass_nms', 'multiclass_nms3', 'matrix_nms'],
   pick: ['where_index', 'masked_select', 'unique'],
   control: ['while', 'if'],
   constant: ['shape', 'fill_constant', 'fill_constant_batch_size_like', 'assign_value', 'range', 'linspace'],

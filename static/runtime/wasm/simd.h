@@ -13,7 +13,7 @@
 #define ORDER(v) __asm__ volatile("" : "+r"(v))
 
 enum { MAX_RANK = 12 };
-enum { BAD_INDEX = 1 }; // a value of an index tensor lies outside the axis
+enum { BAD_INDEX = 1, BAD_COUNT = 2 }; // an index tensor points outside its axis; counts do not add up
 
 typedef v128_t f32x4;
 typedef v128_t i32x4;

@@ -1,7 +1,7 @@
 // Boxes of detectors. Priors and anchors follow from shapes: the plan computes them. Offsets and YOLO heads are kernels,
 // suppression of overlaps runs on the host (suppress.js). A box is [left, top, right, bottom].
-import { FLOAT } from '../dtype.js';
-import { ShapeError } from '../node.js';
+import { FLOAT, INTEGER } from '../dtype.js';
+import { count, ShapeError } from '../node.js';
 import { rules as suppression } from './suppress.js';
 
 /** @typedef {import('../node.js').OpNode} OpNode */
@@ -162,6 +162,18 @@ export const rules = {
     shape: (node) => {
       const { N, A, H, W, classes } = yoloSizes(node);
       return [4, classes].map((last) => ({ shape: [N, A * H * W, last], dtype: 'float32' }));
+    },
+  },
+  roi_align: {
+    attrs: ['pooled_height', 'pooled_width', 'spatial_scale', 'sampling_ratio', 'aligned'],
+    types: { X: FLOAT, ROIs: FLOAT, RoisNum: INTEGER },
+    check: ({ attrs }) => (attrs.pooled_height > 0 && attrs.pooled_width > 0 ? '' : `a window of ${attrs.pooled_height} x ${attrs.pooled_width}`),
+    shape: (node) => {
+      const { shape } = node.x(), boxes = node.x('ROIs').shape, numbers = node.x('RoisNum').shape;
+      if (shape.length !== 4 || boxes.length !== 2 || boxes[1] !== 4 || count(numbers) !== shape[0]) {
+        throw new ShapeError(`pictures [${shape}], boxes [${boxes}] and their numbers [${numbers}] do not fit`);
+      }
+      return [{ shape: [boxes[0], shape[1], node.attrs.pooled_height, node.attrs.pooled_width], dtype: 'float32' }];
     },
   },
   ...suppression,

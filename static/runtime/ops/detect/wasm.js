@@ -1,4 +1,4 @@
-// box_coder and yolo_box → kernels of the same names. The others never reach a lowering.
+// box_coder, roi_align and yolo_box → kernels of the same names. The others never reach a lowering.
 import { f32, UnsupportedError } from '../node.js';
 import { coderSizes, rules, yoloSizes } from './index.js';
 
@@ -15,6 +15,12 @@ export const lower = {
     const spread = node.maybe('PriorBoxVar') ?? to.data(Float32Array.from(variance.length ? variance : [1, 1, 1, 1]));
     to.emit('box_coder', [
       node.x('PriorBox'), spread, node.x('TargetBox'), node.out, encode ? 1 : 0, N, M, axis, each ? 1 : 0, f32(normalized ? 0 : 1)]);
+  },
+  roi_align(node, to) {
+    const numbers = node.x('RoisNum'), { pooled_height: h, pooled_width: w, spatial_scale: scale, sampling_ratio: ratio, aligned } = node.attrs;
+    to.emit('roi_align', [
+      node.x(), node.x('ROIs'), numbers, node.out, ...node.x().shape, node.x('ROIs').shape[0], h, w, Math.max(ratio, 0),
+      aligned ? 1 : 0, numbers.dtype === 'int64' ? 1 : 0, f32(scale)]);
   },
   yolo_box(node, to) {
     const { N, A, H, W, classes } = yoloSizes(node), { attrs } = node, [boxes, scores] = node.outputs;
