@@ -111,6 +111,29 @@ test('where the highest peaks make no page, the second peak of a corner may', ()
   within(found.corners, PAGE, 0.2);
 });
 
+test('of two peaks of much the same strength the squarer page is taken, in the proportions of the picture', () => {
+  /** @type {Quad} */
+  const square = [[0.3, 0.1], [0.9, 0.1], [0.9, 0.9], [0.3, 0.9]];
+  const peaks = square.map((at) => [{ at, peak: 0.8 }]);
+  peaks[0] = [{ at: [0.1, 0.1], peak: 0.6 }, { at: square[0], peak: 0.55 }];
+  const outputs = { heatmaps: heatmaps(peaks), presence: presence(1) };
+  const found = decodeCorners(outputs, { margin: MARGIN });
+  assert.ok(found);
+  within(found.corners, square, 0.2);
+
+  const tall = decodeCorners(outputs, { margin: MARGIN }, { width: 100, height: 1600 }); // the slant all but vanishes
+  assert.ok(tall);
+  within(tall.corners, [[0.1, 0.1], square[1], square[2], square[3]], 0.2);
+});
+
+test('a much stronger peak is taken however slanted the page', () => {
+  const peaks = PAGE.map((at) => [{ at, peak: 0.9 }]);
+  peaks[0] = [{ at: [0.05, 0.1], peak: 0.95 }, { at: PAGE[0], peak: 0.3 }];
+  const found = decodeCorners({ heatmaps: heatmaps(peaks), presence: presence(1) }, { margin: MARGIN });
+  assert.ok(found);
+  within(found.corners, [[0.05, 0.1], PAGE[1], PAGE[2], PAGE[3]], 0.2);
+});
+
 test('outputs of another shape are refused by name', () => {
   const three = { data: new Float32Array(3 * H * W), shape: [1, 3, H, W] };
   assert.throws(() => decodeCorners({ heatmaps: three }), /heatmaps must be .*\[1,3,64,60\]/);

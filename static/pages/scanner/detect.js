@@ -91,7 +91,8 @@ export function createDetector(load = loadBundle) {
       throw error;
     }
     checkSignal(signal);
-    const decoded = decodeCorners({ heatmaps: outputs.heatmaps, presence: outputs.presence }, network.postprocess ?? {});
+    const { heatmaps, presence } = outputs;
+    const decoded = decodeCorners({ heatmaps, presence }, network.postprocess ?? {}, small);
     if (!decoded) return null;
     const rough = decoded.corners.map(([x, y]) => [x * small.width * shrink, y * small.height * shrink]);
     const corners = refineCorners(pixels, /** @type {Quad} */ (rough), { quality });

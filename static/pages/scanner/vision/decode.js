@@ -3,6 +3,7 @@
 import { isValidQuad, polygonArea } from './geometry.js';
 
 /** @typedef {import('./geometry.js').Point} Point */
+/** @typedef {import('./geometry.js').Size} Size */
 /** @typedef {import('./geometry.js').Quad} Quad */
 /** @typedef {{data: ArrayLike<number> | BigInt64Array, shape: number[]}} Tensor */
 /** @typedef {{at: Point, peak: number}} Peak position normalised to the picture, 0..1 (beyond: outside of it) */
@@ -19,8 +20,10 @@ export const MIN_SCORE = 0.35;
 export const COMPLETED_FACTOR = 0.7;
 /** How far outside the picture a corner may be, as a share of its side. */
 const MAX_OUTSIDE = 0.2;
-/** A second peak of a channel this strong, relative to the first, is tried when the first four fit no page. */
+/** A second peak of a channel this strong, relative to the first, is weighed against it. */
 const SECOND_PEAK = 0.5;
+/** Between peaks of much the same strength the squarer page wins: the spread, in degrees, of a page's angles around 90. */
+const ANGLE_SPREAD = 25;
 /** Padding of the network's input, over the input: the margin a bundle without metadata was trained with. */
 const DEFAULT_MARGIN = 16 / 224;
 
@@ -28,15 +31,16 @@ const DEFAULT_MARGIN = 16 / 224;
  * @param {{heatmaps: Tensor, presence?: Tensor}} outputs heatmaps [1,4,h,w] (probabilities; TL,TR,BR,BL), presence [1,1]
  * @param {{margin?: number, presence?: number}} [postprocess] the bundle's metadata: the grid covers the picture plus this share
  *   of each side; smallest presence
+ * @param {Size} [picture] its size, or just its proportions: angles are judged in them
  * @returns {{corners: Quad, score: number} | null} corners normalised 0..1; null = no page
  * @throws {RangeError} when the outputs do not have these shapes
  */
-export function decodeCorners(outputs, postprocess = {}) {
+export function decodeCorners(outputs, postprocess = {}, picture = { width: 1, height: 1 }) {
   const { data, h, w, present } = checked(outputs);
   if (!(present >= (postprocess.presence ?? MIN_PRESENCE))) return null;
   const margin = postprocess.margin ?? DEFAULT_MARGIN;
   const channels = [0, 1, 2, 3].map((k) => findPeaks(data, k * h * w, h, w, margin));
-  const found = fromSeen(channels, present) ?? fromThree(channels.map((peaks) => peaks[0]), present);
+  const found = fromSeen(channels, present, picture) ?? fromThree(channels.map((peaks) => peaks[0]), present);
   return found && found.score >= MIN_SCORE ? found : null;
 }
 
@@ -77,7 +81,7 @@ function findPeaks(data, offset, h, w, margin) {
  * @param {number} skipRow @param {number} skipCol
  */
 function argmax(data, offset, h, w, skipRow, skipCol) {
-  const reach = skipRow < 0 ? -1 : Math.ceil(Math.max(h, w) / 10);
+  const reach = skipRow < 0 ? -1 : Math.ceil(Math.max(h, w) / 14);
   let best = -1;
   let value = -Infinity;
   for (let row = 0; row < h; row++) {
@@ -129,21 +133,41 @@ function plausible(corners) {
 }
 
 /**
- * All four corners seen: the best-scoring choice of peaks that makes a page.
- * @param {Peak[][]} channels @param {number} presence @returns {{corners: Quad, score: number} | null}
+ * All four corners seen: of the choices of peaks that make a page, the one of the best score and shape.
+ * @param {Peak[][]} channels @param {number} presence @param {Size} picture
+ * @returns {{corners: Quad, score: number} | null}
  */
-function fromSeen(channels, presence) {
+function fromSeen(channels, presence, picture) {
   if (channels.some((peaks) => peaks[0].peak < STRONG_PEAK)) return null;
   let best = null;
+  let bestRank = 0;
   for (let choice = 0; choice < 16; choice++) {
     const picked = channels.map((peaks, k) => peaks[(choice >> k) & 1]);
     if (picked.some((p) => p === undefined)) continue;
     const corners = /** @type {Quad} */ (picked.map((p) => p.at));
     if (!plausible(corners)) continue;
     const score = scoreOf(picked.map((p) => p.peak), presence);
-    if (!best || score > best.score) best = { corners, score };
+    const rank = score * squareness(corners, picture);
+    if (rank > bestRank) [best, bestRank] = [{ corners, score }, rank];
   }
   return best;
+}
+
+/**
+ * How likely these angles are on a page, 0..1: tilt bends them, but seldom far.
+ * @param {Quad} corners @param {Size} picture
+ */
+function squareness(corners, { width, height }) {
+  let squares = 0;
+  corners.forEach(([x, y], k) => {
+    const [before, after] = [corners[(k + 3) % 4], corners[(k + 1) % 4]];
+    const toBefore = Math.atan2((before[1] - y) * height, (before[0] - x) * width);
+    const toAfter = Math.atan2((after[1] - y) * height, (after[0] - x) * width);
+    const turn = Math.abs(toBefore - toAfter);
+    const angle = (Math.min(turn, 2 * Math.PI - turn) * 180) / Math.PI;
+    squares += (angle - 90) ** 2;
+  });
+  return Math.exp(-squares / 4 / (2 * ANGLE_SPREAD ** 2));
 }
 
 /**
