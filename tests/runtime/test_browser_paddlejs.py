@@ -165,13 +165,14 @@ def worst_error(found: np.ndarray, outputs: list[np.ndarray]) -> float:
     return worst
 
 
-def test_a_net_with_a_bit_of_everything_runs_there(page: Any, site: Site, tmp_path: Path) -> None:
+def test_a_net_with_a_bit_of_everything_runs_there_and_here(page: Any, site: Site, tmp_path: Path) -> None:
     picture = np.random.default_rng(2).uniform(-1, 1, (1, 3, 32, 40)).astype(np.float32)
     want = evaluate(net(), {"image": picture})
     site.files |= {f"/net/{leaf}": body for leaf, body in packaged(lowered(net()), tmp_path).items()}
-    result = page.evaluate(ORIGINAL, {"url": "/net", "numbers": encoded(picture)})
-    assert [list(output) for output in result] == [["scores"], ["maps"]]
-    assert worst_error(flat(result), list(want.values())) <= WORST
+    for script in (ORIGINAL, OURS):
+        result = page.evaluate(script, {"url": "/net", "numbers": encoded(picture), "compat": True})
+        assert [list(output) for output in result] == [["scores"], ["maps"]]
+        assert worst_error(flat(result), list(want.values())) <= WORST
 
 
 def chosen_cases() -> Iterator[dict[str, Any]]:
