@@ -52,6 +52,11 @@ class Bundle:
     files: dict[str, Asset] = field(default_factory=dict, repr=False)
 
     @property
+    def pages_only(self) -> bool:
+        """Sound, and without anything that this server could run; nothing is wrong with it."""
+        return not (self.problem or self.onnx_sha256 or self.onnx_problem)
+
+    @property
     def url(self) -> str:
         """The stable address to give to `load()`."""
         return f"/models/{self.name}/"

@@ -45,9 +45,9 @@ SCHEMAS: dict[str, Schema] = {
     "Ready": record("ready", "name reason", ready=FLAG, name=TEXT, reason=TEXT),
     "Tensor": record("name datatype shape", name=TEXT, datatype=TEXT, shape=listed({"type": "integer", "minimum": -1})),
     "Version": record(
-        "version ready", "reason engine enginesRefused bundle onnxSha256 loadedAt loadMs",
-        version=TEXT, ready=FLAG, reason=TEXT, engine=TEXT, enginesRefused=listed(TEXT), bundle=TEXT, onnxSha256=TEXT,
-        loadedAt=NUM, loadMs=NUM,
+        "version ready pagesOnly", "reason engine enginesRefused bundle onnxSha256 loadedAt loadMs",
+        version=TEXT, ready=FLAG, pagesOnly=FLAG, reason=TEXT, engine=TEXT, enginesRefused=listed(TEXT), bundle=TEXT,
+        onnxSha256=TEXT, loadedAt=NUM, loadMs=NUM,
     ),
     "Model": record(
         "name versions platform inputs outputs ready serving states", "reason",

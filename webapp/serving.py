@@ -203,7 +203,8 @@ class Serving:
                 took_s = time.monotonic() - began
                 log.info("model ready on %s after %.2f s", name, took_s, extra={**about, "engine": name})
                 return Loaded(bundle, engine, name, reasons, took_s)
-            log.warning("engine not used: %s", reasons[-1], extra={**about, "engine": name})
+            level = logging.INFO if bundle.pages_only else logging.WARNING
+            log.log(level, "engine not used: %s", reasons[-1], extra={**about, "engine": name})
         raise EngineError("; ".join(reasons), passing=passing)
 
     def stop(self) -> None:

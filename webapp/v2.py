@@ -73,7 +73,8 @@ def tensor(entry: dict[str, Any]) -> dict[str, Any]:
 def state(entry: Entry) -> dict[str, Any]:
     """What is known of one version: whether it runs, on what, since when, and what is wrong."""
     loaded = entry.loaded
-    found: dict[str, Any] = {"version": str(entry.bundle.number), "ready": loaded is not None}
+    pages_only = loaded is None and entry.bundle.pages_only
+    found: dict[str, Any] = {"version": str(entry.bundle.number), "ready": loaded is not None, "pagesOnly": pages_only}
     if entry.problem:
         found["reason"] = entry.problem
     if loaded is not None:

@@ -5,7 +5,7 @@ import { createBadge, formatMs } from './badge.js';
 const EVERY_MS = 3000;
 const MAX_WAIT_MS = 60_000;
 
-/** @typedef {{version: string, ready: boolean, reason?: string, engine?: string, loadedAt?: number, loadMs?: number}} Version */
+/** @typedef {{version: string, ready: boolean, pagesOnly: boolean, reason?: string, engine?: string, loadedAt?: number, loadMs?: number}} Version */
 /** @typedef {{name: string, serving: string|null, versions: Version[]}} Model */
 /**
  * @typedef {object} Status what /api/status answers
@@ -25,6 +25,7 @@ const STAGE_WORDS = new Map([
   ['queue', 'Waiting for a turn'], ['decode', 'Reading the request'], ['preprocess', 'Preparing the picture'],
   ['infer', 'Running the model'], ['encode', 'Writing the answer'], ['total', 'All but waiting'],
 ]);
+const ENGINE_WORDS = new Map([['onnx', 'ONNX Runtime'], ['remote', 'another server']]);
 const REJECT_WORDS = new Map([['busy', 'queue full'], ['rate', 'too often'], ['too_late', 'too late']]);
 
 /** @param {string} id @returns {HTMLElement} */
@@ -43,7 +44,7 @@ function make(name, text = '', className = '') {
 }
 
 /** Seconds the way people read them. @param {number} seconds @returns {string} */
-export function duration(seconds) {
+function duration(seconds) {
   const minutes = Math.floor(seconds / 60), hours = Math.floor(minutes / 60), days = Math.floor(hours / 24);
   if (days > 0) return `${days} d ${hours % 24} h`;
   if (hours > 0) return `${hours} h ${minutes % 60} min`;
@@ -83,23 +84,26 @@ function versionItem(model, version) {
   const head = make('div', '', 'version-head');
   const badge = make('span');
   const answers = version.version === model.serving;
-  const words = !version.ready ? 'Not ready' : answers ? 'Answering' : 'Ready, by number';
-  createBadge(badge).say(words, !version.ready ? 'bad' : version.reason ? 'warn' : 'ok');
+  if (version.pagesOnly) createBadge(badge).say('In the page only', 'idle');
+  else if (!version.ready) createBadge(badge).say('Not ready', 'bad');
+  else createBadge(badge).say(answers ? 'Answering' : 'Ready, by number', version.reason ? 'warn' : 'ok');
   head.append(make('span', `${model.name} · version ${version.version}`, 'version-name'), badge);
   item.append(head);
   if (version.ready) {
     const since = new Date((version.loadedAt ?? 0) * 1000).toLocaleString();
-    item.append(make('p', `On ${version.engine} since ${since}, loaded in ${formatMs(version.loadMs ?? 0)}`));
+    item.append(make('p', `On ${ENGINE_WORDS.get(version.engine ?? '') ?? version.engine} since ${since}, loaded in ${formatMs(version.loadMs ?? 0)}`));
   }
-  if (version.reason) {
+  if (version.pagesOnly) {
+    item.append(make('p', 'Runs on the visitor’s device; the bundle has no model.onnx for this server.'));
+  } else if (version.reason) {
     const what = version.ready ? 'What lies on disk now was refused' : 'Cannot run here';
     item.append(make('p', `${what}: ${version.reason}`, version.ready ? 'wrong' : ''));
   }
   return item;
 }
 
-/** @param {[string, {count: number, p50Ms: number, p95Ms: number}]} stage @returns {HTMLElement} */
-function stageRow([name, { count, p50Ms, p95Ms }]) {
+/** @param {string} name @param {{count: number, p50Ms: number, p95Ms: number}} times @returns {HTMLElement} */
+function stageRow(name, { count, p50Ms, p95Ms }) {
   const row = make('tr');
   const title = make('th', STAGE_WORDS.get(name) ?? name);
   title.setAttribute('scope', 'row');
@@ -112,7 +116,8 @@ function show(status) {
   byId('status-tiles').replaceChildren(...tiles(status));
   const items = status.models.flatMap((model) => model.versions.map((version) => versionItem(model, version)));
   byId('status-models').replaceChildren(...(items.length ? items : [make('li', 'None is installed.', 'muted')]));
-  const rows = Object.entries(status.stages).filter(([, { count }]) => count > 0).map(stageRow);
+  const stages = [...STAGE_WORDS.keys()].filter((name) => status.stages[name]?.count > 0);
+  const rows = stages.map((name) => stageRow(name, status.stages[name]));
   byId('status-stages').replaceChildren(...rows);
   byId('status-times').hidden = rows.length === 0;
   byId('status-stages-note').hidden = rows.length > 0;

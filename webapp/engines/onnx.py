@@ -1,11 +1,13 @@
 """ONNX Runtime on the CPU: the bundle's model.onnx, one thread per run."""
 
 import hashlib
+import re
 from typing import Any
 
 from webapp.engines.base import Arrays, EngineError, Options, RunError
 from webapp.models import Bundle
 
+CODES = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 FATAL_ONLY = 4  # what it has to say comes back as an exception, and is logged by us
 
 
@@ -40,8 +42,9 @@ class OnnxEngine:
 
 
 def first_line(error: Exception) -> str:
-    """A library's message without its inside."""
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+    """A library's message without its inside: not `[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : ` and no stack."""
+    lines = CODES.sub("", str(error)).strip().splitlines()
+    return lines[0][:300].rstrip(".") if lines else type(error).__name__
 
 
 def session_options(library: Any) -> Any:
