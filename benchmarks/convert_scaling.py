@@ -3,6 +3,7 @@
     python benchmarks/convert_scaling.py [--quick]
 
 Every conversion runs in a process of its own; memory is that process's peak, interpreter and libraries included.
+CPU seconds (Node's included, where a bundle is verified) hold on a busy machine too.
 Convolutions with batch norms are the dearest weights to convert (all are rewritten, in float64), so these rows show
 the conversion alone; fully connected layers are cheap to run, so these are verified too, in the real runtime.
 """
@@ -24,14 +25,16 @@ sys.path[:0] = [str(REPO), str(REPO / "tests" / "converter")]
 from programs import Pir  # noqa: E402
 
 _CHILD = """
-import json, sys, time
+import json, os, sys, time
 from pathlib import Path
 from converter import convert
-start = time.perf_counter()
+start, before = time.perf_counter(), sum(os.times()[:2])
 report = convert(sys.argv[1], sys.argv[2], verify=sys.argv[3] == "verify")
 status = Path("/proc/self/status").read_text()
 peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024
-print(json.dumps([time.perf_counter() - start, peak, sum(report.before.values())]))
+used = os.times()
+cpu = used.user + used.system + used.children_user + used.children_system - before
+print(json.dumps([time.perf_counter() - start, cpu, peak, sum(report.before.values())]))
 """
 _CONV = {"strides": [1, 1], "paddings": [1, 1], "padding_algorithm": "EXPLICIT", "dilations": [1, 1], "groups": 1,
          "data_format": "NCHW"}
@@ -87,15 +90,15 @@ def mobilenet(_: int, folder: Path) -> Path:
     return folder
 
 
-def measure(build: Callable[[int, Path], Path], amount: int, verify: bool) -> tuple[float, float, int, float]:
-    """(seconds, peak MB, operators, MB of files) of one conversion."""
+def measure(build: Callable[[int, Path], Path], amount: int, verify: bool) -> tuple[float, float, float, int, float]:
+    """(seconds, seconds of CPU, peak MB, operators, MB of files) of one conversion."""
     with tempfile.TemporaryDirectory(prefix="inpage-scaling-") as work:
         model = build(amount, Path(work) / "model")
         size = sum(file.stat().st_size for file in model.iterdir()) / 1e6
         done = subprocess.run([sys.executable, "-c", _CHILD, str(model), str(Path(work) / "out"),
                                "verify" if verify else "plain"], cwd=REPO, capture_output=True, text=True, check=True)
-        seconds, peak, count = json.loads(done.stdout.splitlines()[-1])
-        return seconds, peak, count, size
+        seconds, cpu, peak, count = json.loads(done.stdout.splitlines()[-1])
+        return seconds, cpu, peak, count, size
 
 
 def main() -> None:
@@ -106,13 +109,13 @@ def main() -> None:
         ("fully connected, verified", layers, [10, 50] if quick else [10, 50, 100, 250, 500], True),
         ("operators", operators, [100, 1000] if quick else [100, 1000, 3000, 10000], False),
     ]
-    print("| model | files, MB | operators | seconds | ms per MB | ms per operator | peak MB |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
+    print("| model | files, MB | operators | seconds | CPU s | CPU ms per MB | CPU ms per operator | peak MB |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for title, build, amounts, verify in rows:
         for amount in amounts:
-            seconds, peak, count, size = measure(build, amount, verify)
-            print(f"| {title} | {size:.1f} | {count} | {seconds:.2f} | {1000 * seconds / size:.1f} | "
-                  f"{1000 * seconds / count:.2f} | {peak:.0f} |", flush=True)
+            seconds, cpu, peak, count, size = measure(build, amount, verify)
+            print(f"| {title} | {size:.1f} | {count} | {seconds:.2f} | {cpu:.2f} | {1000 * cpu / size:.1f} | "
+                  f"{1000 * cpu / count:.2f} | {peak:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -109,6 +109,8 @@ class Builder:
         self.last_write = {name: index for index, op in enumerate(raw.ops)
                            for names in op.outputs.values() for name in names}
         self.index = 0
+        self.counts: dict[str, int] = {}
+        self.renames: dict[str, str] = {}
 
     # reading
 
@@ -127,6 +129,7 @@ class Builder:
         self.graph.inputs = [name for _, name in sorted(self.feeds, key=lambda feed: feed[0])]
         for _, name in sorted(self.fetches, key=lambda fetch: fetch[0]):
             self._fetch(name)
+        self._apply_renames()
 
     def _feed(self, raw: RawOp) -> None:
         name = raw.outputs["Out"][0]
@@ -201,9 +204,10 @@ class Builder:
         return self.graph.add_value(Value(self._fresh(base), shape, dtype)).name
 
     def _fresh(self, base: str) -> str:
-        count = 1
+        count = self.counts.get(base, 0) + 1  # a variable may be written ten thousand times
         while (name := f"{base}.{count}") in self.graph.values or name in self.raw.values or name in self.pending:
             count += 1
+        self.counts[base] = count
         return name
 
     def hold(self, base: str, data: np.ndarray) -> str:
@@ -258,6 +262,7 @@ class Builder:
         if raw_name not in self.current and raw_name not in self.pending:
             raise ConvertError(f"the output '{raw_name}' is not computed by the program", where=self.raw.where)
         name = self.current.get(raw_name, raw_name)
+        name = self.renames.get(name, name)
         if name == raw_name and name not in self.graph.outputs:
             self.use(name)
             self.graph.outputs.append(name)
@@ -274,13 +279,19 @@ class Builder:
             self.graph.outputs.append(public)
 
     def _rename(self, old: str, new: str) -> None:
+        """The value now; the operators that name it all at once, when every output has its name."""
         value = self.graph.values.pop(old)
         value.name = new
         self.graph.add_value(value)
+        self.renames[old] = new
+
+    def _apply_renames(self) -> None:
+        if not self.renames:
+            return
         for node in self.graph.nodes:
             for names in (*node.inputs.values(), *node.outputs.values()):
-                names[:] = [new if name == old else name for name in names]
-        self.current = {raw: new if name == old else name for raw, name in self.current.items()}
+                names[:] = [self.renames.get(name, name) for name in names]
+        self.current = {raw: self.renames.get(name, name) for raw, name in self.current.items()}
 
 
 def passthrough(builder: Builder, op: Op) -> None:

@@ -34,7 +34,7 @@ LIMIT_S = 10
 SPARE_BYTES = 200 << 20
 STALL_S = 3 * LIMIT_S
 """A worker that does not even answer its own alarm for so long is stuck inside C code."""
-REAL_SHARE = 0.02
+REAL_SHARE = 0.01
 _EVENTS = {"open": 0, "os.listdir": 0, "os.scandir": 0, "os.mkdir": 0, "os.remove": 0, "os.rmdir": 0, "os.rename": 1,
            "os.chmod": 0, "os.symlink": 1, "os.link": 1, "os.truncate": 0, "shutil.rmtree": 0}
 _FORBIDDEN = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "socket.connect", "socket.bind")
