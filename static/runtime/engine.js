@@ -106,14 +106,18 @@ class WasmEngine {
     this.alive();
     checkFeeds(this.graph.inputs, feeds);
     /** @type {Values} */
-    const values = new Map(this.graph.inputs.map(({ name, dtype }) => [name, { ...feeds[name], dtype, known: false }]));
+    const values = new Map();
+    for (const { name, dtype } of this.graph.inputs) values.set(name, { data: feeds[name].data, shape: feeds[name].shape, dtype, known: false });
     this.runStages(this.main, 'main', values);
-    const taken = new Set(Object.values(feeds).map(({ data }) => /** @type {HostTensor['data']} */ (data)));
-    return Object.fromEntries(this.graph.outputs.map(({ name }) => {
-      const held = this.valueOf(name, values), data = taken.has(held.data) || this.lent.has(held.data) ? held.data.slice() : held.data;
-      taken.add(data); // every result is the caller's, and none another's
-      return [name, { data, shape: [...held.shape] }];
-    }));
+    const taken = Object.values(feeds).map(({ data }) => /** @type {HostTensor['data']} */ (data));
+    /** @type {Record<string, Tensor>} */
+    const results = {};
+    for (const { name } of this.graph.outputs) {
+      const held = this.valueOf(name, values), data = taken.includes(held.data) || this.lent.has(held.data) ? held.data.slice() : held.data;
+      taken.push(data); // every result is the caller's, and none another's
+      results[name] = { data, shape: [...held.shape] };
+    }
+    return results;
   }
 
   /** @param {Stage[]} stages @param {string} where their graph @param {Values} values extended by all they make */
@@ -159,26 +163,30 @@ class WasmEngine {
 
   /** @param {string} name @param {Values} values @returns {Held} */
   valueOf(name, values) {
-    const held = values.get(name), data = this.weights.get(name), declared = this.graph.vars.get(name);
+    const held = values.get(name);
     if (held) return held;
+    const data = this.weights.get(name), declared = this.graph.vars.get(name);
     if (!data || !declared) throw new InPageError('invalid_model', `Nothing computes "${name}"`);
     return { data, shape: declared.shape, dtype: normal(declared.dtype), known: true };
   }
 
   /**
-   * The elements of small values that a plan may hold for: those that follow from shapes alone, or decide on shapes.
-   * @param {Stage} stage @param {string} where @param {Values} values
-   * @returns {Map<string, number[]>}
+   * Whether a plan may hold for the elements of a small value: they follow from shapes alone, or decide on shapes.
+   * @param {string} name @param {Held} value @param {string} where the stage @returns {boolean}
    */
-  contents({ reads }, where, values) {
-    const deciding = this.deciding.get(where);
-    /** @type {Map<string, number[]>} */
-    const found = new Map();
+  counts(name, { data, known, dtype }, where) {
+    return data.length <= MAX_KNOWN && ((known && dtype !== 'float32') || Boolean(this.deciding.get(where)?.has(name)));
+  }
+
+  /** What a plan depends on, as text. @param {Stage} stage @param {string} where @param {Values} values @returns {string} */
+  keyOf({ reads }, where, values) {
+    let key = where;
     for (const name of reads) {
-      const { data, known, dtype } = this.valueOf(name, values);
-      if (data.length <= MAX_KNOWN && (deciding?.has(name) || (known && dtype !== 'float32'))) found.set(name, Array.from(data, Number));
+      const value = this.valueOf(name, values);
+      key += `|${value.shape.join('x')}`;
+      if (this.counts(name, value, where)) key += `=${value.data.join()}`;
     }
-    return found;
+    return key;
   }
 
   /**
@@ -187,15 +195,16 @@ class WasmEngine {
    * @returns {Prepared}
    */
   planFor(stage, where, values) {
-    const contents = this.contents(stage, where, values);
-    const shapes = Object.fromEntries(stage.reads.map((name) => [name, [...this.valueOf(name, values).shape]]));
-    const key = `${where}|${Object.values(shapes).map((shape) => shape.join('x')).join()}|${[...contents].map(([name, list]) => `${name}=${list}`).join('|')}`;
-    const remembered = this.plans.get(key);
+    const key = this.keyOf(stage, where, values), remembered = this.plans.get(key);
     if (remembered) {
       this.plans.delete(key);
       this.plans.set(key, remembered);
       return remembered;
     }
+    const held = stage.reads.map((name) => /** @type {const} */ ([name, this.valueOf(name, values)]));
+    const shapes = Object.fromEntries(held.map(([name, { shape }]) => [name, [...shape]]));
+    const contents = new Map(held.filter(([name, value]) => this.counts(name, value, where))
+      .map(([name, { data }]) => /** @type {const} */ ([name, Array.from(data, Number)])));
     /** @type {Plan} */
     let plan;
     try {
