@@ -100,7 +100,11 @@ def make_object(rng: np.random.Generator, row: int, side: int) -> tuple[np.ndarr
     kind = share(OBJECT_NAMES, [k[1] for k in objects.OBJECTS.values()], row)
     painter, _, aspects, cm = objects.OBJECTS[kind]
     aspect = rng.uniform(*aspects)
-    return squared(painter(rng, *proportioned(aspect, side)), side), [aspect, rng.uniform(*cm), OBJECT_NAMES.index(kind)]
+    return squared(painter(rng, *proportioned(aspect, side)), side), [
+        aspect,
+        rng.uniform(*cm),
+        OBJECT_NAMES.index(kind),
+    ]
 
 
 def make_fingers(rng: np.random.Generator, row: int, side: int) -> tuple[np.ndarray, list[float]]:

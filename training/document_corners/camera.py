@@ -51,7 +51,9 @@ def defocus(image: torch.Tensor, dice: Dice, recipe: Recipe) -> torch.Tensor:
     part = F.pad(image[place], (size // 2,) * 4, mode="replicate")
     k, c, h, w = part.shape
     weight = kernel[:, None].repeat_interleave(c, 0)
-    image[place] = F.conv2d(part.reshape(1, k * c, h, w), weight, groups=k * c).reshape(k, c, h - size + 1, w - size + 1)
+    image[place] = F.conv2d(part.reshape(1, k * c, h, w), weight, groups=k * c).reshape(
+        k, c, h - size + 1, w - size + 1
+    )
     return image
 
 
@@ -88,7 +90,11 @@ def jpeg(image: torch.Tensor, dice: Dice, recipe: Recipe) -> torch.Tensor:
     cells = ycc.reshape(len(rows), 3, h // 8, 8, w // 8, 8).permute(0, 1, 2, 4, 3, 5)
     freq = basis @ cells @ basis.T
     weight = 1 + (k[:, None] + k[None]) * 0.35
-    q = step[rows].to(d).reshape(-1, 1, 1, 1, 1, 1) * weight * torch.tensor([1.0, 2, 2], device=d).reshape(3, 1, 1, 1, 1)
+    q = (
+        step[rows].to(d).reshape(-1, 1, 1, 1, 1, 1)
+        * weight
+        * torch.tensor([1.0, 2, 2], device=d).reshape(3, 1, 1, 1, 1)
+    )
     cells = basis.T @ ((freq / q).round() * q) @ basis
     ycc = cells.permute(0, 1, 2, 4, 3, 5).reshape(len(rows), 3, h, w)
     image[place] = torch.einsum("dc,nchw->ndhw", torch.linalg.inv(to_ycc), ycc)

@@ -12,6 +12,8 @@ import torch
 
 from training.document_corners import layers as L
 from training.document_corners.bank import PAGE_NAMES, Bank
+from training.document_corners.document import page
+from training.document_corners.light import camouflage, glare, light, reflections
 from training.document_corners.scene import (
     CARDS,
     MARGIN,
@@ -24,19 +26,16 @@ from training.document_corners.scene import (
     sample_quads,
 )
 
-BOOKS = (PAGE_NAMES.index("open_book"),)
-
 
 @dataclass
 class Shot:
-    """image [n,3,h,w] 0..1; corners [n,4,2] normalised, by picture position; present [n]; mask [n,1,h,w]; shape w/h [n]."""
+    """image [n,3,h,w] 0..1; corners [n,4,2] normalised, by picture position; present [n]; mask [n,1,h,w]; shape w/h."""
 
     image: torch.Tensor
     corners: torch.Tensor
     present: torch.Tensor
     mask: torch.Tensor
     shape: torch.Tensor
-    gloss: torch.Tensor
 
 
 @dataclass
@@ -59,7 +58,10 @@ class Studio:
 
     def __init__(self, bank: Bank, size: tuple[int, int], device: str | torch.device) -> None:
         self.device, self.size = torch.device(device), size
-        self.textures = {n: torch.from_numpy(getattr(bank, n)).to(self.device) for n in ("pages", "grounds", "objects", "fingers", "palms")}
+        self.textures = {
+            n: torch.from_numpy(getattr(bank, n)).to(self.device)
+            for n in ("pages", "grounds", "objects", "fingers", "palms")
+        }
         names = ("page_facts", "ground_facts", "object_facts", "finger_facts", "palm_facts")
         self.facts = {n: torch.from_numpy(getattr(bank, n)) for n in names}
         self.grid = L.frame_grid(size, self.device)
@@ -94,7 +96,9 @@ class Studio:
         rows = torch.where(s.present & ~s.held, dice.weighted(n, facts[:, 0]), dice.weighted(n, facts[:, 1]))
         unrelated = s.held | dice.chance(n, 0.2) | (~s.present & dice.chance(n, 0.6))
         angle = torch.where(unrelated, dice.normal(n, 0.08), dice.uniform(n, -3.2, 3.2))
-        angle = torch.where(dice.chance(n, 0.5), (angle / (math.pi / 2)).round() * (math.pi / 2) + dice.normal(n, 0.05), angle)
+        angle = torch.where(
+            dice.chance(n, 0.5), (angle / (math.pi / 2)).round() * (math.pi / 2) + dice.normal(n, 0.05), angle
+        )
         table = L.inverse_of(s.quad)
         centimetres = torch.exp(dice.uniform(n, math.log(22), math.log(130)))
         stretch = torch.diag_embed(torch.cat([s.cm / centimetres[:, None], torch.ones(n, 1)], 1))
@@ -167,7 +171,9 @@ class Studio:
         n = len(rows)
         offset, soft, strength = dice.normal(n, lift, 2), dice.uniform(n), dice.uniform(n, 0.1, 0.75)
         turn = torch.roll(quad, 1, 1) - quad
-        area = (turn[:, :, 0] * torch.roll(turn[:, :, 1], -1, 1) - turn[:, :, 1] * torch.roll(turn[:, :, 0], -1, 1)).sum(1)
+        area = (
+            turn[:, :, 0] * torch.roll(turn[:, :, 1], -1, 1) - turn[:, :, 1] * torch.roll(turn[:, :, 0], -1, 1)
+        ).sum(1)
         sane = (quad.abs().amax((1, 2)) < 6) & (area.abs() > 1e-4)
         active = (active & sane).nonzero()[:, 0]
         if len(active) == 0:
@@ -241,13 +247,19 @@ class Studio:
         n, facts = len(s.rows), self.facts["finger_facts"]
         for slot in range(2):
             rows = dice.below(n, len(facts))
-            active = s.present & ((s.held & dice.chance(n, 0.8 if slot == 0 else 0.35)) | dice.chance(n, recipe.fingers))
+            active = s.present & (
+                (s.held & dice.chance(n, 0.8 if slot == 0 else 0.35)) | dice.chance(n, recipe.fingers)
+            )
             long = dice.uniform(n, 6.5, 10)
             size = torch.stack([long * facts[rows, 0], long], 1)
-            side = torch.where(dice.chance(n, 0.6), torch.full((n,), 2), dice.below(n, 4))  # 0 top, 1 right, 2 bottom, 3 left
+            side = torch.where(
+                dice.chance(n, 0.6), torch.full((n,), 2), dice.below(n, 4)
+            )  # 0 top, 1 right, 2 bottom, 3 left
             along = dice.uniform(n, -0.52, 0.52)
             turn = side * (math.pi / 2) + math.pi + dice.normal(n, 0.35)
-            edge = torch.stack([torch.tensor([0.0, 0.5, 0.0, -0.5])[side], torch.tensor([-0.5, 0.0, 0.5, 0.0])[side]], 1)
+            edge = torch.stack(
+                [torch.tensor([0.0, 0.5, 0.0, -0.5])[side], torch.tensor([-0.5, 0.0, 0.5, 0.0])[side]], 1
+            )
             slide = torch.where((side % 2 == 0)[:, None], torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]))
             at = (edge + slide * along[:, None]) * s.cm
             inward = torch.stack([turn.sin(), -turn.cos()], 1)
@@ -255,147 +267,6 @@ class Studio:
             centre = at + inward * (deep - long / 2 + 0.1 * long)[:, None]
             points, w = project(s.plane, rectangle(centre, size, turn))
             self.paste(canvas, dice, rows, active & (w.amin(1) > 0.15), "fingers", points, tint, 0.006)
-
-    # --- the document ------------------------------------------------------------------------------------
-
-    def page(self, canvas: torch.Tensor, dice: Dice, recipe: Recipe, s: Setting) -> torch.Tensor:
-        """Draw the documents with their thickness and shadow; returns the mask [n,1,h,w]."""
-        n = len(s.rows)
-        facts = self.facts["page_facts"]
-        texture = self.texture("pages", s.rows)
-        inverse = L.inverse_of(s.quad)
-        texture = L.soften(texture, L.detail(inverse, s.quad.mean(1), texture.shape[-1], self.size))
-        uv, w = L.through(inverse.to(self.device), self.grid)
-        bend = self.bends(dice, recipe, s).to(self.device)
-        uv = bent(uv, bend)
-        radius = (facts[s.rows, 2] * dice.chance(n, 0.75)).to(self.device)
-        aspect = s.aspect.to(self.device)
-        alpha = L.soft_edge(L.rounded_distance(uv, aspect, radius)) * (w > 0.02)[:, None]
-        alpha = alpha * s.present.to(self.device)[:, None, None, None]
-        self.sides(canvas, dice, recipe, s, alpha)
-        drop = torch.where(dice.chance(n, 0.75), dice.uniform(n, 0, 0.7), dice.uniform(n, 0, 0.12)).to(self.device)
-        lift = torch.where(dice.chance(n, 0.75), torch.tensor(0.006), torch.tensor(0.03))[:, None]
-        shade = L.shadow_of(alpha, (dice.normal(n, 1, 2) * lift).to(self.device), dice.uniform(n).to(self.device), self.grid)
-        canvas *= 1 - drop[:, None, None, None] * shade
-        colour = L.look_up(texture, uv) * self.relief(dice, recipe, s, uv)
-        canvas[:] = L.over(canvas, colour.clamp(0, 1), alpha)
-        return alpha
-
-    def bends(self, dice: Dice, recipe: Recipe, s: Setting) -> torch.Tensor:
-        """Bows of the four edges and the cusp of an open book, in shares of the page: [n,5]."""
-        n = len(s.rows)
-        amount = torch.where(dice.chance(n, 0.7), 0.008, 0.025)[:, None] * dice.chance(n, recipe.bent)[:, None]
-        card = (s.kind[:, None] == torch.tensor(CARDS)).any(1)[:, None]
-        bows = (dice.normal(n, 1, 4).clamp(-2, 2) * amount * torch.where(card, 0.1, 1.0))
-        book = (s.kind[:, None] == torch.tensor(BOOKS)).any(1)[:, None]
-        return torch.cat([bows, dice.normal(n, 0.02, 1).clamp(-0.045, 0.045) * book], 1)
-
-    def relief(self, dice: Dice, recipe: Recipe, s: Setting, uv: torch.Tensor) -> torch.Tensor:
-        """Shading of curl, folds and crumples over the page: [n,1,h,w] about 1."""
-        n, d = len(s.rows), self.device
-        curl = (dice.uniform(n, 0, 0.16) * dice.chance(n, 0.5)).to(d)[:, None, None]
-        phase, turn, rate = (dice.uniform(n, 0, 6.3).to(d)[:, None, None] for _ in range(3))
-        across = uv[..., 0] * turn.cos() + uv[..., 1] * turn.sin()
-        shade = 1 + curl * torch.cos(across * (1.5 + rate) + phase)
-        for axis in (0, 1):
-            at = (torch.tensor([0.5, 0.5, 1 / 3, 2 / 3, 0.25])[dice.below(n, 5)] + dice.normal(n, 0.01)).to(d)[:, None, None]
-            depth = (dice.normal(n, 0.08) * dice.chance(n, 0.2)).to(d)[:, None, None]
-            off = uv[..., axis] - at
-            shade = shade + depth * off.sign() * torch.exp(-off.abs() / 0.12) - depth.abs() * torch.exp(-((off / 0.004) ** 2))
-        rough = (dice.uniform(n, 0, 0.25) * dice.chance(n, 0.12)).to(d)[:, None, None, None]
-        creases = L.look_up(dice.normal(n, 1, 1, 14, 14).to(d), uv)
-        return (shade[:, None] + rough * creases).clamp(0.3, 1.5)
-
-    def sides(self, canvas: torch.Tensor, dice: Dice, recipe: Recipe, s: Setting, alpha: torch.Tensor) -> None:
-        """Thickness of books and stacks: shifted copies of the outline under the page."""
-        n = len(s.rows)
-        thick, stack = dice.chance(n, recipe.thick), dice.chance(n, recipe.stack)
-        towards = torch.where(dice.chance(n, 0.7), dice.normal(n, 0.6) + math.pi / 2, dice.uniform(n, -3.2, 3.2))
-        way = torch.stack([towards.cos(), towards.sin()], 1)
-        reach = s.quad.amax(1).sub(s.quad.amin(1)).amin(1, keepdim=True) * dice.uniform(n, 0.01, 0.09, 1)
-        tone = torch.where(dice.chance(n, 0.6)[:, None], dice.uniform(n, 0.55, 0.95, 1).expand(-1, 3), dice.uniform(n, 0.05, 0.9, 3))
-        active = ((thick | stack) & s.present).nonzero()[:, 0]
-        jitter = [dice.normal(n, 0.012, 2) for _ in range(5)]
-        shades = [dice.uniform(n, 0.7, 1.05, 1) for _ in range(5)]
-        if len(active) == 0:
-            return
-        place = active.to(self.device)
-        for k in range(5, 0, -1):
-            offset = torch.where(thick[:, None], way * reach * k / 5, jitter[k - 1])[active].to(self.device)
-            grid = (self.grid[None] - offset[:, None, None]) * 2 - 1
-            moved = torch.nn.functional.grid_sample(alpha[place], grid, padding_mode="border", align_corners=False)
-            colour = (tone * shades[k - 1]).clamp(0, 1)[active].to(self.device)[:, :, None, None]
-            canvas[place] = L.over(canvas[place] * (1 - 0.25 * moved), colour, moved)
-
-    # --- light -------------------------------------------------------------------------------------------
-
-    def camouflage(self, canvas: torch.Tensor, dice: Dice, recipe: Recipe, s: Setting) -> torch.Tensor:
-        """Repaint some grounds in the colour of their document's border: pale on pale, dark on dark."""
-        n = len(s.rows)
-        alike = (dice.chance(n, recipe.pale) & s.present).nonzero()[:, 0]
-        keep, step, tint = dice.uniform(n, 0.08, 0.6), dice.uniform(n, 0.015, 0.11), dice.normal(n, 0.015, 3)
-        sign = torch.where(dice.chance(n, 0.65), -1.0, 1.0)
-        chosen = torch.where(dice.chance(n, 0.5), dice.below(n, 4), torch.full((n,), 4))
-        if len(alike) == 0:
-            return canvas
-        place = alike.to(self.device)
-        page = self.texture("pages", s.rows[alike])
-        # The whole border's colour, or that of one side only: then a part of the document melts into the table.
-        sides = [page[:, :, :14].flatten(2), page[:, :, -14:].flatten(2), page[..., :14].flatten(2), page[..., -14:].flatten(2)]
-        means = torch.stack([side.mean(2) for side in sides] + [torch.cat(sides, 2).mean(2)], 1)
-        rim = means[torch.arange(len(alike), device=self.device), chosen[alike].to(self.device)]
-        wanted = rim + ((step * sign)[alike, None] + tint[alike]).to(self.device)
-        part = canvas[place]
-        mean = part.mean((2, 3), keepdim=True)
-        canvas[place] = (wanted[:, :, None, None] + (part - mean) * keep[alike].to(self.device)[:, None, None, None]).clamp(0, 1)
-        return canvas
-
-    def light(self, canvas: torch.Tensor, dice: Dice, recipe: Recipe, s: Setting) -> None:
-        """Uneven light, cast shadows and vignetting."""
-        n, d = len(s.rows), self.device
-        amount = (dice.uniform(n, 0, 0.45) * dice.chance(n, 0.75)).to(d)[:, None, None, None]
-        field = L.smooth_field(dice.uniform(n, -1, 1, 1, 3, 3).to(d), self.size)
-        canvas *= torch.exp(amount * field)
-        corner = ((self.grid - 0.5) ** 2).sum(-1)
-        vignette = (dice.uniform(n, 0, 0.9) * dice.chance(n, 0.35)).to(d)[:, None, None, None]
-        canvas *= 1 - vignette * corner
-        self.cast(canvas, dice, recipe, s)
-
-    def cast(self, canvas: torch.Tensor, dice: Dice, recipe: Recipe, s: Setting) -> None:
-        n, d = len(s.rows), self.device
-        turn, at = dice.uniform(n, -3.2, 3.2), dice.uniform(n, -0.45, 0.45)
-        hard, dark = torch.exp(dice.uniform(n, 1.5, 5.5)), dice.uniform(n, 0.12, 0.6)
-        wave, rate = dice.uniform(n, 0, 0.12), dice.uniform(n, 3, 14)
-        rows, long = dice.below(n, len(self.facts["palm_facts"])), dice.uniform(n, 0.5, 1.6)
-        quad = rectangle(dice.uniform(n, 0.1, 0.9, 2), torch.stack([long * 0.8, long], 1), dice.normal(n, 0.7))
-        hits = dice.chance(n, recipe.cast)
-        hand = dice.chance(n, 0.4)
-        straight, handed = (hits & ~hand).nonzero()[:, 0], (hits & hand).nonzero()[:, 0]
-        if len(straight):
-            t, a, k, m, v, r = (x[straight].to(d)[:, None, None] for x in (turn, at, hard, dark, wave, rate))
-            x, y = self.grid[None, ..., 0] - 0.5, self.grid[None, ..., 1] - 0.5
-            side = x * t.cos() + y * t.sin() - a + v * torch.sin(r * (y * t.cos() - x * t.sin()))
-            canvas[straight.to(d)] *= (1 - m * torch.sigmoid(k * side))[:, None]
-        if len(handed):
-            uv, _ = L.through(L.inverse_of(quad[handed]).to(d), self.grid)
-            inside = L.look_up(self.texture("palms", rows[handed])[:, 3:], uv, "zeros")
-            zero = torch.zeros(len(handed), 2, device=d)
-            soft = L.shadow_of(inside, zero, dice.uniform(n)[handed].to(d), self.grid)
-            canvas[handed.to(d)] *= 1 - dark[handed].to(d)[:, None, None, None] * soft
-
-    def glare(self, canvas: torch.Tensor, dice: Dice, recipe: Recipe, s: Setting, mask: torch.Tensor) -> None:
-        """Bright reflections, mostly on glossy documents."""
-        n, d = len(s.rows), self.device
-        gloss = self.facts["page_facts"][s.rows, 3]
-        power = dice.uniform(n, 0.2, 1.3) * (dice.uniform(n) < recipe.glare + 0.4 * gloss)
-        at, turn = dice.uniform(n, 0.1, 0.9, 2).to(d), dice.uniform(n, -3.2, 3.2).to(d)[:, None, None]
-        wide = torch.exp(dice.uniform(n, -3.5, -1.0, 2)).to(d)
-        off = self.grid[None] - at[:, None, None]
-        a = (off[..., 0] * turn.cos() + off[..., 1] * turn.sin()) / wide[:, None, None, 0]
-        b = (off[..., 1] * turn.cos() - off[..., 0] * turn.sin()) / wide[:, None, None, 1]
-        spot = torch.exp(-(a * a + b * b) * 0.5)[:, None] * power.to(d)[:, None, None, None]
-        everywhere = dice.chance(n, 0.3).float().to(d)[:, None, None, None]
-        canvas += spot * torch.maximum(mask, everywhere)
 
     # --- all of it ---------------------------------------------------------------------------------------
 
@@ -405,22 +276,26 @@ class Studio:
         skin = dice.uniform(n, 0, 1, 1)
         tint = (1 - skin) * torch.tensor([1.0, 0.82, 0.72]) + skin * torch.tensor([0.36, 0.23, 0.17])
         tint = tint + dice.normal(n, 0.03, 3)
-        canvas = self.camouflage(self.ground(dice, recipe, s), dice, recipe, s)
+        canvas = camouflage(self, self.ground(dice, recipe, s), dice, recipe, s)
         self.things(canvas, dice, recipe, s)
         self.hand(canvas, dice, s, tint)
         self.papers(canvas, dice, recipe, s)
-        mask = self.page(canvas, dice, recipe, s)
+        reflections(self, canvas, dice, s, recipe.mirrored)
+        mask = page(self, canvas, dice, recipe, s)
         self.fingers(canvas, dice, recipe, s, tint)
         rows = dice.below(n, len(self.facts["object_facts"]))
         longer = self.facts["object_facts"][rows, 1].clamp(max=16) * 0.8
         thin = self.facts["object_facts"][rows, 0]
         size = torch.stack([longer * thin.clamp(max=1), longer / thin.clamp(min=1)], 1)
         top = dice.chance(n, recipe.on_top) & s.present & (size.amin(1) < 0.25 * s.cm.amin(1))
-        self.paste(canvas, dice, rows, top, "objects", self.in_plane(dice, s, size, s.cm.amin(1) * dice.uniform(n, 0.1, 0.7)))
-        self.light(canvas, dice, recipe, s)
-        self.glare(canvas, dice, recipe, s, mask)
+        self.paste(
+            canvas, dice, rows, top, "objects", self.in_plane(dice, s, size, s.cm.amin(1) * dice.uniform(n, 0.1, 0.7))
+        )
+        reflections(self, canvas, dice, s, recipe.mirrored / 3)
+        light(self, canvas, dice, recipe, s)
+        glare(self, canvas, dice, recipe, s, mask)
         corners = order_by_picture(s.quad).clamp(-MARGIN, 1 + MARGIN)
-        return Shot(canvas.clamp(0, 1), corners, s.present, mask, s.shape, self.facts["page_facts"][s.rows, 3])
+        return Shot(canvas.clamp(0, 1), corners, s.present, mask, s.shape)
 
 
 def turned(maps: torch.Tensor, angle: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
@@ -429,12 +304,3 @@ def turned(maps: torch.Tensor, angle: torch.Tensor, shift: torch.Tensor) -> torc
     zero, one = torch.zeros(n), torch.ones(n)
     turn = torch.stack([c, -s, shift[:, 0], s, c, shift[:, 1], zero, zero, one], 1).reshape(n, 3, 3)
     return turn @ maps
-
-
-def bent(uv: torch.Tensor, bend: torch.Tensor) -> torch.Tensor:
-    """Bow the edges of a page while its corners stay: top, bottom, left, right, book cusp."""
-    u, v = uv[..., 0], uv[..., 1]
-    top, bottom, left, right, cusp = (bend[:, k, None, None] for k in range(5))
-    su, sv = torch.sin(math.pi * u.clamp(0, 1)), torch.sin(math.pi * v.clamp(0, 1))
-    spread = torch.sin(2 * math.pi * u.clamp(0, 1)).abs() ** 0.8
-    return torch.stack([u + sv * (left * (1 - u) + right * u), v + su * (top * (1 - v) + bottom * v) + cusp * spread], -1)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from training.document_corners import pages, pictures
 from training.document_corners import paint as p
-from training.document_corners import pages
 
 
 def ground(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
@@ -23,7 +23,7 @@ def ground(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
         return p.ramp(rng, axis, [p.any_colour(rng), p.any_colour(rng)])
     if kind < 0.75:
         return p.ramp(rng, p.fractal(rng, h, w, 1, 5), [p.any_colour(rng), p.any_colour(rng)])
-    return p.picture(rng, h, w)
+    return pictures.picture(rng, h, w)
 
 
 def lettering(rng: np.random.Generator, image: np.ndarray, lines: int) -> None:
@@ -50,7 +50,11 @@ def blocks(rng: np.random.Generator, image: np.ndarray, count: int) -> None:
         box = [int(np.clip(v, 0, 1) * s) for v, s in ((a, h), (b, h), (c, w), (d, w))]
         if box[1] - box[0] > 3 and box[3] - box[2] > 3:
             part = image[box[0] : box[1], box[2] : box[3]]
-            part[:] = p.any_colour(rng) if rng.random() < 0.65 else p.picture(rng, *part.shape[:2])[: len(part), : part.shape[1]]
+            part[:] = (
+                p.any_colour(rng)
+                if rng.random() < 0.65
+                else pictures.picture(rng, *part.shape[:2])[: len(part), : part.shape[1]]
+            )
 
 
 def magazine(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
@@ -148,12 +152,12 @@ def open_book(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
 def identity(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
     """Identity card, licence, badge: fine ground, portrait, fields, stripes."""
     tone = p.hsv(rng.random(), rng.uniform(0.03, 0.5), rng.uniform(0.7, 1))
-    image = p.ramp(rng, p.waves(rng, h, w)[..., 0] / 255, [tone, p.paper(rng)])
+    image = p.ramp(rng, pictures.waves(rng, h, w)[..., 0] / 255, [tone, p.paper(rng)])
     stripes(rng, image, int(rng.integers(0, 3)))
     a, b = int(h * rng.uniform(0.3, 0.65)), int(w * rng.uniform(0.18, 0.3))
     y, x = int(h * rng.uniform(0.18, 0.3)), int(w * rng.choice([0.04, 0.06, 0.68]))
     if rng.random() < 0.85:
-        image[y : y + a, x : x + b] = p.portrait(rng, a, b)[: h - y, : w - x]
+        image[y : y + a, x : x + b] = pictures.portrait(rng, a, b)[: h - y, : w - x]
     left = int(w * 0.36) if x < w // 2 else int(w * 0.06)
     colour, face = p.ink(rng), p.any_face(rng)
     p.headline(rng, image, left, int(h * 0.05), int(w * 0.55), int(h * rng.uniform(0.06, 0.11)), p.ink(rng))
@@ -161,7 +165,16 @@ def identity(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
     p.paragraph(rng, image, (left, int(h * 0.25), left + int(w * 0.5), int(h * 0.78)), size, colour, face)
     if rng.random() < 0.4:
         for y in (0.86, 0.94):
-            p.text_line(rng, image, int(w * 0.04), int(h * y), int(w * 0.92), int(h * 0.04), (25, 25, 25), cv2.FONT_HERSHEY_PLAIN)
+            p.text_line(
+                rng,
+                image,
+                int(w * 0.04),
+                int(h * y),
+                int(w * 0.92),
+                int(h * 0.04),
+                (25, 25, 25),
+                cv2.FONT_HERSHEY_PLAIN,
+            )
     return image
 
 
@@ -180,9 +193,13 @@ def bank_card(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
     stripes(rng, image, int(rng.choice([0, 0, 1, 1, 2])))
     if rng.random() < 0.6:
         a, b = int(w * 0.08), int(h * 0.36)
-        cv2.rectangle(image, (a, b), (a + int(w * 0.13), b + int(h * 0.18)), p.hsv(0.13, 0.4, rng.uniform(0.6, 0.9)), -1)
+        cv2.rectangle(
+            image, (a, b), (a + int(w * 0.13), b + int(h * 0.18)), p.hsv(0.13, 0.4, rng.uniform(0.6, 0.9)), -1
+        )
     colour = p.contrasting(rng, tuple(int(c) for c in image[int(h * 0.7), int(w * 0.4)]))
-    p.text_line(rng, image, int(w * 0.08), int(h * 0.68), int(w * 0.8), int(h * 0.07), colour, cv2.FONT_HERSHEY_PLAIN, 2)
+    p.text_line(
+        rng, image, int(w * 0.08), int(h * 0.68), int(w * 0.8), int(h * 0.07), colour, cv2.FONT_HERSHEY_PLAIN, 2
+    )
     p.text_line(rng, image, int(w * 0.08), int(h * 0.88), int(w * 0.5), int(h * 0.05), colour, p.any_face(rng))
     p.headline(rng, image, int(w * 0.55), int(h * 0.06), int(w * 0.4), int(h * 0.13), colour)
     return image
@@ -207,14 +224,20 @@ def sticky(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
 
 
 def envelope(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
-    tone = p.paper(rng) if rng.random() < 0.6 else p.hsv(rng.uniform(0.06, 0.12), rng.uniform(0.2, 0.5), rng.uniform(0.5, 0.8))
+    tone = (
+        p.paper(rng)
+        if rng.random() < 0.6
+        else p.hsv(rng.uniform(0.06, 0.12), rng.uniform(0.2, 0.5), rng.uniform(0.5, 0.8))
+    )
     image = p.blank(h, w, tone)
     if rng.random() < 0.4:
         line = tuple(int(c * 0.85) for c in tone)
-        cv2.polylines(image, [np.array([[0, 0], [w // 2, int(h * rng.uniform(0.4, 0.7))], [w, 0]])], False, line, 2, cv2.LINE_AA)
+        cv2.polylines(
+            image, [np.array([[0, 0], [w // 2, int(h * rng.uniform(0.4, 0.7))], [w, 0]])], False, line, 2, cv2.LINE_AA
+        )
     else:
         p.paragraph(rng, image, (w // 2, h // 2, w - 20, int(h * 0.8)), 9, p.ink(rng), p.any_face(rng))
-        image[10 : h // 5, w - w // 8 : w - 10] = p.picture(rng, h // 5, w // 8)[: h // 5 - 10, : w // 8 - 10]
+        image[10 : h // 5, w - w // 8 : w - 10] = pictures.picture(rng, h // 5, w // 8)[: h // 5 - 10, : w // 8 - 10]
     return image
 
 

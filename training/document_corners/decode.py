@@ -1,4 +1,6 @@
-"""Heatmaps -> corners, the same computation as static/pages/scanner/vision/decode.js."""
+"""Heatmaps -> corners. The place of a peak is the computation of static/pages/scanner/vision/decode.js;
+what that file does about rivals and hidden corners is left to it.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +8,34 @@ import numpy as np
 
 from training.document_corners.scene import MARGIN
 
-REACH = 2  # cells around the peak that share in its centre of mass
+ROUNDS = 3
+
+
+def peak_place(field: np.ndarray) -> tuple[float, float, float]:
+    """(x, y, value) of a map's highest peak, in cells: the centre of mass of the 5 × 5 cells around it of what
+    rises above a third of the peak, three times, with the window centred on the last result.
+    """
+    h, w = field.shape
+    row, col = divmod(int(field.argmax()), w)
+    peak = float(field[row, col])
+    rows, cols = np.arange(max(0, row - 3), min(h, row + 4)), np.arange(max(0, col - 3), min(w, col + 4))
+    patch = np.maximum(field[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1].astype(np.float64) - peak / 3, 0)
+    x, y = float(col), float(row)
+    for _ in range(ROUNDS):
+        weight = patch * np.clip(3 - np.abs(rows - y), 0, 1)[:, None] * np.clip(3 - np.abs(cols - x), 0, 1)
+        mass = weight.sum()
+        if not mass > 0:
+            break
+        x = float(np.clip(weight.sum(0) @ cols / mass, col - 1, col + 1))
+        y = float(np.clip(weight.sum(1) @ rows / mass, row - 1, row + 1))
+    return x, y, peak
 
 
 def decode(heatmaps: np.ndarray, margin: float = MARGIN) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities [n,4,h,w] -> normalised corners [n,4,2] and the peak values [n,4].
-
-    Peak cell, then the centre of mass of the 5 × 5 cells around it (cut at the border).
-    """
+    """Probabilities [n,4,h,w] -> normalised corners [n,4,2] and the peak values [n,4]."""
     n, k, h, w = heatmaps.shape
-    flat = heatmaps.reshape(n * k, h * w)
-    peak = flat.argmax(1)
-    corners = np.empty((n * k, 2))
-    for row, (top, field) in enumerate(zip(peak, heatmaps.reshape(n * k, h, w), strict=True)):
-        i, j = divmod(int(top), w)
-        rows, cols = np.arange(max(0, i - REACH), min(h, i + REACH + 1)), np.arange(max(0, j - REACH), min(w, j + REACH + 1))
-        patch = field[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1].astype(np.float64)
-        mass = max(patch.sum(), 1e-12)
-        corners[row] = (patch.sum(0) @ cols / mass, patch.sum(1) @ rows / mass)
-    corners = (corners + 0.5) / [w, h] * (1 + 2 * margin) - margin
-    return corners.reshape(n, k, 2), flat[np.arange(n * k), peak].reshape(n, k)
+    found = np.array([peak_place(field) for field in heatmaps.reshape(n * k, h, w)]).reshape(n, k, 3)
+    return (found[..., :2] + 0.5) / [w, h] * (1 + 2 * margin) - margin, found[..., 2]
 
 
 def quad_iou(a: np.ndarray, b: np.ndarray, scale: int = 1024) -> float:

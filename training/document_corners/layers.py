@@ -43,13 +43,16 @@ def detail(maps: torch.Tensor, at: torch.Tensor, side: int, size: tuple[int, int
         q = (maps @ p[..., None])[..., 0]
         return q[:, :2] / q[:, 2:]
 
-    a, b = look((0.5 / size[1], 0.0)) - look((-0.5 / size[1], 0.0)), look((0.0, 0.5 / size[0])) - look((0.0, -0.5 / size[0]))
+    a, b = (
+        look((0.5 / size[1], 0.0)) - look((-0.5 / size[1], 0.0)),
+        look((0.0, 0.5 / size[0])) - look((0.0, -0.5 / size[0])),
+    )
     area = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).abs()
     return 0.5 * torch.log2(area.clamp(min=1e-12)) + torch.log2(torch.tensor(float(side)))
 
 
 def soften(texture: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-    """Average texture rows [n,c,s,s] down to the nearest mip level (level is a CPU tensor), so that sampling does not alias."""
+    """Average textures [n,c,s,s] down to their nearest mip level [n] (on the CPU), so that sampling does not alias."""
     nearest = (level + 0.2).round().clamp(0, 4).int()
     for k in range(1, 5):
         rows = (nearest == k).nonzero()[:, 0].to(texture.device)

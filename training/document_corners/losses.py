@@ -54,7 +54,9 @@ def losses(
     share = flat.softmax(2).reshape(maps.shape)
     at = torch.arange(GRID, device=maps.device, dtype=torch.float32)
     mean = torch.stack([(share.sum(2) * at).sum(2), (share.sum(3) * at).sum(2)], -1)
-    distance = (F.smooth_l1_loss(mean, cells, beta=0.25, reduction="none").sum(2).mean(1).clamp(max=12) * on).sum() / count
+    distance = (
+        F.smooth_l1_loss(mean, cells, beta=0.25, reduction="none").sum(2).mean(1).clamp(max=12) * on
+    ).sum() / count
     edge = (GRID - outline.shape[-1]) // 2
     border = F.binary_cross_entropy_with_logits(extra[:, :, edge:-edge, edge:-edge], outline)
     terms = {"spot": spot, "place": place, "distance": distance, "outline": border}

@@ -39,7 +39,9 @@ HIDDEN = 48  # presence head
 class Unit(nn.Sequential):
     """conv + batch norm + activation."""
 
-    def __init__(self, i: int, o: int, kernel: int = 1, stride: int = 1, groups: int = 1, act: str = "", pad: int = 0) -> None:
+    def __init__(
+        self, i: int, o: int, kernel: int = 1, stride: int = 1, groups: int = 1, act: str = "", pad: int = 0
+    ) -> None:
         layers: list[nn.Module] = [
             nn.Conv2d(i, o, kernel, stride, kernel // 2 + pad, groups=groups, bias=False),
             nn.BatchNorm2d(o),

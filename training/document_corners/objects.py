@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from training.document_corners import paint as p
+from training.document_corners import pictures
 
 Layer = np.ndarray
 
@@ -57,7 +58,11 @@ def stick(rng: np.random.Generator, h: int, w: int) -> Layer:
 def device(rng: np.random.Generator, h: int, w: int) -> Layer:
     """Phone or tablet: dark slab, screen on or off."""
     layer = empty(h, w)
-    fill(layer, rounded(h, w, rng.uniform(0.03, 0.15)), p.grey(rng, 0, 0.25) if rng.random() < 0.75 else p.any_colour(rng))
+    fill(
+        layer,
+        rounded(h, w, rng.uniform(0.03, 0.15)),
+        p.grey(rng, 0, 0.25) if rng.random() < 0.75 else p.any_colour(rng),
+    )
     m = max(3, int(min(h, w) * rng.uniform(0.02, 0.09)))
     screen = layer[m * 2 : h - m * 2, m : w - m, :3] if rng.random() < 0.5 else layer[m : h - m, m : w - m, :3]
     if rng.random() < 0.45:
@@ -69,13 +74,15 @@ def device(rng: np.random.Generator, h: int, w: int) -> Layer:
 
 def desktop(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
     """What a screen shows: wallpaper, windows, lines of text."""
-    image = p.picture(rng, h, w)[:h, :w].copy()
+    image = pictures.picture(rng, h, w)[:h, :w].copy()
     for _ in range(int(rng.integers(0, 4))):
         x0, x1 = np.sort(rng.integers(0, w, 2))
         y0, y1 = np.sort(rng.integers(0, h, 2))
         tone = p.grey(rng, 0.85, 1) if rng.random() < 0.6 else p.grey(rng, 0.05, 0.2)
         cv2.rectangle(image, (int(x0), int(y0)), (int(x1), int(y1)), tone, -1)
-        p.paragraph(rng, image, (int(x0) + 3, int(y0) + 3, int(x1) - 3, int(y1) - 3), 4, p.contrasting(rng, tone), p.HERSHEY[0])
+        p.paragraph(
+            rng, image, (int(x0) + 3, int(y0) + 3, int(x1) - 3, int(y1) - 3), 4, p.contrasting(rng, tone), p.HERSHEY[0]
+        )
     return image
 
 
@@ -117,7 +124,9 @@ def cup(rng: np.random.Generator, h: int, w: int) -> Layer:
         cv2.ellipse(layer, (w // 2 + int(r * 0.9), h // 2), (r // 4, r // 6), 0, 0, 360, (*colour, 255), 6, cv2.LINE_AA)
         r = int(r * 0.85)
     cv2.circle(layer, centre, r, (*colour, 255), -1)
-    cv2.circle(layer, centre, int(r * rng.uniform(0.75, 0.92)), (*tuple(int(c * 0.8) for c in colour), 255), -1, cv2.LINE_AA)
+    cv2.circle(
+        layer, centre, int(r * rng.uniform(0.75, 0.92)), (*tuple(int(c * 0.8) for c in colour), 255), -1, cv2.LINE_AA
+    )
     if rng.random() < 0.7:
         cv2.circle(layer, centre, int(r * rng.uniform(0.4, 0.8)), (*p.any_colour(rng), 255), -1, cv2.LINE_AA)
     return layer
@@ -168,7 +177,10 @@ def plant(rng: np.random.Generator, h: int, w: int) -> Layer:
     for _ in range(int(rng.integers(5, 22))):
         tone = p.hsv(rng.uniform(0.2, 0.42), rng.uniform(0.3, 0.9), rng.uniform(0.2, 0.8))
         angle, long = rng.uniform(0, 360), rng.uniform(0.15, 0.42) * min(h, w)
-        centre = (int(w / 2 + long * np.cos(np.radians(angle)) * 0.9), int(h / 2 + long * np.sin(np.radians(angle)) * 0.9))
+        centre = (
+            int(w / 2 + long * np.cos(np.radians(angle)) * 0.9),
+            int(h / 2 + long * np.sin(np.radians(angle)) * 0.9),
+        )
         cv2.ellipse(layer, centre, (int(long / 1.6), int(long / 5)), angle, 0, 360, (*tone, 255), -1, cv2.LINE_AA)
     return layer
 
@@ -199,7 +211,9 @@ def finger(rng: np.random.Generator, layer: Layer, root: np.ndarray, tip: np.nda
         cv2.ellipse(layer, (int(at[0]), int(at[1])), axes, along, 0, 360, (255, 235, 230, 255), -1, cv2.LINE_AA)
     for k in (10, 11, 17):
         x, y = spine[k]
-        cv2.line(layer, (int(x - thick * 0.4), int(y)), (int(x + thick * 0.4), int(y)), (190, 170, 165, 255), 1, cv2.LINE_AA)
+        cv2.line(
+            layer, (int(x - thick * 0.4), int(y)), (int(x + thick * 0.4), int(y)), (190, 170, 165, 255), 1, cv2.LINE_AA
+        )
 
 
 def fingers(rng: np.random.Generator, h: int, w: int) -> Layer:
@@ -231,7 +245,13 @@ def palm(rng: np.random.Generator, h: int, w: int) -> Layer:
         tip = np.array([w * (x + (x - 0.5) * rng.uniform(0.1, 0.7)), h * 0.47 - long])
         finger(rng, layer, np.array([w * x, h * 0.52]), tip, thick)
     side = rng.choice([-1, 1])
-    finger(rng, layer, centre + [side * w * 0.16, h * 0.05], centre + [side * w * 0.38, -h * rng.uniform(0, 0.22)], thick * 1.2)
+    finger(
+        rng,
+        layer,
+        centre + [side * w * 0.16, h * 0.05],
+        centre + [side * w * 0.38, -h * rng.uniform(0, 0.22)],
+        thick * 1.2,
+    )
     if rng.random() < 0.5:
         sleeve = p.any_colour(rng)
         cover = layer[int(h * rng.uniform(0.82, 0.92)) :]

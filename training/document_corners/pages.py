@@ -10,11 +10,17 @@ import cv2
 import numpy as np
 
 from training.document_corners import paint as p
+from training.document_corners import pictures
 
 
 def margins(rng: np.random.Generator, h: int, w: int) -> tuple[int, int, int, int]:
     m = rng.uniform(0.03, 0.13) * min(h, w)
-    return int(m * rng.uniform(0.7, 1.3)), int(m * rng.uniform(0.7, 1.6)), int(w - m), int(h - m * rng.uniform(0.7, 1.5))
+    return (
+        int(m * rng.uniform(0.7, 1.3)),
+        int(m * rng.uniform(0.7, 1.6)),
+        int(w - m),
+        int(h - m * rng.uniform(0.7, 1.5)),
+    )
 
 
 def sheet(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
@@ -67,7 +73,7 @@ def article(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
             tall = int((y1 - y0) * rng.uniform(0.12, 0.5))
             bottom = min(y1, y + tall)
             if rng.random() < 0.25 and bottom - y > 12:
-                image[y:bottom, x : x + wide] = p.picture(rng, bottom - y, wide)[: bottom - y, :wide]
+                image[y:bottom, x : x + wide] = pictures.picture(rng, bottom - y, wide)[: bottom - y, :wide]
             else:
                 p.paragraph(rng, image, (x, y, x + wide, bottom), size, colour, face)
             y = bottom + size * 2
@@ -217,7 +223,16 @@ def plain(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
     if rng.random() < 0.5:
         colour = p.contrasting(rng, tuple(int(c) for c in image[0, 0]))
         y = int(rng.uniform(0.05, 0.8) * h)
-        p.text_line(rng, image, int(w * rng.uniform(0.05, 0.4)), y + 14, w // 2, int(rng.integers(5, 18)), colour, p.any_face(rng))
+        p.text_line(
+            rng,
+            image,
+            int(w * rng.uniform(0.05, 0.4)),
+            y + 14,
+            w // 2,
+            int(rng.integers(5, 18)),
+            colour,
+            p.any_face(rng),
+        )
     return image
 
 

@@ -1,4 +1,4 @@
-"""Brushes shared by every texture: colours, noise, text, tables, photo-like pictures.
+"""Brushes shared by every texture: colours, noise, text, tables.
 
 Pictures are uint8 RGB arrays [h, w, 3]; every function draws from the numpy Generator it is given, so that
 one seed always paints the same picture.
@@ -158,13 +158,25 @@ def glyph_line(rng: np.random.Generator, image: np.ndarray, x: int, y: int, w: i
     while at + size <= x + w:
         for _ in range(int(rng.integers(3, 7))):
             a = rng.integers(0, size, 2)
-            b = (int(rng.integers(0, size)), int(a[1])) if rng.random() < 0.6 else (int(a[0]), int(rng.integers(0, size)))
+            b = (
+                (int(rng.integers(0, size)), int(a[1]))
+                if rng.random() < 0.6
+                else (int(a[0]), int(rng.integers(0, size)))
+            )
             cv2.line(image, (at + int(a[0]), y - int(a[1])), (at + b[0], y - b[1]), colour, 1, cv2.LINE_AA)
         at += size + max(1, size // 6) + (size if rng.random() < 0.06 else 0)
 
 
 def text_line(
-    rng: np.random.Generator, image: np.ndarray, x: int, y: int, w: int, size: int, colour: Colour, face: int, bold: int = 1
+    rng: np.random.Generator,
+    image: np.ndarray,
+    x: int,
+    y: int,
+    w: int,
+    size: int,
+    colour: Colour,
+    face: int,
+    bold: int = 1,
 ) -> None:
     """Random words from (x, baseline y), no wider than w; size is the letter height in pixels."""
     if face == -1:
@@ -239,12 +251,16 @@ def signature(rng: np.random.Generator, image: np.ndarray, x: int, y: int, w: in
 # --- furniture of a page ---------------------------------------------------------------------------------
 
 
-def table(rng: np.random.Generator, image: np.ndarray, box: tuple[int, int, int, int], colour: Colour, face: int) -> None:
+def table(
+    rng: np.random.Generator, image: np.ndarray, box: tuple[int, int, int, int], colour: Colour, face: int
+) -> None:
     """A grid with text in most cells; header and zebra rows sometimes."""
     x0, y0, x1, y1 = box
     rows = max(2, int((y1 - y0) / rng.uniform(14, 30)))
     cols = int(rng.integers(2, 7))
-    xs = np.sort(np.concatenate([[x0, x1], x0 + (x1 - x0) * (np.arange(1, cols) + rng.uniform(-0.25, 0.25, cols - 1)) / cols]))
+    xs = np.sort(
+        np.concatenate([[x0, x1], x0 + (x1 - x0) * (np.arange(1, cols) + rng.uniform(-0.25, 0.25, cols - 1)) / cols])
+    )
     ys = np.linspace(y0, y1, rows + 1)
     head, zebra = rng.random() < 0.5, rng.random() < 0.3
     fill, stripe = (vivid(rng) if rng.random() < 0.5 else grey(rng, 0.6, 0.9)), grey(rng, 0.85, 0.95)
@@ -255,7 +271,9 @@ def table(rng: np.random.Generator, image: np.ndarray, box: tuple[int, int, int,
         for c in range(cols):
             if rng.random() < 0.8:
                 size = int(np.clip((ys[1] - ys[0]) * 0.4, 4, 10))
-                text_line(rng, image, int(xs[c]) + 3, int(ys[r + 1]) - 4, int(xs[c + 1] - xs[c]) - 6, size, colour, face)
+                text_line(
+                    rng, image, int(xs[c]) + 3, int(ys[r + 1]) - 4, int(xs[c + 1] - xs[c]) - 6, size, colour, face
+                )
     if rng.random() < 0.8:
         for y in ys:
             cv2.line(image, (x0, int(y)), (x1, int(y)), colour, 1)
@@ -272,73 +290,3 @@ def bars(rng: np.random.Generator, image: np.ndarray, box: tuple[int, int, int, 
     code = np.where(cells[..., None], np.uint8(20), np.uint8(245)).repeat(3, -1)
     if x1 - x0 > 2 and y1 - y0 > 2:
         image[y0:y1, x0:x1] = cv2.resize(code, (x1 - x0, y1 - y0), interpolation=cv2.INTER_NEAREST)
-
-
-def dead_leaves(rng: np.random.Generator, h: int, w: int, count: int = 160) -> np.ndarray:
-    """Overlapping random shapes, large below and small on top: the edge statistics of natural photos."""
-    palette = [any_colour(rng) for _ in range(int(rng.integers(3, 12)))]
-    image = blank(h, w, palette[0])
-    sizes = np.sort(rng.pareto(1.6, count) + 0.25)[::-1] * min(h, w) * 0.06
-    for size in np.clip(sizes, 2, 0.5 * max(h, w)):
-        base = palette[int(rng.integers(len(palette)))]
-        colour = tuple(int(np.clip(c + rng.normal(0, 18), 0, 255)) for c in base)
-        centre = (int(rng.integers(w)), int(rng.integers(h)))
-        kind = rng.random()
-        if kind < 0.5:
-            axes = (int(size), int(size * rng.uniform(0.3, 1)))
-            cv2.ellipse(image, centre, axes, rng.uniform(0, 180), 0, 360, colour, -1, cv2.LINE_AA)
-        else:
-            n = int(rng.integers(3, 8))
-            angles = np.sort(rng.uniform(0, 2 * np.pi, n))
-            radius = size * rng.uniform(0.5, 1.2, n)
-            points = np.stack([centre[0] + radius * np.cos(angles), centre[1] + radius * np.sin(angles)], 1)
-            cv2.fillPoly(image, [points.astype(np.int32)], colour, cv2.LINE_AA)
-    return modulate(image, fractal(rng, h, w, 3, 7), rng.uniform(0.05, 0.3))
-
-
-def scenery(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
-    """Sky, hills and ground in bands of fractal noise."""
-    image = ramp(rng, np.linspace(0, 1, h, dtype=np.float32)[:, None].repeat(w, 1), [muted(rng), any_colour(rng)])
-    for layer in range(int(rng.integers(1, 5))):
-        line = h * (0.25 + 0.18 * layer) + h * rng.uniform(0.05, 0.3) * fractal(rng, 8, w, 1, 6)[4]
-        mask = np.arange(h)[:, None] > line[None]
-        tone = ramp(rng, fractal(rng, h, w, 3, 8), [any_colour(rng), any_colour(rng)])
-        image = np.where(mask[..., None], tone, image)
-    return image
-
-
-def portrait(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
-    """Head and shoulders built of ellipses; nobody's face."""
-    image = ramp(rng, fractal(rng, h, w, 1, 4), [muted(rng), muted(rng)])
-    skin = hsv(rng.uniform(0.02, 0.09), rng.uniform(0.2, 0.65), rng.uniform(0.3, 0.98))
-    hair, shirt = hsv(rng.uniform(0, 0.12), rng.uniform(0.1, 0.8), rng.uniform(0.05, 0.6)), any_colour(rng)
-    cx, cy, r = w * rng.uniform(0.35, 0.65), h * rng.uniform(0.35, 0.5), min(h, w) * rng.uniform(0.14, 0.28)
-
-    def oval(x: float, y: float, a: float, b: float, colour: Colour) -> None:
-        cv2.ellipse(image, (int(x), int(y)), (max(1, int(a)), max(1, int(b))), 0, 0, 360, colour, -1, cv2.LINE_AA)
-
-    oval(cx, cy + r * 3.2, r * 2.1, r * 1.9, shirt)
-    oval(cx, cy - r * 0.2, r * 1.15, r * 1.45, hair)
-    cv2.rectangle(image, (int(cx - r * 0.4), int(cy)), (int(cx + r * 0.4), int(cy + r * 1.6)), skin, -1)
-    oval(cx, cy, r * 0.85, r * 1.15, skin)
-    dark = tuple(int(c * 0.35) for c in skin)
-    for side in (-1, 1):
-        oval(cx + side * r * 0.35, cy - r * 0.15, r * 0.13, r * 0.07, dark)
-    oval(cx, cy + r * 0.55, r * 0.25, r * 0.06, (150, 60, 60))
-    return modulate(image, fractal(rng, h, w, 1, 5), rng.uniform(0.1, 0.35))
-
-
-def waves(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
-    """A colour field folded through random sines: abstract art, water, cloth."""
-    y, x = np.mgrid[0:h, 0:w].astype(np.float32) / max(h, w)
-    field = np.zeros((h, w), np.float32)
-    for _ in range(int(rng.integers(2, 6))):
-        f = rng.uniform(2, 25, 2)
-        field += np.sin(f[0] * x + f[1] * y + 2 * field + rng.uniform(0, 6))
-    return ramp(rng, (np.tanh(field) + 1) / 2, [any_colour(rng) for _ in range(int(rng.integers(2, 6)))])
-
-
-def picture(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
-    """Something like a photo or an illustration."""
-    painters = (dead_leaves, scenery, portrait, waves)
-    return painters[int(rng.choice(4, p=[0.4, 0.25, 0.2, 0.15]))](rng, max(h, 8), max(w, 8))

@@ -42,6 +42,7 @@ class Recipe:
     upright: float = 0.62  # nearly straight in the frame
     cast: float = 0.28  # a hard or soft shadow thrown on the scene
     glare: float = 0.15
+    mirrored: float = 0.2  # windows and lamps reflected in the table; a third of it on everything
     dark: float = 0.08
     noisy: float = 0.35
     blurred: float = 0.22
@@ -133,7 +134,11 @@ def place(dice: Dice, recipe: Recipe, flat: torch.Tensor) -> torch.Tensor:
     near = torch.where(dice.chance(n, 0.6), 0.5, 1.0)[:, None]  # most people centre the document
     centre = 0.5 + slack * dice.uniform(n, -1, 1, 2) * near
     leave = dice.chance(n, recipe.outside)[:, None]
-    push = dice.uniform(n, -1, 1, 2).sign() * (slack + dice.uniform(n, -0.02, 0.95, 2) * MARGIN) * dice.chance(n, 0.5)[:, None]
+    push = (
+        dice.uniform(n, -1, 1, 2).sign()
+        * (slack + dice.uniform(n, -0.02, 0.95, 2) * MARGIN)
+        * dice.chance(n, 0.5)[:, None]
+    )
     other = dice.uniform(n, -1, 1, 2) * slack
     centre = torch.where(leave, 0.5 + torch.where(push != 0, push, other), centre)
     quad = quad + centre[:, None]

@@ -48,6 +48,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--scale", type=float, default=1.0, help="size of the texture bank against the usual one")
+    parser.add_argument("--keep-statistics", action="store_true", help="batch norms stay as resumed: for small batches")
     parser.add_argument("--eager", action="store_true", help="no torch.compile")
     return parser.parse_args()
 
@@ -76,9 +77,9 @@ class Average:
         torch._foreach_lerp_([mine[k] for k in floats], [theirs[k] for k in floats], 1 - decay)
 
 
-def learning_rate(progress: float, top: float, step: int) -> float:
-    """Warm up over 300 steps, then half a cosine over the time given."""
-    return top * min(1.0, (step + 1) / 300) * (0.005 + 0.995 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+def learning_rate(progress: float, top: float) -> float:
+    """Warm up over a fiftieth of the time given, then half a cosine over the rest."""
+    return top * min(1.0, 0.01 + progress / 0.02) * (0.005 + 0.995 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
 def optimiser_for(model: Corners, rate: float, device: str) -> torch.optim.AdamW:
@@ -133,6 +134,7 @@ def warm_up(network: torch.nn.Module, args: argparse.Namespace) -> None:
 def fit(args: argparse.Namespace, model: Corners, network: torch.nn.Module, next_batch: Callable[[], Batch]) -> Average:
     """Train model for args.minutes; network is model itself or its compiled form."""
     average = Average(model)
+    network.train(not args.keep_statistics)
     optimiser = optimiser_for(model, args.rate, args.device)
     batch = next_batch()  # producers take a while to start; the clock runs from here
     started, step, kept = time.time(), 0, time.time()
@@ -140,7 +142,7 @@ def fit(args: argparse.Namespace, model: Corners, network: torch.nn.Module, next
         while time.time() - started < args.minutes * 60:
             progress = (time.time() - started) / (args.minutes * 60)
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate(progress, args.rate, step)
+                group["lr"] = learning_rate(progress, args.rate)
             with torch.autocast(args.device.split(":")[0], torch.bfloat16, enabled=args.device.startswith("cuda")):
                 outputs = network(inputs_of(batch))
             terms = loss.losses(*outputs, batch.corners, batch.present, batch.outline.float() / 255)
@@ -152,7 +154,7 @@ def fit(args: argparse.Namespace, model: Corners, network: torch.nn.Module, next
             average.update(model)
             batch = next_batch()
             step += 1
-            if step % 100 == 0:
+            if step % 100 == 0 or step % 10 == 0 and not args.device.startswith("cuda"):
                 line = {"step": step, "samples": step * args.batch, "seconds": round(time.time() - started, 1)}
                 line |= {k: round(v.item(), 4) for k, v in terms.items()}
                 print(json.dumps(line), flush=True)

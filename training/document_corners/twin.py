@@ -16,7 +16,9 @@ from training.document_corners.network import HIDDEN, PAD, PLAN, STEM, TAPS, WID
 ACTS = {"relu": nn.ReLU, "hard_swish": nn.Hardswish}
 
 
-def unit(i: int, o: int, kernel: int = 1, stride: int = 1, groups: int = 1, act: str = "", pad: int = 0) -> nn.Sequential:
+def unit(
+    i: int, o: int, kernel: int = 1, stride: int = 1, groups: int = 1, act: str = "", pad: int = 0
+) -> nn.Sequential:
     conv = nn.Conv2D(i, o, kernel, stride, kernel // 2 + pad, groups=groups, bias_attr=False)
     return nn.Sequential(conv, nn.BatchNorm2D(o), *([ACTS[act]()] if act else []))
 
