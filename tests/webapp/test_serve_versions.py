@@ -84,6 +84,24 @@ def test_a_new_version_is_switched_to_and_removed_again(models_dir: Path):
     assert factor(serving) == 1 and list(serving.versions("mean")) == [1]
 
 
+def test_pages_get_the_newest_sound_version_and_each_by_its_hash(models_dir: Path):
+    from webapp import create_app
+
+    write_bundle(models_dir / "mean" / "1", None, labels=["one"])
+    write_bundle(models_dir / "mean" / "2", None, labels=["two"])
+    client = create_app({"models": [str(models_dir)]}).test_client()
+    (entry,) = [entry for entry in client.get("/api/models").json["models"] if entry["name"] == "mean"]
+    assert entry["number"] == 2
+    assert client.get("/models/mean/model.json").json["labels"] == ["two"]
+    older = Models([models_dir]).versions("mean")[1]
+    assert client.get(older.immutable_url + "model.json").json["labels"] == ["one"]
+    assert "mean · version 2" in client.get("/").text
+    (models_dir / "mean" / "2" / "chunk_1.dat").write_bytes(b"")
+    assert client.get("/models/mean/model.json").json["labels"] == ["one"]
+    problem = [entry for entry in client.get("/api/models").json["models"] if not entry["ready"]]
+    assert [(entry["name"], entry["number"]) for entry in problem] == [("mean", 2)]
+
+
 def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF

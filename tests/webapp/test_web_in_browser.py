@@ -69,6 +69,7 @@ def test_gallery_lists_sound_and_damaged_bundles(page: Page, make_bundle: Callab
         page.goto(address)
         expect(page.locator(".model", has_text="a_sound_one")).to_contain_text("x: float32[?, 3, 8, 8]")
         expect(page.locator(".model", has_text="broken")).to_contain_text("chunk_1.dat is missing")
+        page.evaluate("navigator.serviceWorker.ready.then(() => true)")  # it must not be fetched from a stopped server
 
 
 def test_keyboard_reaches_the_content_first(page: Page, server: str):
