@@ -24,6 +24,7 @@ from serving_helpers import (
     write_bundle,
 )
 
+from webapp.shared import Shared
 from webapp.tensors import read_binary_response
 
 INFER = "/v2/models/mean/infer"
@@ -226,6 +227,23 @@ def test_slow_clients_are_let_go(folder: Path, repo: Path):
             client.close()
         assert all(b" 408 " in answer for answer in answers[::2]), answers
         assert all(b" 200 " not in answer for answer in answers[1::2])
+
+
+def test_what_an_earlier_run_left_does_not_count(folder: Path, repo: Path):
+    left = Shared(folder / "state")
+    left.stop()
+    left.close()
+    (folder / "state" / "counter_1.db").write_bytes(b"damaged")
+    with running_server(folder, repo, state_dir=folder / "state", drain_s=30) as server:
+        until(lambda: ready(server))
+        assert get_json(server.port, "/api/status")["requests"] == {}
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: not ready(server), 5)
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)  # the second one is in a hurry
+        server.process.wait(timeout=20)
+        assert server.process.returncode == 0 and time.monotonic() - began < 15
+    assert (folder / "state").is_dir()
 
 
 def mutate(dice: random.Random, content: bytes) -> bytes:
