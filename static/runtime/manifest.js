@@ -267,7 +267,7 @@ function checkOps({ inputs, outputs, ops }, weights, at) {
 /** Control flow names blocks that fit it, each behind the one that holds it. @param {Op[]} ops @param {Block[]} blocks @param {number} own */
 function checkCalls(ops, blocks, own) {
   for (const { type, inputs, outputs, attrs } of ops) {
-    for (const key of CALLS[type] ?? []) {
+    for (const key of (Object.hasOwn(CALLS, type) ? CALLS[type] : [])) {
       const number = attrs[key], block = Number.isSafeInteger(number) && number > own ? blocks[number] : undefined;
       if (!block) refuse(`${type} runs block ${JSON.stringify(number)}, which does not exist or lies around it`);
       const given = inputs.X?.length ?? 0, made = (outputs.Out?.length ?? 0) + (type === 'while' ? 1 : 0);

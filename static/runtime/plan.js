@@ -1,5 +1,5 @@
 // Graph + input shapes → plan: shapes, host values, steps with resolved numbers, and who lies where in memory. Pure.
-import { InPageError } from './errors.js';
+import { asInPageError, InPageError } from './errors.js';
 import { problemsOf } from './ops/index.js';
 import { BYTES, normal, numbers } from './ops/dtype.js';
 import { count, OpNode, ShapeError, UnsupportedError } from './ops/node.js';
@@ -54,7 +54,7 @@ export const MAX_ARENA_BYTES = 2 ** 30;
  */
 export function makePlan(graph, shapes, operators, weights, { maxArenaBytes = MAX_ARENA_BYTES, known = new Map(), inner = false } = {}) {
   checkShapes(graph, shapes);
-  const attempt = (/** @type {Shapes} */ tried) => propagate(graph, tried, operators, weights, known);
+  const attempt = (/** @type {Shapes} */ tried) => propagate(graph, tried, operators, weights, known, maxArenaBytes);
   let propagated;
   try {
     propagated = attempt(shapes);
@@ -62,14 +62,35 @@ export function makePlan(graph, shapes, operators, weights, { maxArenaBytes = MA
     throw error instanceof Located ? explain(error, graph, shapes, inner ? null : attempt) : error;
   }
   const { values, nodes } = propagated;
-  const plan = lowerNodes(neededNodes(nodes, graph, values), graph, values);
-  if (plan.arenaBytes > maxArenaBytes) {
-    throw new InPageError('out_of_memory', `These inputs need ${Math.ceil(plan.arenaBytes / 2 ** 20)} MB of working memory`, {
-      where: describe(shapes), hint: `the limit is ${Math.floor(maxArenaBytes / 2 ** 20)} MB: use smaller inputs`,
-    });
-  }
+  const plan = lowered(neededNodes(nodes, graph, values), graph, values);
+  checkMemory(plan.arenaBytes, shapes, maxArenaBytes);
   return plan;
 }
+
+/** @param {number} bytes @param {Shapes} shapes @param {number} maxArenaBytes */
+function checkMemory(bytes, shapes, maxArenaBytes) {
+  if (bytes <= maxArenaBytes) return;
+  throw new InPageError('out_of_memory', `These inputs need ${Math.ceil(bytes / 2 ** 20)} MB of working memory`, {
+    where: describe(shapes), hint: `the limit is ${Math.floor(maxArenaBytes / 2 ** 20)} MB: use smaller inputs`,
+  });
+}
+
+/** @param {Planned[]} nodes @param {Graph} graph @param {Map<string, Value>} values @returns {Plan} */
+function lowered(nodes, graph, values) {
+  try {
+    return lowerNodes(nodes, graph, values);
+  } catch (error) {
+    throw senseless(error, '');
+  }
+}
+
+/**
+ * Attributes of another kind than an operator's own code expects: only a damaged model has them.
+ * @param {unknown} error @param {string} where @returns {InPageError}
+ */
+const senseless = (error, where) => asInPageError(error, 'invalid_model', {
+  where, hint: 'the attributes make no sense: convert the model again',
+});
 
 /**
  * Everything of the graph that the operators cannot do.
@@ -115,11 +136,13 @@ function checkShapes({ inputs }, shapes) {
  * Shapes of all values, and the elements of those that follow from shapes and constants alone.
  * @param {Graph} graph @param {Shapes} shapes @param {Operators} operators @param {Weights} weights
  * @param {Map<string, number[]>} known
+ * @param {number} maxBytes of any one value: what no device holds must not cost time and tables here
  * @returns {Propagated}
  */
-function propagate(graph, shapes, operators, weights, known) {
+function propagate(graph, shapes, operators, weights, known, maxBytes) {
   const values = constants(graph, weights);
   for (const { name, dtype } of graph.inputs) {
+    checkMemory(count(shapes[name]) * BYTES[normal(dtype)], shapes, maxBytes);
     values.set(name, { ...value(name, shapes[name], normal(dtype)), host: count(shapes[name]) ? known.get(name) ?? null : [] });
   }
   const nodes = graph.ops.map((op) => {
@@ -128,10 +151,12 @@ function propagate(graph, shapes, operators, weights, known) {
     const node = new OpNode(op, inputs);
     try {
       if (!def) throw new UnsupportedError('this operator is not supported');
-      return planNode(node, def, values);
+      const planned = planNode(node, def, values);
+      for (const out of node.outputs) checkMemory(count(out.shape) * BYTES[out.dtype], shapes, maxBytes);
+      return planned;
     } catch (error) {
-      if (!(error instanceof ShapeError || error instanceof UnsupportedError)) throw error;
-      throw new Located(node.where, error);
+      if (error instanceof ShapeError || error instanceof UnsupportedError) throw new Located(node.where, error);
+      throw senseless(error, node.where);
     }
   });
   return { values, nodes };
@@ -260,7 +285,7 @@ function fits(attempt, shapes) {
     attempt(shapes);
     return true;
   } catch (error) {
-    if (error instanceof Located) return false;
+    if (error instanceof Located || (error instanceof InPageError && error.code === 'out_of_memory')) return false;
     throw error;
   }
 }

@@ -113,8 +113,21 @@ export function problemsOf(op, def, dtypeOf) {
   const { attrs, types, check } = def.rule;
   const missing = attrs.filter((name) => !Object.hasOwn(op.attrs, name)).map((name) => `attribute ${name} is missing`);
   const unknown = Object.keys(op.attrs).filter((name) => !attrs.includes(name)).map((name) => `attribute ${name} is unknown`);
-  const refused = missing.length ? '' : check?.(op);
+  const refused = missing.length || !check ? '' : checked(check, op);
   return [...missing, ...unknown, ...(refused ? [`${refused} is not supported`] : []), ...slotProblems(op, types, dtypeOf)];
+}
+
+/**
+ * An operator's own check; a list where it expects a number, or the like, is a reason too.
+ * @param {(op: {attrs: Record<string, any>}) => string} check @param {import('../manifest.js').Op} op
+ */
+function checked(check, op) {
+  try {
+    return check(op);
+  } catch (error) {
+    if (error instanceof TypeError) return `attributes of the wrong kind (${error.message})`;
+    throw error;
+  }
 }
 
 /**
@@ -127,11 +140,11 @@ function slotProblems(op, types, dtypeOf) {
   /** @type {string[]} */
   const problems = [];
   for (const [slot, names] of Object.entries(op.inputs)) {
-    const allowed = types[slot] ?? types[`${slot}?`];
+    const key = [slot, `${slot}?`].find((known) => Object.hasOwn(types, known)), allowed = key && types[key];
     if (!allowed && names.length) problems.push(`input ${slot} is unknown`);
     for (const name of allowed ? names : []) {
       const dtype = dtypeOf(name);
-      if (dtype !== undefined && !allowed.includes(normal(dtype))) problems.push(`input ${slot} of type ${dtype} is not supported`);
+      if (dtype !== undefined && !allowed?.includes(normal(dtype))) problems.push(`input ${slot} of type ${dtype} is not supported`);
     }
   }
   for (const slot of Object.keys(types)) {

@@ -149,7 +149,8 @@ export function stack(node) {
 /** num equal parts, or sections with at most one -1. @param {OpNode} node @returns {Info[]} */
 export function split(node) {
   const { shape, dtype } = node.x(), { num, sections } = node.attrs, axis = axisOf(node.attrs.axis, shape.length);
-  const sizes = sections.length ? [...sections] : new Array(num).fill(shape[axis] / num);
+  const sizes = sections.length ? [...sections] : node.names.map(() => shape[axis] / num);
+  if (!sections.length && num !== sizes.length) throw new ShapeError(`it makes ${num} parts for ${sizes.length} names`);
   const sum = sizes.reduce((/** @type {number} */ total, /** @type {number} */ size) => total + Math.max(size, 0), 0);
   const open = sizes.indexOf(-1);
   if (open >= 0) sizes[open] = shape[axis] - sum;

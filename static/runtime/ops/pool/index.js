@@ -6,8 +6,16 @@ import { channelsLast, checkLayout, ShapeError } from '../node.js';
 /** @typedef {import('../node.js').OpNode} OpNode */
 /** @typedef {{start: number, stop: number, area: number}} Span a window along one axis, and what its sum is divided by */
 
+const MAX_WINDOWS = 2 ** 20; // along one axis; the tables are made before anybody asks for the memory of the result
+
+/** @param {number} windows */
+function checkCount(windows) {
+  if (!(windows >= 1 && windows <= MAX_WINDOWS)) throw new ShapeError(`${windows} windows along one axis cannot be`);
+}
+
 /** @param {number} size @param {number} bins @returns {Span[]} */
 function adaptiveSpans(size, bins) {
+  checkCount(bins);
   return Array.from({ length: bins }, (_, i) => {
     const start = Math.floor(i * size / bins), stop = Math.ceil((i + 1) * size / bins);
     return { start, stop, area: stop - start };
@@ -24,6 +32,7 @@ function windowSpans(size, kernel, stride, pads, { ceil_mode: ceil, exclusive })
   // Paddle divides towards zero: an axis too small by less than one stride still gets a window, cut to the input.
   const windows = Math.trunc((ceil ? room + stride - 1 : room) / stride) + 1;
   if (windows < 1) throw new ShapeError(`a window of ${kernel} does not fit into ${size} pixels`);
+  checkCount(windows);
   return Array.from({ length: windows }, (_, i) => {
     const from = i * stride - pads[0], to = Math.min(from + kernel, size + pads[0]);
     const start = Math.max(from, 0), stop = Math.min(to, size);
