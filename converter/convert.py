@@ -64,9 +64,9 @@ def convert(source: Any, out: str | Path, *, target: str = "web", input_spec: An
         with refusing("what says how pictures are prepared is malformed", str(path), "see preprocess in the README"):
             notes = describe(graph, _name(source, name), preprocess, postprocess, labels)
         before = _count(graph)
-        graph = prune.run(graph)  # what no output needs may not refuse the rest
-        refuse_nan(graph)
         with refusing(*_UNUSUAL):
+            graph = prune.run(graph)  # what no output needs may not refuse the rest
+            refuse_nan(graph)
             graph = relax.run(graph)  # before the trial inputs are made, so that they may have any size that fits
         if target == "paddlejs2":
             graph = paddlejs2.fix_inputs(graph, input_shapes)

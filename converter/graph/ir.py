@@ -142,6 +142,7 @@ class Graph:
                     raise ConvertError(f"'{name}' is written twice", where=node.where)
                 written.add(name)
             for block in node.blocks:
+                _check_block(node, block)
                 block.check()
         for name in self.outputs:
             if name not in written:
@@ -174,3 +175,13 @@ def _check_shape(value: Value) -> None:
         raise ConvertError(f"the shape [{shown[:200]}] cannot be right: a tensor has at most {MAX_RANK} dimensions and "
                            f"{MAX_ELEMENTS} elements", where=value.name,
                            hint="the file is damaged, or not what it claims to be")
+
+
+def _check_block(node: Node, block: Graph) -> None:
+    """A block takes the values of X and gives those of Out; a loop's gives the condition too, and carries what it
+    gives."""
+    taken, given = len(node.inputs.get("X", [])), len(node.outputs.get("Out", []))
+    loop = node.type == "while"
+    if len(block.inputs) != taken or len(block.outputs) != given + loop or (loop and given > taken):
+        raise ConvertError(f"gives {taken} values to a block of {len(block.inputs)} and takes {given} from "
+                           f"{len(block.outputs)}", where=node.where, hint="the file is damaged; export it again")

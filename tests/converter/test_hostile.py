@@ -10,6 +10,7 @@ from programs import Legacy, Pir, small_legacy, small_pir, tensor_bytes
 from converter import ConvertError, convert
 from converter.read import read
 from converter.read.metadata import beside, read_labels
+from tests.converter.test_control import pir_loop
 
 WITHIN_S = 10  # of CPU: the machine may be busy
 
@@ -104,6 +105,12 @@ def test_a_cycle_in_a_bundle(tmp_path):
         ops[0]["inputs"]["Input"] = list(ops[-1]["outputs"]["Out"])
 
     refused(changed(tmp_path / "b", "model.json", loop), "read before anything writes it")
+
+
+def test_a_loop_that_gives_less_than_it_takes(tmp_path):
+    convert(pir_loop().save(tmp_path / "m"), tmp_path / "b", verify=False)
+    message = "gives . values to a block of . and takes . from .|does not exist"
+    refused(changed(tmp_path / "b", "model.json", lambda data: data["blocks"][0]["outputs"].pop()), message)
 
 
 def test_names_that_stand_twice(tmp_path):

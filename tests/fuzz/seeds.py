@@ -12,6 +12,7 @@ import numpy as np
 
 from converter import convert
 from tests.converter.programs import Legacy, Pir, small_legacy, small_pir, tensor_bytes
+from tests.converter.test_control import legacy_loop, pir_loop
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "models"
 MAX_REAL_BYTES = 3 << 20
@@ -59,10 +60,12 @@ def _made(folder: Path) -> list[Seed]:
         _of_folder("pir_shapes", shapes_pir().save(folder / "pir_shapes")),
         _of_folder("legacy", small_legacy().save(folder / "legacy")),
         _of_folder("legacy_layers", layers_legacy().save(folder / "legacy_layers")),
+        _of_folder("legacy_loop", legacy_loop().save(folder / "legacy_loop")),
+        _of_folder("pir_loop", pir_loop().save(folder / "pir_loop")),
         _fluid(),
         paddlejs(),
     ]
-    for kind in ("pir", "legacy_layers"):
+    for kind in ("pir", "legacy_layers", "pir_loop"):
         convert(folder / kind, folder / f"bundle_{kind}", verify=False)
         found.append(_of_folder(f"bundle_{kind}", folder / f"bundle_{kind}"))
     yaml = found[0].files | {"inference.yml": _YAML.encode(),
