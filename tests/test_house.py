@@ -266,10 +266,11 @@ def test_pages_name_no_other_host():
 
 def test_the_service_worker_keeps_every_script_a_page_can_load():
     from webapp import create_app
+    from webapp.pages import NOT_OFFLINE
 
     kept = {entry["name"] for entry in create_app().test_client().get("/assets.json").json["files"]}
-    scripts = {n.removeprefix("static/") for n in below("static/", ".js", ".css") if n not in NODE_ONLY}
-    assert scripts - {"service_worker.js"} <= kept
+    scripts = {n.removeprefix("static/") for n in below("static/", ".js", ".css")}
+    assert {n for n in scripts - kept if not n.startswith(NOT_OFFLINE)} == {"service_worker.js"}
 
 
 def test_the_readme_lists_the_settings_as_they_are():

@@ -19,7 +19,8 @@ pages = Blueprint("pages", __name__)
 # What the service worker keeps for use without a network: the pages, and from static/ what they load.
 OFFLINE_PAGES = ("/", "/scanner", "/offline")
 OFFLINE_FOLDERS = ("pages/", "runtime/", "media/", "models/document_corners/")
-ONLY_IN_NODE = ("runtime/run_node.js",)
+# For Node, and for packages of the original Paddle.js: no page of this site asks for them.
+NOT_OFFLINE = ("runtime/run_node.js", "runtime/source_node.js", "runtime/compat", "runtime/paddlejs")
 
 # Which page uses which embedded model, for the gallery: the words of the link, and where it leads.
 USED_BY = {"document_corners": ("Open the scanner", "/scanner")}
@@ -143,7 +144,7 @@ def asset_list() -> Response:
     files = [
         {"url": f"/static/{tree.version}/{name}", "name": name, "sha256": asset.sha256, "bytes": asset.bytes}
         for name, asset in tree.files.items()
-        if name.startswith(OFFLINE_FOLDERS) and name not in ONLY_IN_NODE
+        if name.startswith(OFFLINE_FOLDERS) and not name.startswith(NOT_OFFLINE)
     ]
     return small_text(
         json.dumps({"version": site_version(), "pages": OFFLINE_PAGES, "files": files}), "application/json"

@@ -83,7 +83,8 @@ export async function decodeBlob(blob, { maxPixels = MAX_PIXELS, where = 'the pi
   try {
     return await createImageBitmap(blob, { imageOrientation: 'from-image' });
   } catch (cause) {
-    const what = `The file${blob.type && ` (${blob.type})`} is not a picture that this browser can read`;
+    const kind = blob.type && ` (${blob.type})`;
+    const what = `The file${kind} is not a picture that this browser can read`;
     throw new InPageError('invalid_input', what, { where, hint: 'give a PNG, JPEG or WebP file', cause });
   }
 }

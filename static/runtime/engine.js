@@ -64,7 +64,7 @@ export async function createEngine(graph, weights, { backend = 'wasm', wasm, max
 /** @param {Problem[]} problems */
 function refuse(problems) {
   if (!problems.length) return;
-  const lines = problems.map(({ type, reason, where }) => `${type}${where ? ` (${where})` : ''}: ${reason}`);
+  const lines = problems.map(({ type, reason, where }) => type + (where ? ` (${where})` : '') + `: ${reason}`);
   throw new InPageError('unsupported', `This runtime cannot run the model: ${[...new Set(lines)].join('; ')}`);
 }
 

@@ -247,7 +247,8 @@ export class CornerEditor {
     clearTimeout(this.#speaking);
     this.#speaking = setTimeout(() => {
       const [x, y] = this.#at(handle);
-      setText(this.spoken, `${Math.round(x)} across, ${Math.round(y)} down${this.done.disabled ? `. ${NOTES.unusable}` : ''}`);
+      const note = this.done.disabled ? `. ${NOTES.unusable}` : '';
+      setText(this.spoken, `${Math.round(x)} across, ${Math.round(y)} down${note}`);
     }, SPEAK_AFTER_MS);
   }
 }

@@ -11,7 +11,8 @@ const GLIDE = { left: 0.1, ms: 110 };
 
 /** @param {Quad} corners in box pixels @returns {string} an SVG path */
 export function quadPath(corners) {
-  return `M${corners.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join('L')}Z`;
+  const points = corners.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`);
+  return `M${points.join('L')}Z`;
 }
 
 /** Everything but the quadrilateral, for an even-odd fill. @param {Quad} corners @param {number} width @param {number} height */

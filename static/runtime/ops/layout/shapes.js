@@ -155,7 +155,8 @@ export function split(node) {
   const open = sizes.indexOf(-1);
   if (open >= 0) sizes[open] = shape[axis] - sum;
   if (sizes.some((size) => !Number.isInteger(size) || size < (shape[axis] ? 1 : 0)) || sizes.length !== node.names.length || (open < 0 && sum !== shape[axis])) {
-    throw new ShapeError(`axis ${axis} of [${shape}] cannot be split into ${sections.length ? `[${sections}]` : `${num} equal parts`}`);
+    const parts = sections.length ? `[${sections}]` : `${num} equal parts`;
+    throw new ShapeError(`axis ${axis} of [${shape}] cannot be split into ${parts}`);
   }
   return sizes.map((size) => ({ shape: shape.map((s, i) => (i === axis ? size : s)), dtype }));
 }

@@ -1,0 +1,54 @@
+"""Modules are served without comments, and as the same code.
+
+What rjsmin gets wrong is caught here: a template literal within a template literal loses spaces. Name the inner one.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+
+from webapp.assets import Assets, served, walk
+from webapp.paths import data_folder
+
+STATIC = data_folder("static")
+COMPARE = Path(__file__).with_name("same_code.js")
+
+
+def compare(pairs: list[tuple[Path, Path]], folder: Path) -> subprocess.CompletedProcess:
+    """Run the comparison of syntax trees."""
+    listing = folder / "pairs.json"
+    listing.write_text(json.dumps([[str(a), str(b)] for a, b in pairs]))
+    return subprocess.run(["node", COMPARE, listing], capture_output=True, text=True, check=False)
+
+
+def test_every_module_is_served_as_the_same_code(tmp_path):
+    pairs = []
+    for number, (_, path) in enumerate(item for item in walk(STATIC) if item[1].suffix == ".js"):
+        small = tmp_path / f"{number}.js"
+        small.write_bytes(served(path, minify=True))
+        pairs.append((path, small))
+    answer = compare(pairs, tmp_path)
+    assert len(pairs) > 50
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_the_comparison_sees_changes(tmp_path):
+    left = tmp_path / "left.js"
+    left.write_text("const a = `x ${b} // no comment`; // comment\nlet c = !a?.d;\n")
+    for changed in (
+        "const a = `x ${b} `; let c = !a?.d;",
+        "let a = `x ${b} // no comment`; let c = !a?.d;",
+        "const a = `x ${b} // no comment`; let c = !a.d;",
+        "const a = `x ${b} // no comment`; let c = ~a?.d;",
+    ):
+        right = tmp_path / "right.js"
+        right.write_text(changed)
+        assert compare([(left, right)], tmp_path).returncode == 1, changed
+    (tmp_path / "same.js").write_text("const a=`x ${b} // no comment`;let c=!a?.d")
+    assert compare([(left, tmp_path / "same.js")], tmp_path).returncode == 0
+
+
+def test_comments_stay_where_the_site_is_being_edited():
+    name = "runtime/index.js"
+    assert Assets(STATIC, reload=True).tree.files[name].content() == (STATIC / name).read_bytes()
+    assert b"@typedef" not in Assets(STATIC).tree.files[name].content()
