@@ -22,6 +22,9 @@ function scene(kind, seed) {
   return made;
 }
 
+/** Per axis, as shares of the diagonal: the shipped network's median error is 0.2 %, nine tenths are below 0.9 %. */
+const NETWORK_ERRORS = [0.0015, 0.0015, 0.003, 0.003, 0.005, 0.008];
+
 /**
  * Mean IoU before and after, and the share of guesses that became worse by more than 0.01.
  * @param {string} kind @param {'still' | 'live'} quality
@@ -31,7 +34,7 @@ function measure(kind, quality) {
   for (let seed = 0; seed < 2; seed++) {
     const { image, quad } = scene(kind, 50 + seed);
     const random = seeded(seed);
-    for (const sigma of [0.003, 0.003, 0.007, 0.007, 0.011, 0.015]) {
+    for (const sigma of NETWORK_ERRORS) {
       const guess = perturbed(quad, sigma, random, DIAGONAL);
       const before = convexIoU(guess, quad);
       const after = convexIoU(refineCorners(image, guess, { quality }), quad);
@@ -46,8 +49,8 @@ function measure(kind, quality) {
 
 /** Wanted mean IoU after, still and live, and the share that may become worse. @type {Record<string, [number, number, number]>} */
 const WANTED = {
-  curled: [0.98, 0.97, 0.12],   // a bent sheet's edges are not the straight sides
-  stack: [0.95, 0.95, 0.45],    // the sheet below has the stronger edge, a percent or two away
+  curled: [0.985, 0.975, 0.3],  // a bent sheet's edges are not the straight sides: near guesses lose a little
+  stack: [0.99, 0.99, 0.06],    // the sheet below has the stronger edge, a percent or two away
   grid: [0.985, 0.98, 0.06],    // its outermost printed line is its border
 };
 

@@ -35,7 +35,7 @@ const SHADE_RANGE = [0.25, 1.05];
 /** Weights of the evidence beside the votes, and of the distance from the guess (at the band's edge). */
 const WEIGHT_FAR = 0.5;
 const WEIGHT_TABLE = 0.5;
-const WEIGHT_AWAY = 1;
+const WEIGHT_AWAY = 4;
 
 /**
  * The edge of the page near a → b as two points on it, or null when nothing there is clearly it.

@@ -8,25 +8,25 @@ import { polishEdge } from './polish.js';
 /** @typedef {import('./geometry.js').Quad} Quad */
 /** @typedef {import('./strip.js').Image} Image */
 
-/** Half of the band in which an edge is looked for, as a share of the diagonal: some three times the network's error. */
-const REACH = 0.03;
-/** The same for a side that shows no edge there. */
-const WIDE_REACH = 0.05;
+/**
+ * Half of the band in which an edge is looked for, as a share of the diagonal: some four times the network's usual
+ * error. In a wider one more pages gain the edge of the sheet below, or of a shadow, than get their own back.
+ */
+const REACH = 0.015;
 /** No corner moves further than this share of the diagonal. */
-export const MAX_SHIFT = 0.06;
+export const MAX_SHIFT = 0.02;
 
 /**
  * @typedef {object} Effort
  * @property {number} cell size of the band's cells across, as a share of the diagonal (never less than a pixel)
  * @property {number} along places along a side
- * @property {boolean} again look in the wider band where the first shows no edge
  * @property {number[]} polish cells of each final fit, as a share of `cell`
  * @property {number} polishAlong places of the final fits
  */
 /** @type {Record<'live' | 'still', Effort>} */
 const EFFORTS = {
-  live: { cell: 0.0013, along: 56, again: false, polish: [0.8, 0.4], polishAlong: 72 },
-  still: { cell: 0.001, along: 96, again: true, polish: [0.5, 0.25], polishAlong: 160 },
+  live: { cell: 0.001, along: 72, polish: [0.8, 0.4], polishAlong: 72 },
+  still: { cell: 0.001, along: 96, polish: [0.5, 0.25], polishAlong: 160 },
 };
 /** Final fits: smallest cell in pixels, half band in cells, and at least in pixels. */
 const POLISH_CELL = 0.7;
@@ -43,8 +43,7 @@ export function refineCorners(image, corners, { quality = 'still' } = {}) {
   const diagonal = Math.hypot(image.width, image.height);
   const effort = EFFORTS[quality];
   const grid = { along: effort.along, step: Math.max(1, effort.cell * diagonal), reach: REACH * diagonal, from: 0.04, to: 0.96 };
-  const wide = { ...grid, reach: WIDE_REACH * diagonal };
-  let quad = fitSides(image, corners, (a, b) => findEdge(image, a, b, grid) ?? (effort.again ? findEdge(image, a, b, wide) : null));
+  let quad = fitSides(image, corners, (a, b) => findEdge(image, a, b, grid));
   for (const share of effort.polish) {
     const step = Math.max(POLISH_CELL, grid.step * share);
     const fine = { along: effort.polishAlong, step, reach: Math.max(POLISH_PIXELS, POLISH_CELLS * step), from: 0.02, to: 0.98 };
