@@ -48,5 +48,5 @@ def test_photos_that_others_took(measure, shared_dir):
 
 @pytest.mark.shared
 def test_photos_without_a_document(measure, shared_dir):
-    photos = [Photo(shared_dir / "photos" / name, None) for name in WITHOUT_DOCUMENT]
+    photos = [Photo(shared_dir / "photos" / name, 0, 0, None) for name in WITHOUT_DOCUMENT]
     assert measure(photos)["left_alone"] == 1
