@@ -1,5 +1,5 @@
 // Picture -> normalised tensor, as the bundle says: y[c] = (x[c] * scale - mean[c]) / std[c], x = 0..255.
-// Resizing is separable and in float32 with no rounding between; converter/preprocess.py computes the same.
+// Resizing is separable and in float32 with no rounding between; picture/preprocess.py computes the same.
 import { InPageError } from './errors.js';
 import { makeTaps } from './taps.js';
 
