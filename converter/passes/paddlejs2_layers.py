@@ -9,7 +9,7 @@ import numpy as np
 from converter.graph import Node
 from converter.ops import evaluate_node
 from converter.ops.pool import window_spans
-from converter.ops.shapes import window_out, window_pads
+from converter.ops.shapes import overhang, window_out, window_pads
 from converter.passes.paddlejs2 import Lowering, Refused, lowers
 from converter.passes.paddlejs2_binary import binary
 from converter.passes.paddlejs2_unary import activate, plain_out
@@ -110,6 +110,8 @@ def pool2d(w: Lowering, node: Node) -> None:
             if any(map(any, pads)):
                 x, pads = padded(w, x, pads), [(0, 0), (0, 0)]
                 size = w.shape(x)[2:]
+    if any(overhang(size[i], kernel[i], strides[i], pads[i]) for i in (0, 1)):
+        raise Refused(f"windows of {kernel} are larger than the {list(size)} that they look at, which is wrong there")
     beyond = any(window_out(size[i], kernel[i], strides[i], pads[i]) < out[i] for i in (0, 1))
     if any(before != after for before, after in pads):
         if kind == "avg":

@@ -176,6 +176,12 @@ def test_a_result_of_split_and_the_input_itself_pass_through_an_operator(tmp_pat
     ("x: float32[1,3,8,8] = input\ny = gelu(x)\nreturn y", r"gelu \(y\): the exact gelu needs erf"),
     ("x: float32[1,8,8,3] = input\ny = pool2d(x, ksize=[2, 2], data_format=\"NHWC\")\nreturn y", "channels last"),
     ("x: float32[1,3,7,7] = input\ny = pool2d(x, ksize=[3, 3], adaptive=true)\nreturn y", "windows of several sizes"),
+    ("x: float32[1,3,1,6] = input\ny = pool2d(x, ksize=[2, 2], strides=[2, 2])\nreturn y",
+     r"pool2d.*y.*windows of \[2, 2\] are larger than the \[1, 6\]"),
+    ("x: float32[1,3,6,2] = input\ny = pool2d(x, ksize=[3, 3], strides=[2, 2], ceil_mode=true)\nreturn y",
+     r"pool2d.*y.*are larger than the \[6, 2\]"),
+    ("x: float32[1,3,1,6] = input\ny = pool2d(x, pooling_type=\"avg\", ksize=[2, 2], strides=[2, 2], "
+     "exclusive=false)\nreturn y", "pool2d.*y.*cut at the border"),
     ("x: float32[1,5,4,4] = input\na, b = split(x, axis=1, sections=[2, 3])\nreturn a, b", r"unequal parts \[2, 3\]"),
     ("x: float32[1,3,5,5] = input\ny = nearest_interp_v2(x, scale=[2.3, 1.0])\nreturn y", "picks other pixels"),
     ("x: float32[1,3,8] = input\ny: float32[1,3,8] = input\nz = elementwise_add(x, y)\nreturn z", "takes one input"),
