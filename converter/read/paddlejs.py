@@ -1,8 +1,9 @@
 """An old Paddle.js package (model.json + chunk_N.dat) -> RawProgram.
 
 Read here and not in canonical.py: vars as an object or a list, operators out of order, early fused types
-("conv2d-elementwise_add-leaky_relu" with "sub-attrs"), activations in fuse_opt or act_type, and several
-outputs joined by `connect`. What is missing takes Paddle's default, not the old runtime's.
+("conv2d-elementwise_add-leaky_relu" with "sub-attrs"), activations in fuse_opt or act_type, several outputs
+joined by `connect`, a detector's last step in postOps, and reductions over one `axis`. What is missing takes
+Paddle's default, not the old runtime's.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 from converter.errors import ConvertError, refusing
 from converter.graph import Value
-from converter.read.raw import RawOp, RawProgram, contained, feed_shape, texts
+from converter.read.raw import RawOp, RawProgram, contained, feed_shape, text, texts
 
 _CHUNK = re.compile(r"chunk_(\d{1,6})\.dat")
 _MAX_RANK = 16
@@ -35,6 +36,7 @@ def read(path: Path, data: dict[str, Any]) -> RawProgram:
     program = RawProgram(where=str(path), source={"format": "paddlejs"})
     with refusing("the package is malformed", str(path), _AGAIN):
         weights = _variables(data["vars"], program)
+        _post_inputs(data.get("postOps") or [], program)
         ops = [part for index, op in enumerate([*data["ops"], *(data.get("postOps") or [])])
                for part in _operators(op, index)]
         _feeds(ops, data.get("feedShape"), program)
@@ -56,6 +58,15 @@ def _variables(entries: Any, program: RawProgram) -> dict[str, Value]:
             weights[name] = Value(name, shape)
         program.values[name] = Value(name, shape)
     return weights
+
+
+def _post_inputs(ops: list[dict[str, Any]], program: RawProgram) -> None:
+    """Declare what only postOps give a shape: the detector's last step is read by the rank of its scores."""
+    for op in ops:
+        for said in op["inputs"].values():
+            if isinstance(said, dict) and said.get("shape"):
+                name = text(said["name"])
+                program.values.setdefault(name, Value(name, tuple(int(size) for size in said["shape"])))
 
 
 def _chunks(path: Path, weights: dict[str, Value], count: Any) -> dict[str, np.ndarray]:
@@ -88,8 +99,8 @@ def _chunks(path: Path, weights: dict[str, Value], count: Any) -> dict[str, np.n
 
 def _operators(op: dict[str, Any], index: int) -> list[RawOp]:
     """One entry → one operator, or a chain where the entry is fused."""
-    type, inputs = str(op["type"]), {slot: texts(names) for slot, names in op["inputs"].items() if names}
-    outputs = {slot: texts(names) for slot, names in op["outputs"].items() if slot not in _SKIPPED_OUTPUTS and names}
+    type, inputs = str(op["type"]), {slot: _names(said) for slot, said in op["inputs"].items() if said}
+    outputs = {slot: _names(said) for slot, said in op["outputs"].items() if slot not in _SKIPPED_OUTPUTS and said}
     result = [name for names in outputs.values() for name in names]
     where = f"{type} ({result[0] if result else index})"
     if type == "feed":
@@ -101,10 +112,24 @@ def _operators(op: dict[str, Any], index: int) -> list[RawOp]:
     if len(attrs) != len(types):
         raise ConvertError(f"fuses {len(types)} operators but has {len(attrs)} sets of attributes", where=where,
                            hint=_AGAIN)
+    for part, settings in zip(types, attrs, strict=True):
+        if part.startswith("reduce_") and "axis" in settings:
+            _name_axes(settings)
     steps = list(zip(types, attrs, strict=True)) + _activations(attrs[-1], where)
     if len(steps) == 1:
         return [RawOp(type, inputs, outputs, attrs[0], where)]
     return _chain(steps, inputs, outputs, where)
+
+
+def _names(said: Any) -> list[str]:
+    """A slot's tensors: a list of names, or in postOps one {name, shape}."""
+    return texts([said["name"]] if isinstance(said, dict) else said)
+
+
+def _name_axes(attrs: dict[str, Any]) -> None:
+    """A reduction of the old runtime takes one `axis`; Paddle's list in `dim` goes first where both stand."""
+    axis = attrs.pop("axis")
+    attrs.setdefault("dim", axis if isinstance(axis, list) else [axis])
 
 
 def _activations(attrs: dict[str, Any], where: str) -> list[tuple[str, dict[str, Any]]]:
@@ -167,8 +192,15 @@ def _feeds(ops: list[RawOp], feed: Any, program: RawProgram) -> None:
 
 
 def _ordered(ops: list[RawOp], weights: set[str], where: str) -> list[RawOp]:
-    """Operators after what they read (early packages list them out of order); `connect` becomes its inputs."""
+    """Operators after what they read (early packages list them out of order); `connect` becomes its inputs.
+
+    Where a detector's last step stands in the package, what it finds is the result, not what it is computed from.
+    """
     joined = {op.outputs["Out"][0]: op.inputs["X"] for op in ops if op.type == "connect"}
+    found = [op for op in ops if op.type.startswith("multiclass_nms") and "Out" in op.outputs]
+    if found:
+        ops = [op for op in ops if op.type != "fetch"] + [
+            RawOp("fetch", {"X": [op.outputs["Out"][0]]}, {}, {"col": col}, op.where) for col, op in enumerate(found)]
     waiting = []
     for op in ops:
         if op.type == "fetch" and op.inputs["X"][0] in joined:

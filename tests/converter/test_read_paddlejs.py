@@ -93,6 +93,35 @@ def test_old_spellings(tmp_path):
     assert graph.nodes[1].attrs == {"shape": [1, 96]} and graph.outputs == ["r", "y"]
 
 
+@pytest.mark.parametrize("attrs, dim", [
+    ({"axis": 2}, [2]), ({"axis": -1, "keep_dim": True}, [-1]), ({"axis": [2, 3]}, [2, 3]),
+    ({"axis": 1, "dim": [3]}, [3]), ({"dim": [3]}, [3]), ({"axis": 0}, [0]),
+])  # fmt: skip
+@pytest.mark.parametrize("kind", ["mean", "sum", "max"])
+def test_reductions_over_one_axis(tmp_path, kind, attrs, dim):
+    ops = [FEED, op(f"reduce_{kind}", {"X": ["image"]}, {"Out": ["y"]}, **attrs), FETCH]
+    node = read(package(tmp_path / "m", ops, {})).nodes[0]
+    assert node.attrs == {"dim": dim, "keep_dim": attrs.get("keep_dim", False), "reduce_all": False}
+
+
+def test_a_detectors_last_step_is_the_result(tmp_path):
+    """Two boxes that overlap and one that does not; postOps name their inputs as {name, shape}."""
+    boxes = np.float32([[[0, 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30]]])
+    ops = [op("feed", {"X": ["feed"]}, {"Out": ["picture"]}),
+           op("reshape2", {"X": ["picture"]}, {"Out": ["row"]}, shape=[1, 1, 3]),
+           op("concat", {"X": ["none", "row"]}, {"Out": ["scores"]}, axis=1),
+           op("connect", {"X": ["boxes", "scores"]}, {"Out": ["connect_result"]}),
+           op("fetch", {"X": ["connect_result"]}, {"Out": ["fetch"]})]  # fmt: skip
+    reads = {"BBoxes": {"name": "boxes", "shape": [1, 3, 4]}, "Scores": {"name": "scores", "shape": [1, 2, 3]}}
+    last = {"type": "multiclass_nms", "inputs": reads, "outputs": {"Out": ["found"]},
+            "attrs": {"score_threshold": 0.2, "nms_top_k": 10, "keep_top_k": 10, "nms_threshold": 0.5}}  # fmt: skip
+    weights = {"boxes": boxes, "none": np.zeros((1, 1, 3), np.float32)}
+    graph = read(package(tmp_path / "m", ops, weights, feedShape={"fc": 1, "fh": 1, "fw": 3}, postOps=[last]))
+    assert graph.outputs == ["found"]
+    found = evaluate(graph, {"picture": np.float32([0.5, 0.75, 0.25]).reshape(1, 1, 1, 3)})["found"]
+    assert found.tolist() == [[1, 0.75, 1, 1, 10, 10], [1, 0.25, 20, 20, 30, 30]]
+
+
 def test_an_empty_shape_is_one_element(tmp_path):
     ops = [FEED, op("elementwise_mul", {"X": ["image"], "Y": ["k"]}, {"Out": ["y"]}, axis=-1), FETCH]
     graph = read(package(tmp_path / "m", ops, {"k": np.float32(3).reshape(())}))
