@@ -9,7 +9,8 @@ from programs import small_legacy, small_pir
 from converter import ConvertError, convert
 from converter import verify as verifying
 from converter.graph.text import parse
-from converter.verify import compare, difference, samples, verify
+from converter.ops import complete, evaluate
+from converter.verify import check_bundle, compare, difference, found_sets, samples, verify
 from converter.write import web
 
 
@@ -41,6 +42,54 @@ def test_whole_numbers_count_differing_elements():
     assert found == 0.25 and "share" in note
     checks = compare({"y": np.array([1, 2])}, {"y": np.array([1, 3])}, "web", 1e-3)
     assert not checks[0].passed
+
+
+ROWS = np.float32([[1, 0.75, 0, 0, 640, 480], [1, 0.75, 10, 20, 300, 400], [2, 0.5, 10, 20, 300, 400]])
+NEAR_TIE = ROWS + np.float32([[0, -1e-7, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]])
+
+
+@pytest.mark.parametrize("rows, error", [
+    (ROWS, 0),
+    (NEAR_TIE[[1, 0, 2]], 1e-7),  # two rows of nearly one score may swap
+    (ROWS[[2, 0, 1]], 0),
+    (ROWS[[0, 1, 1]], np.inf),  # the reference's set has no row twice
+    (ROWS + np.float32([0, 0.25, 0, 0, 0, 0]), 0.25),  # of one, not of 640 pixels
+    (ROWS + np.float32([0, 0, 6.4, 0, 0, 0]), 0.01),
+    (ROWS + np.float32([1, 0, 0, 0, 0, 0]), np.inf),
+    (ROWS[:2], np.inf),
+    (np.where(ROWS == 480, np.float32(np.nan), ROWS), np.inf),
+])  # fmt: skip
+def test_what_a_detector_finds_is_a_set(rows, error):
+    check = compare({"y": rows}, {"y": ROWS}, "web", 1e-3, {"y": "rows"})[0]
+    assert check.error == pytest.approx(error, rel=1e-3, abs=2e-7)
+
+
+def test_rows_of_other_operators_keep_their_places():
+    assert not compare({"y": NEAR_TIE[[1, 0, 2]]}, {"y": ROWS}, "web", 1e-3)[0].passed
+
+
+def test_positions_of_what_was_found_are_sorted_first():
+    def error(found):
+        return compare({"y": np.int32(found)}, {"y": np.int32([[4], [9]])}, "web", 1e-3, {"y": "positions"})[0].error
+
+    assert error([[9], [4]]) == 0 and error([[9], [5]]) == 0.5 and error([[4]]) == np.inf
+
+
+def test_a_bundle_says_which_outputs_are_sets(tmp_path):
+    graph = parse("""b: float32[1,5,4] = input
+        s: float32[1,2,5] = input
+        r, p, c = multiclass_nms3(BBoxes=b, Scores=s, score_threshold=-2, nms_top_k=5, keep_top_k=9, background_label=2)
+        other = relu(s)
+        return r, p, c, other""")
+    for node in graph.nodes:
+        complete(node)
+    web.write(graph, tmp_path)
+    assert found_sets(tmp_path) == {"r": "rows", "p": "positions"}
+    found = evaluate(graph, feeds := samples(graph))
+    assert found["r"].shape[0] > 1
+    swapped = {**found, "r": found["r"][::-1], "p": found["p"][::-1]}
+    checks, _ = check_bundle(tmp_path, feeds, swapped, 1e-3, ("numpy",))
+    assert all(check.passed for check in checks) and len(checks) == 4
 
 
 def test_samples_are_seeded_and_share_symbols():
