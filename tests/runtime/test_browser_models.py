@@ -46,8 +46,8 @@ DETECTORS = {"face_blazeface_fluid": 0.5, "g_picodet_s_192_pedestrian": 0.0}
 """Score above which rows are compared, as a set: BlazeFace's below are near-ties, of which others may be kept."""
 STEEP = "ocr_det_mobile_v1_fluid"
 """Its head is 1 / (1 + exp(-50 x)), which multiplies whatever float32 rounds away before it: Paddle's own answer is
-further than WORST from the same program computed in float64. So this one is held to be no further from the exact
-numbers than Paddle is."""
+1.6e-4 from the same program computed in float64, so that another order of additions cannot be held to WORST from it.
+This one is held to the exact numbers instead: as near to them as Paddle is, with a tenth more for chance."""
 STEEP_SLACK = 1.1
 WORST = 1e-4  # of the output's range
 FILES_OF_A_PACKAGE = r"model\.json|chunk_\d+\.dat"
@@ -219,8 +219,9 @@ def test_converted_model_matches_paddle(
     table.append(row_of(name, json.loads(files["model.json"]), files, worst, told.times_ms))
     if name == STEEP:
         exact = in_float64(source, inputs)
-        paddles = worst_error(name, wanted, exact)
-        assert worst_error(name, told.outputs, exact) <= STEEP_SLACK * max(WORST, paddles), table[-1]
+        ours, paddles = worst_error(name, told.outputs, exact), worst_error(name, wanted, exact)
+        table.append(f"  … from float64: {ours:.2e}, Paddle itself {paddles:.2e}")
+        assert ours <= STEEP_SLACK * max(WORST, paddles), table[-1]
     else:
         assert worst <= WORST, table[-1]
 
