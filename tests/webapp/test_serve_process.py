@@ -131,17 +131,21 @@ def lost(seen: Counter) -> int:
 
 
 def test_stopping_under_load_loses_nothing(folder: Path, repo: Path):
-    with running_server(folder, repo, workers=2, drain_s=1) as server:
+    """The clients are sent elsewhere once the server says that it is not ready, as a balancer does.
+
+    One that goes on may meet the closing of the socket itself, where the kernel resets what it has not handed over.
+    """
+    with running_server(folder, repo, workers=2, drain_s=3) as server:
         until(lambda: ready(server))
         load = Load(server.port)
         load.wait(60)
         server.process.send_signal(signal.SIGTERM)
-        until(lambda: not ready(server), 5)
+        until(lambda: not ready(server), 2)
         load.wait(20)  # not ready, and still answering
-        server.process.wait(timeout=30)
         seen = load.stop()
+        server.process.wait(timeout=30)
         assert server.process.returncode == 0
-    assert not lost(seen) and seen["200"] > 80 and set(seen) <= {"200", REFUSED}, seen
+    assert set(seen) == {"200"} and seen["200"] > 80, seen
     assert any(line["message"] == "Shutting down: Master" for line in server.lines())
 
 
