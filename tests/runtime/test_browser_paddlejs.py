@@ -217,7 +217,8 @@ def test_operator_cases_that_are_written_are_right_there(webgl: Any, site: Site,
 def test_real_model_runs_there(name: str, page: Any, site: Site, shared_dir: Path, tmp_path: Path) -> None:
     folder = shared_dir / "models" / name
     convert(folder, tmp_path / name, target="paddlejs2", input_shapes=MODELS[name], verify=False)
-    reference = np.load(folder / "ref.npz")
+    with np.load(folder / "ref.npz") as stored:
+        reference = dict(stored)
     (picture,) = (reference[key] for key in reference if key.startswith("in:"))
     result = page.evaluate(ORIGINAL, {"url": serve(site, name, tmp_path / name), "numbers": encoded(picture)})
     error = worst_error(flat(result), [reference[key] for key in reference if key.startswith("out:")])
@@ -230,7 +231,8 @@ def test_real_model_runs_there(name: str, page: Any, site: Site, shared_dir: Pat
 @pytest.mark.parametrize("name", ["paddlejs_humanseg", "paddlejs_tinyyolo"])
 def test_old_package_runs_here(name: str, compat: bool, browser: Any, site: Site, shared_dir: Path) -> None:
     folder = shared_dir / "models" / name
-    reference = np.load(folder / "ref.npz")
+    with np.load(folder / "ref.npz") as stored:
+        reference = dict(stored)
     (picture,) = (reference[key] for key in reference if key.startswith("in:"))
     (want,) = (reference[key] for key in reference if key.startswith("out:"))
     context = browser.new_context()
