@@ -1,4 +1,8 @@
-"""gunicorn's threaded worker, and two promises: a slow client costs no thread for long, stopping loses nothing."""
+"""gunicorn's threaded worker, and two promises: a slow client costs no thread for long, stopping loses no request.
+
+A client that goes on after /v2/health/ready said no can still meet the closing of the socket itself: what the kernel
+has not handed over by then is reset.
+"""
 
 import socket
 import struct
@@ -84,7 +88,7 @@ class Worker(ThreadWorker):
         self.pace.cut(time.monotonic())
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """When stopping: take the connections that are already waiting, then let new ones be refused, not reset."""
+        """When stopping: take the connections that are already waiting, then close, so that new ones are refused."""
         if enabled or self.alive:
             super().set_accept_enabled(enabled)
             return

@@ -67,7 +67,7 @@ test('any failure becomes ours, memory refused by the engine as such', () => {
 test('waiting ends with the signal, or with the work', async () => {
   const signal = new AbortController();
   assert.equal(await unlessAborted(Promise.resolve(3), signal.signal), 3);
-  await assert.rejects(unlessAborted(Promise.reject(new Error('work')), signal.signal), /work/);
+  await assert.rejects(unlessAborted(Promise.reject(new Error('broken')), signal.signal), /broken/);
   const waiting = unlessAborted(new Promise(() => {}), signal.signal, 'there');
   signal.abort();
   await assert.rejects(waiting, { code: 'aborted', where: 'there' });
