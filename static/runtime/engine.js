@@ -68,7 +68,8 @@ function refuse(problems) {
   throw new InPageError('unsupported', `This runtime cannot run the model: ${[...new Set(lines)].join('; ')}`);
 }
 
-class WasmEngine {
+/** Also runs, for a GPU, the stages and operators that stay on the host. */
+export class WasmEngine {
   /**
    * @param {Graph} graph @param {Weights} weights @param {import('./plan.js').Operators} operators
    * @param {import('./backends/wasm.js').WasmBackend} backend @param {{maxArenaBytes?: number, poison: boolean}} options

@@ -52,19 +52,32 @@ export const MAX_ARENA_BYTES = 2 ** 30;
  * @throws {InPageError} invalid_input where the graph forbids a size, naming input and dimension; unsupported;
  *   out_of_memory; invalid_model
  */
-export function makePlan(graph, shapes, operators, weights, { maxArenaBytes = MAX_ARENA_BYTES, known = new Map(), inner = false } = {}) {
+export function makePlan(graph, shapes, operators, weights, options = {}) {
+  const { values, nodes } = planShapes(graph, shapes, operators, weights, options);
+  const plan = lowered(nodes, graph, values);
+  checkMemory(plan.arenaBytes, shapes, options.maxArenaBytes ?? MAX_ARENA_BYTES);
+  return plan;
+}
+
+/**
+ * The first half of planning, which every backend shares: all values with their shapes, and the operators that must run.
+ * @param {Graph} graph
+ * @param {Shapes} shapes
+ * @param {Operators} operators from loadOperators
+ * @param {Weights} weights
+ * @param {PlanOptions} [options]
+ * @returns {Propagated} nodes: those alone that some output depends on, in order
+ * @throws {InPageError} as makePlan
+ */
+export function planShapes(graph, shapes, operators, weights, { maxArenaBytes = MAX_ARENA_BYTES, known = new Map(), inner = false } = {}) {
   checkShapes(graph, shapes);
   const attempt = (/** @type {Shapes} */ tried) => propagate(graph, tried, operators, weights, known, maxArenaBytes);
-  let propagated;
   try {
-    propagated = attempt(shapes);
+    const { values, nodes } = attempt(shapes);
+    return { values, nodes: neededNodes(nodes, graph, values) };
   } catch (error) {
     throw error instanceof Located ? explain(error, graph, shapes, inner ? null : attempt) : error;
   }
-  const { values, nodes } = propagated;
-  const plan = lowered(neededNodes(nodes, graph, values), graph, values);
-  checkMemory(plan.arenaBytes, shapes, maxArenaBytes);
-  return plan;
 }
 
 /** @param {number} bytes @param {Shapes} shapes @param {number} maxArenaBytes */
