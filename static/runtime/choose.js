@@ -1,6 +1,7 @@
 // What this device can do, and whether it can run a model.
 import { InPageError } from './errors.js';
 
+/** @typedef {'wasm'} Backend */
 /**
  * @typedef {object} Capabilities
  * @property {boolean} wasm
@@ -59,21 +60,35 @@ async function hasWebgpu(device) {
 }
 
 /**
+ * Every backend there is: what a device lacks for it, as far as can be seen at once ('' = nothing). In the order in which
+ * they are tried and measured.
+ * @type {Record<Backend, () => string>}
+ */
+const BACKENDS = {
+  wasm: () => (hasSimd() ? '' : 'WebAssembly SIMD'),
+};
+
+/** The backends that may work here, the first to try first. @returns {Backend[]} */
+export const candidates = () => /** @type {Backend[]} */ (Object.keys(BACKENDS)).filter((name) => !BACKENDS[name]());
+
+/**
  * The backend that will run a model.
- * @param {string|undefined} wish the caller's `backend`
- * @returns {'wasm'}
+ * @param {string} [wish] the caller's `backend`
+ * @returns {Backend}
  * @throws {InPageError} no_backend
  */
 export function chooseBackend(wish = 'wasm') {
-  if (wish !== 'wasm') {
+  if (!Object.hasOwn(BACKENDS, wish)) {
+    const names = Object.keys(BACKENDS).map((known) => `"${known}"`).join(' or ');
     throw new InPageError('no_backend', `There is no backend named ${JSON.stringify(wish)}`, {
-      where: 'load()', hint: 'leave "backend" out, or give "wasm"',
+      where: 'load()', hint: `leave "backend" out, or give ${names}`,
     });
   }
-  if (!hasSimd()) {
-    throw new InPageError('no_backend', 'This browser lacks WebAssembly SIMD', {
+  const name = /** @type {Backend} */ (wish), lacks = BACKENDS[name]();
+  if (lacks) {
+    throw new InPageError('no_backend', `This browser lacks ${lacks}`, {
       hint: 'use a current Chrome, Edge, Firefox or Safari (16.4 or newer)',
     });
   }
-  return 'wasm';
+  return name;
 }
