@@ -40,11 +40,12 @@ def read(name: str) -> str:
 
 # A package of the converter -> what else of the converter it may import, besides itself and `errors`.
 CONVERTER_MAY = {
+    "schema": set(),
     "graph": set(),
     "ops": {"graph"},
-    "read": {"graph", "ops"},
+    "read": {"graph", "ops", "schema"},
     "passes": {"graph", "ops"},
-    "write": {"graph", "ops"},
+    "write": {"graph", "ops", "schema"},
 }
 HEAVY = ("paddle", "paddle2onnx", "onnx", "onnxruntime", "tensorrt", "ray")
 

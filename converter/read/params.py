@@ -15,7 +15,7 @@ import numpy as np
 
 from converter.errors import ConvertError
 from converter.graph import Value
-from converter.read import proto
+from converter.schema import paddle as proto
 
 _MAX_DESCRIPTOR_BYTES = 4096
 _MAX_LOD_LEVELS = 16

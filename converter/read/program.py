@@ -10,8 +10,9 @@ from google.protobuf.message import Message
 
 from converter.errors import ConvertError
 from converter.graph import Value
-from converter.read import blocks, params, proto
+from converter.read import blocks, params
 from converter.read.raw import RawOp, RawProgram, contained, feed_shape, symbol_maker, symbolic
+from converter.schema import paddle as proto
 
 _DTYPE_ATTRS = ("dtype", "out_dtype", "in_dtype")
 _COMBINED = ("params", "__params__", "weights", "model.pdiparams")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from converter.read import proto
+from converter.schema import paddle as proto
 
 PIR_DTYPES = {"float32": "0.t_f32", "float64": "0.t_f64", "int32": "0.t_i32", "int64": "0.t_i64", "bool": "0.t_bool",
               "uint8": "0.t_ui8", "bfloat16": "0.t_bf16"}  # fmt: skip

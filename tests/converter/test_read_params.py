@@ -8,7 +8,8 @@ from programs import tensor_bytes, write_combined
 
 from converter.errors import ConvertError
 from converter.graph import Value
-from converter.read import params, proto
+from converter.read import params
+from converter.schema import paddle as proto
 
 ARRAYS = {"b": np.arange(6, dtype=np.float32).reshape(2, 3), "a": np.array([7, -1], np.int64),
           "c": np.array([True, False]), "d": np.float32(2.5).reshape(())}  # fmt: skip

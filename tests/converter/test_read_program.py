@@ -7,7 +7,8 @@ from programs import Legacy, small_legacy, tensor_bytes
 from converter.errors import ConvertError
 from converter.graph import Graph
 from converter.ops import evaluate
-from converter.read import proto, read
+from converter.read import read
+from converter.schema import paddle as proto
 
 
 def one_op(tmp_path, kind, shape=(1, 3, 4, 4), inputs=None, out="Out", constants=None, **attrs) -> Graph:

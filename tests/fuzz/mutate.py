@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from converter.errors import ConvertError
-from converter.read import proto
+from converter.schema import paddle as proto
 
 NUMBERS = [0, -1, 1, 2, 3, 7, 16, 255, 65536, 2**31 - 1, 2**31, -(2**31), 2**32, 2**63 - 1, -(2**63), 2**64, 10**18,
            10**400, 0.5, -0.0, 1e-300, 1e38, 1e308, float("inf"), float("-inf"), float("nan")]

@@ -5,18 +5,12 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, Message
 
 from converter.errors import ConvertError
+from converter.schema.messages import classes
 
-_KIND = descriptor_pb2.FieldDescriptorProto
-_SCALARS = {"int32": _KIND.TYPE_INT32, "int64": _KIND.TYPE_INT64, "float": _KIND.TYPE_FLOAT,
-            "double": _KIND.TYPE_DOUBLE, "bool": _KIND.TYPE_BOOL, "string": _KIND.TYPE_STRING,
-            "bytes": _KIND.TYPE_BYTES}
-
-# message → "number name type", "*" after the type for repeated. Enumerations are read as int32:
-# the wire form is the same, and a number that Paddle adds later stays visible.
+# Enumerations are read as int32: the wire form is the same, and a number that Paddle adds later stays visible.
 # Names are bytes: old Paddle wrote some that are not UTF-8.
 _MESSAGES = {
     "Version": "1 version int64",
@@ -51,23 +45,13 @@ ATTR_FIELDS = {0: "i", 1: "f", 2: "s", 3: "ints", 4: "floats", 5: "strings", 6: 
 
 
 @cache
+def _all() -> dict[str, Any]:
+    return classes("paddle_program", _MESSAGES)
+
+
 def message(name: str) -> Any:
     """The message class of a name in _MESSAGES."""
-    file = descriptor_pb2.FileDescriptorProto(name="paddle_program.proto", package="paddle_program", syntax="proto2")
-    for title, fields in _MESSAGES.items():
-        entry = file.message_type.add(name=title)
-        for field in fields.split(","):
-            number, label, kind = field.split()
-            row = entry.field.add(name=label, number=int(number),
-                                  label=_KIND.LABEL_REPEATED if kind.endswith("*") else _KIND.LABEL_OPTIONAL)
-            kind = kind.rstrip("*")
-            if kind in _SCALARS:
-                row.type = _SCALARS[kind]
-            else:
-                row.type, row.type_name = _KIND.TYPE_MESSAGE, f".paddle_program.{kind}"
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"paddle_program.{name}"))
+    return _all()[name]
 
 
 def parse(name: str, data: bytes, where: str) -> Message:
