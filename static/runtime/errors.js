@@ -2,7 +2,7 @@
 
 /**
  * @typedef {'not_found'|'network'|'aborted'|'damaged'|'invalid_model'|'unsupported'|'invalid_input'
- *   |'no_backend'|'disposed'|'out_of_memory'|'worker_lost'} ErrorCode
+ *   |'no_backend'|'disposed'|'out_of_memory'|'worker_lost'|'device_lost'} ErrorCode
  */
 
 /** @type {readonly ErrorCode[]} */
@@ -18,6 +18,7 @@ export const ERROR_CODES = Object.freeze([
   'disposed',       // the model was disposed before the call ended
   'out_of_memory',  // the device refused the memory
   'worker_lost',    // the worker died or never answered
+  'device_lost',    // the GPU was taken away, and could not be had again
 ]);
 
 /** @typedef {{code: ErrorCode, message: string, what: string, where: string, hint: string}} PlainError */
