@@ -19,8 +19,12 @@ pages = Blueprint("pages", __name__)
 # What the service worker keeps for use without a network: the pages, and from static/ what they load.
 OFFLINE_PAGES = ("/", "/scanner", "/offline")
 OFFLINE_FOLDERS = ("pages/", "runtime/", "media/", "models/document_corners/")
-# For Node, and for packages of the original Paddle.js: no page of this site asks for them.
-NOT_OFFLINE = ("runtime/run_node.js", "runtime/source_node.js", "runtime/compat", "runtime/paddlejs")
+# For Node, and for packages of the original Paddle.js: no page of this site asks for them. For the help of the server:
+# of no use without a network.
+NOT_OFFLINE = (
+    "runtime/run_node.js", "runtime/source_node.js", "runtime/compat", "runtime/paddlejs",
+    "runtime/remote", "pages/scanner/server",
+)  # fmt: skip
 
 # Which page uses which embedded model, for the gallery: the words of the link, and where it leads.
 USED_BY = {"document_corners": ("Open the scanner", "/scanner")}

@@ -2,7 +2,7 @@
 
 /**
  * @typedef {'not_found'|'network'|'aborted'|'damaged'|'invalid_model'|'unsupported'|'invalid_input'
- *   |'no_backend'|'disposed'|'out_of_memory'|'worker_lost'|'device_lost'} ErrorCode
+ *   |'no_backend'|'disposed'|'out_of_memory'|'worker_lost'|'device_lost'|'server_busy'|'server_failed'} ErrorCode
  */
 
 /** @type {readonly ErrorCode[]} */
@@ -19,6 +19,8 @@ export const ERROR_CODES = Object.freeze([
   'out_of_memory',  // the device refused the memory
   'worker_lost',    // the worker died or never answered
   'device_lost',    // the GPU was taken away, and could not be had again
+  'server_busy',    // the server that was to run the model has no time, after all retries
+  'server_failed',  // it answered that it cannot, or that this page may not
 ]);
 
 /** @typedef {{code: ErrorCode, message: string, what: string, where: string, hint: string}} PlainError */

@@ -11,13 +11,19 @@ export { InPageError } from './errors.js';
 /** @typedef {Record<string, Tensor|ImageSource>} Feeds by input name; a picture is preprocessed as the bundle says */
 /**
  * @typedef {object} LoadOptions
- * @property {'wasm'} [backend]
+ * @property {import('./choose.js').Backend|'auto'|'server'} [backend] auto: the one that measures fastest here, watched
+ *   while it runs; server: the site's own server, which then sees what is fed
  * @property {boolean} [worker] run in a worker, shared by the models of the page; default: wherever there are workers
  * @property {(progress: import('./bundle.js').Progress) => void} [onProgress] bytes of weights, never going back
  * @property {AbortSignal} [signal]
  * @property {number} [retries] further attempts per file; default 3
  * @property {boolean} [cache] keep the weights in the Cache API for the next visit; default true
  * @property {Partial<import('./fetch.js').FetchPolicy>} [policy] finer wishes about the network
+ * @property {number} [enough_ms] auto: a backend this fast needs no rival; 0 measures all of them
+ * @property {number} [slow_ms] auto: above this p95 another backend is looked for
+ * @property {(slow: {backend: string, p95_ms: number}) => void} [onSlow] auto: no backend is faster than that; told once
+ * @property {(state: import('./remote_http.js').ServerState) => void} [onServer] server: busy, away, and answering again
+ * @property {'picture'|'tensor'} [send] server: a picture as JPEG, or exactly as numbers (many times the bytes)
  */
 /**
  * @typedef {object} Description
@@ -47,6 +53,14 @@ export { InPageError } from './errors.js';
  * @throws {import('./errors.js').InPageError} see errors.js for the codes
  */
 export async function load(address, options = {}) {
+  if (options.backend === 'server') {
+    const { loadServer } = await import('./remote.js');
+    return loadServer(resolveUrl(address), options);
+  }
+  if (options.backend === 'auto') {
+    const { loadWatched } = await import('./watch.js');
+    return loadWatched(address, options);
+  }
   chooseBackend(options.backend); // before anything is fetched
   const { worker = !IN_NODE && typeof Worker === 'function' } = options;
   if (!worker) {

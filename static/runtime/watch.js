@@ -1,0 +1,239 @@
+// A model on the backend that measures fastest here, which moves to another when that one fails or grows slow.
+import { candidates, chooseBackend } from './choose.js';
+import { InPageError, asInPageError, throwIfAborted } from './errors.js';
+import { load } from './index.js';
+import { Memory, measure, quantile } from './measure.js';
+
+/** @typedef {import('./choose.js').Backend} Backend */
+/** @typedef {import('./index.js').LoadOptions} LoadOptions */
+/** @typedef {import('./index.js').Model} Model */
+/** @typedef {import('./index.js').Feeds} Feeds */
+/** @typedef {import('./measure.js').Measured} Measured */
+/**
+ * @typedef {object} Tools tests put their own in
+ * @property {(address: string|URL, options: LoadOptions) => Promise<Model>} load
+ * @property {() => Backend[]} candidates
+ * @property {(model: Model) => Promise<number>} measure
+ * @property {Memory} memory
+ * @property {() => number} now
+ */
+
+/** A backend this fast needs no rival: another would only be fetched and compiled for nothing. */
+const ENOUGH_MS = 33;
+const SLOW_MS = 500;
+/** p95 is looked at over the last runs, once there are enough of them. */
+const WINDOW = 40;
+const FEWEST = 20;
+/** A backend is changed only for one that promises this share of the present p95, or less. */
+const WORTH_IT = 0.8;
+/** After these a backend is given up; anything else is the call's own failure. */
+const FATAL = new Set(['no_backend', 'out_of_memory', 'worker_lost', 'device_lost', 'unsupported', 'invalid_model']);
+
+/** What was measured in this visit. @type {Memory|undefined} */
+let visit;
+
+/** @returns {Tools} */
+function ownTools() {
+  visit ??= new Memory();
+  return { load, candidates, measure, memory: visit, now: () => performance.now() };
+}
+
+/**
+ * Loads a model where it is fastest: every backend that may work here is loaded and measured on the model itself, unless
+ * one is fast enough or this visit knows already.
+ * @param {string|URL} address
+ * @param {LoadOptions} options
+ * @param {Tools} [tools]
+ * @returns {Promise<WatchedModel>}
+ * @throws {InPageError} of the first backend, where none works; no_backend
+ */
+export async function loadWatched(address, options, tools = ownTools()) {
+  const names = tools.candidates();
+  if (!names.length) chooseBackend(); // throws: it says what the browser lacks
+  const key = String(address);
+  const known = tools.memory.recall(key)?.filter(({ backend }) => names.includes(backend));
+  for (const { backend } of known?.filter(({ ms }) => ms < Infinity) ?? []) {
+    const model = await tools.load(address, { ...options, backend }).catch(orNull);
+    if (model) return new WatchedModel(address, options, tools, model, known ?? []);
+  }
+  const { model, measured } = await fastest(address, options, tools, names);
+  if (names.length > 1) tools.memory.keep(key, measured);
+  return new WatchedModel(address, options, tools, model, measured);
+}
+
+/** A backend's failure, which another may make good; whatever concerns every backend is thrown. @param {unknown} thrown @returns {null} */
+function orNull(thrown) {
+  if (thrown instanceof InPageError && FATAL.has(thrown.code)) return null;
+  throw thrown;
+}
+
+/**
+ * @param {string|URL} address @param {LoadOptions} options @param {Tools} tools @param {Backend[]} names
+ * @returns {Promise<{model: Model, measured: Measured[]}>} measured: the fastest first
+ */
+async function fastest(address, options, tools, names) {
+  const { enough_ms = ENOUGH_MS } = options;
+  /** @type {Measured[]} */
+  const measured = [];
+  /** @type {{model: Model, ms: number}|null} */
+  let best = null;
+  /** @type {InPageError|null} */
+  let failure = null;
+  for (const backend of names) {
+    throwIfAborted(options.signal, 'load()');
+    /** @type {Model|null} */
+    let model = null;
+    try {
+      // Progress is told once, for the backend that is tried first: the next one finds the weights in the cache.
+      model = await tools.load(address, { ...options, backend, onProgress: measured.length ? undefined : options.onProgress });
+      const ms = names.length === 1 ? 0 : await tools.measure(model);
+      measured.push({ backend, ms });
+      if (best && best.ms <= ms) {
+        await model.dispose();
+        continue;
+      }
+      await best?.model.dispose();
+      best = { model, ms };
+    } catch (thrown) {
+      await model?.dispose();
+      const error = asInPageError(thrown, 'no_backend', { where: backend });
+      if (!FATAL.has(error.code) && !model) {
+        await best?.model.dispose();
+        throw error;
+      }
+      failure ??= error;
+      measured.push({ backend, ms: Infinity, problem: error.message });
+    }
+    if (best && best.ms <= enough_ms) break;
+  }
+  if (!best) throw failure;
+  return { model: best.model, measured: measured.sort((a, b) => a.ms - b.ms) };
+}
+
+/** The public face's Model, on one backend at a time. */
+export class WatchedModel {
+  /**
+   * @param {string|URL} address @param {LoadOptions} options @param {Tools} tools
+   * @param {Model} model @param {Measured[]} measured the fastest first
+   */
+  constructor(address, options, tools, model, measured) {
+    this.address = address;
+    this.options = options;
+    this.tools = tools;
+    this.model = model;
+    this.measured = measured;
+    /** Backends that do not work here. @type {Set<string>} */
+    this.failed = new Set(measured.filter(({ ms }) => ms === Infinity).map(({ backend }) => backend));
+    /** What was seen of the backends that were left for their slowness: p95. @type {Map<string, number>} */
+    this.seen = new Map();
+    /** @type {number[]} the last runs, in milliseconds */
+    this.times = [];
+    this.told = false;
+    this.disposed = false;
+    /** @type {Promise<boolean>|null} */
+    this.moving = null;
+  }
+
+  get name() { return this.model.name; }
+  get inputs() { return this.model.inputs; }
+  get outputs() { return this.model.outputs; }
+  get labels() { return this.model.labels; }
+  get preprocess() { return this.model.preprocess; }
+  get postprocess() { return this.model.postprocess; }
+  get precision() { return this.model.precision; }
+  get backend() { return this.model.backend; }
+
+  /** @returns {{bytes: number}} */
+  memory() { return this.model.memory(); }
+
+  /** 95 of 100 of the last runs took no longer; NaN before there are enough. @returns {number} milliseconds */
+  p95() { return this.times.length < FEWEST ? NaN : quantile(this.times, 0.95); }
+
+  /**
+   * @param {Feeds} feeds
+   * @param {{signal?: AbortSignal}} [options]
+   * @returns {Promise<Record<string, import('./tensor.js').Tensor>>}
+   * @throws {InPageError} of the last backend that could be tried
+   */
+  async run(feeds, options) {
+    const { model } = this, start = this.tools.now();
+    try {
+      const outputs = await model.run(feeds, options);
+      if (model === this.model) this.note(this.tools.now() - start);
+      return outputs;
+    } catch (thrown) {
+      const replaced = thrown instanceof InPageError && thrown.code === 'disposed' && model !== this.model;
+      const fatal = thrown instanceof InPageError && FATAL.has(thrown.code);
+      if (this.disposed || !(replaced || (fatal && await this.move(model, true)))) throw thrown;
+      return this.run(feeds, options);
+    }
+  }
+
+  /** @param {number} ms */
+  note(ms) {
+    this.times.push(ms);
+    if (this.times.length > WINDOW) this.times.shift();
+    const p95 = this.p95();
+    if (!(p95 > (this.options.slow_ms ?? SLOW_MS))) return;
+    this.seen.set(this.backend, p95);
+    if (this.next().length) this.move(this.model, false).catch(() => {}); // the present one stays, and is watched on
+    else if (!this.told) {
+      this.told = true;
+      this.options.onSlow?.({ backend: this.backend, p95_ms: p95 });
+    }
+  }
+
+  /** What to expect of a backend: seen, else measured; 0 for one that was never tried. @param {Backend} backend */
+  expected(backend) {
+    return this.seen.get(backend) ?? this.measured.find((entry) => entry.backend === backend)?.ms ?? 0;
+  }
+
+  /** The backends that could take over, the most promising first; of a slow one only for a faster. @returns {Backend[]} */
+  next() {
+    const most = this.failed.has(this.backend) ? Infinity : WORTH_IT * this.p95();
+    return this.tools.candidates()
+      .filter((name) => name !== this.backend && !this.failed.has(name) && this.expected(name) < most)
+      .sort((a, b) => (this.expected(a) || Infinity) - (this.expected(b) || Infinity));
+  }
+
+  /**
+   * Leaves a model for the next backend; who asks meanwhile waits for the same move.
+   * @param {Model} from @param {boolean} broken it cannot be used any more
+   * @returns {Promise<boolean>} whether another backend took over
+   */
+  move(from, broken) {
+    if (from !== this.model) return Promise.resolve(true);
+    if (broken) this.failed.add(from.backend);
+    this.moving ??= this.moveOn(from).finally(() => { this.moving = null; });
+    return this.moving;
+  }
+
+  /** @param {Model} from @returns {Promise<boolean>} */
+  async moveOn(from) {
+    const { signal, onProgress, ...options } = this.options; // both were for loading
+    for (const backend of this.next()) {
+      const model = await this.tools.load(this.address, { ...options, backend }).catch(orNull);
+      if (!model) {
+        this.failed.add(backend);
+        continue;
+      }
+      if (this.disposed) {
+        await model.dispose();
+        return false;
+      }
+      this.model = model;
+      this.times = [];
+      await from.dispose();
+      return true;
+    }
+    return false;
+  }
+
+  /** @returns {Promise<void>} */
+  async dispose() {
+    if (this.disposed) return;
+    this.disposed = true;
+    await this.moving?.catch(() => {});
+    await this.model.dispose();
+  }
+}
