@@ -62,7 +62,7 @@ export async function createEngine(graph, weights, { backend = 'wasm', wasm, max
 }
 
 /** @param {Problem[]} problems */
-function refuse(problems) {
+export function refuse(problems) {
   if (!problems.length) return;
   const lines = problems.map(({ type, reason, where }) => type + (where ? ` (${where})` : '') + `: ${reason}`);
   throw new InPageError('unsupported', `This runtime cannot run the model: ${[...new Set(lines)].join('; ')}`);
@@ -110,6 +110,11 @@ export class WasmEngine {
     const values = new Map();
     for (const { name, dtype } of this.graph.inputs) values.set(name, { data: feeds[name].data, shape: feeds[name].shape, dtype, known: false });
     this.runStages(this.main, 'main', values);
+    return this.resultsOf(values, feeds);
+  }
+
+  /** What the caller gets: memory of its own for every output. @param {Values} values @param {Record<string, Tensor>} feeds */
+  resultsOf(values, feeds) {
     const taken = Object.values(feeds).map(({ data }) => /** @type {HostTensor['data']} */ (data));
     /** @type {Record<string, Tensor>} */
     const results = {};
@@ -202,26 +207,34 @@ export class WasmEngine {
       this.plans.set(key, remembered);
       return remembered;
     }
+    const plan = this.planWith(stage, where, values, (graph, shapes, options) => makePlan(graph, shapes, this.operators, this.weights, options));
+    const kept = [...this.plans].slice(1 - this.maxPlans);
+    const entries = kept.map(([name, { plan: old }]) => /** @type {[string, Plan]} */ ([name, old]));
+    return this.keep([...entries, [this.keyOf(stage, where, values), plan]]);
+  }
+
+  /**
+   * Plans a stage for the values it reads; where shapes turn out to depend on elements of small ones, for those too.
+   * @template T
+   * @param {Stage} stage @param {string} where @param {Values} values
+   * @param {(graph: Graph, shapes: import('./plan.js').Shapes, options: import('./plan.js').PlanOptions) => T} make
+   * @returns {T}
+   */
+  planWith(stage, where, values, make) {
     const held = stage.reads.map((name) => /** @type {const} */ ([name, this.valueOf(name, values)]));
     const shapes = Object.fromEntries(held.map(([name, { shape }]) => [name, [...shape]]));
     const contents = new Map(held.filter(([name, value]) => this.counts(name, value, where))
       .map(([name, { data }]) => /** @type {const} */ ([name, Array.from(data, Number)])));
-    /** @type {Plan} */
-    let plan;
     try {
-      plan = makePlan(this.graphOf(stage, where, values), shapes, this.operators, this.weights, {
-        ...this.limits, known: contents, inner: where !== OUTERMOST,
-      });
+      return make(this.graphOf(stage, where, values), shapes, { ...this.limits, known: contents, inner: where !== OUTERMOST });
     } catch (error) {
       if (!(error instanceof InPageError && error.cause instanceof UnknownDataError)) throw error;
       const known = this.deciding.get(where) ?? new Set(), sources = sourcesOf(stage, error.cause.value);
       const added = sources.filter((name) => !contents.has(name) && this.valueOf(name, values).data.length <= MAX_KNOWN);
       if (!added.length) throw error;
       this.deciding.set(where, new Set([...known, ...added]));
-      return this.planFor(stage, where, values);
+      return this.planWith(stage, where, values, make);
     }
-    const kept = [...this.plans].slice(1 - this.maxPlans);
-    return this.keep([...kept.map(([name, { plan: old }]) => /** @type {[string, Plan]} */ ([name, old])), [key, plan]]);
   }
 
   /** One stage as a graph of its own. @param {Stage} stage @param {string} where @param {Values} values @returns {Graph} */

@@ -1,0 +1,225 @@
+// A model on a GPU: plans by input shapes, WASM for what stays on the host, a new device where one is lost.
+import { createBackend } from '../backends/wasm.js';
+import { refuse, WasmEngine } from '../engine.js';
+import { InPageError } from '../errors.js';
+import { loadOperators } from '../ops/index.js';
+import { opsOf, problemsOfGraph } from '../plan.js';
+import { checkFeeds } from '../tensor.js';
+import { makeGpuPlan } from './plan.js';
+
+/** @typedef {import('../plan.js').Graph} Graph */
+/** @typedef {import('../plan.js').Weights} Weights */
+/** @typedef {import('../tensor.js').Tensor} Tensor */
+/** @typedef {import('../engine.js').Stage} Stage */
+/** @typedef {import('../engine.js').Values} Values */
+/** @typedef {import('./step.js').Backend} Backend */
+/** @typedef {import('./step.js').Prepared} Prepared */
+/** @typedef {import('./step.js').StepTime} StepTime */
+/** @typedef {ReturnType<typeof makeGpuPlan>} GpuPlan */
+/** @typedef {{plan: GpuPlan, prepared: Prepared, backend: Backend}} Entry */
+/**
+ * @typedef {object} GpuOptions
+ * @property {WebAssembly.Module} wasm kernels for what stays on the host
+ * @property {() => Promise<Backend>} open a device; called again when it is lost
+ * @property {number} [maxArenaBytes]
+ */
+
+const MAX_PLANS = 4; // per stage
+const MAX_RETRIES = 2; // of one frame, each on a new device
+
+/**
+ * @param {Graph} graph
+ * @param {Weights} weights by name; must not change while the engine lives
+ * @param {GpuOptions} options
+ * @throws {InPageError} unsupported, no_backend
+ */
+export async function createGpuEngine(graph, weights, { wasm, open, maxArenaBytes }) {
+  const operators = await loadOperators(opsOf(graph).map((op) => op.type));
+  refuse(problemsOfGraph(graph, operators));
+  const [host, backend] = await Promise.all([createBackend(wasm, weights), open()]);
+  return new GpuEngine(graph, new WasmEngine(graph, weights, operators, host, { maxArenaBytes, poison: false }), backend, open);
+}
+
+export class GpuEngine {
+  /** @param {Graph} graph @param {WasmEngine} host @param {Backend} backend @param {() => Promise<Backend>} open */
+  constructor(graph, host, backend, open) {
+    this.graph = graph;
+    this.host = host;
+    /** @type {Backend|null} */
+    this.device = backend;
+    this.open = open;
+    this.backend = backend.name;
+    this.precision = backend.precision;
+    /** @type {Map<string, Promise<Entry>>} by stage and shapes of what it reads, the latest used last */
+    this.plans = new Map();
+    this.maxPlans = MAX_PLANS * host.main.length;
+    /** @type {Promise<Backend>|null} a new device on its way */
+    this.reopening = null;
+    /** @type {Promise<unknown>} plans of several segments run one at a time: values wait between their segments */
+    this.turn = Promise.resolve();
+  }
+
+  /** Whether a run may start before the one before it has ended: a lone segment needs no memory between submits. */
+  get overlaps() {
+    return this.host.main.length === 1 && !this.host.main[0].hosts.length;
+  }
+
+  /** @returns {{bytes: number}} on the device and in the host's linear memory */
+  memory() {
+    return { bytes: this.host.bytes + (this.device?.memory().bytes ?? 0) };
+  }
+
+  /** @param {Record<string, Tensor>} feeds @returns {Promise<Record<string, Tensor>>} fresh outputs */
+  async run(feeds) {
+    this.host.alive();
+    checkFeeds(this.graph.inputs, feeds);
+    for (let attempt = 0; ; attempt++) {
+      const { device } = this;
+      try {
+        return await this.attempt(feeds);
+      } catch (error) {
+        const lost = error instanceof InPageError && error.code === 'device_lost';
+        if (!lost || attempt === MAX_RETRIES || !this.host.backend) throw error;
+        if (device === this.device) await this.reopen();
+      }
+    }
+  }
+
+  /** @param {Record<string, Tensor>} feeds @returns {Promise<Record<string, Tensor>>} */
+  async attempt(feeds) {
+    const { graph, host } = this;
+    /** @type {Values} */
+    const values = new Map();
+    for (const { name, dtype } of graph.inputs) values.set(name, { data: feeds[name].data, shape: feeds[name].shape, dtype, known: false });
+    for (const [i, stage] of host.main.entries()) {
+      if (stage.writes.length) await this.runPlanned(stage, `main ${i}`, values);
+      for (const op of stage.hosts) host.runHost(op, values);
+    }
+    return host.resultsOf(values, feeds);
+  }
+
+  /** @param {Stage} stage @param {string} where @param {Values} values extended by what the stage writes */
+  async runPlanned(stage, where, values) {
+    const entry = await this.planFor(stage, where, values);
+    for (const { name, ...held } of entry.plan.known) if (!values.has(name)) values.set(name, { ...held, known: true });
+    if (entry.plan.segments.length === 1) return this.runSegments(entry, where, values);
+    const before = this.turn;
+    const mine = (async () => {
+      await before;
+      await this.runSegments(entry, where, values);
+    })();
+    this.turn = mine.catch(() => {}); // whoever waits has its own failure
+    return mine;
+  }
+
+  /** @param {Entry} entry @param {string} where @param {Values} values */
+  async runSegments({ plan, prepared, backend }, where, values) {
+    for (const [i, segment] of plan.segments.entries()) {
+      if (segment.on === 'wasm') {
+        this.host.runPlanned(segment.stage, `${where}/${i}`, values);
+        continue;
+      }
+      const feeds = segment.uploads.map(({ name }) => /** @type {Float32Array} */ (this.host.valueOf(name, values).data));
+      const results = await backend.run(prepared, i, feeds);
+      segment.downloads.forEach(({ name, shape }, k) => {
+        values.set(name, { data: results[k], shape, dtype: 'float32', known: false });
+      });
+    }
+  }
+
+  /** The plan of a stage for the values it reads, made or remembered. @param {Stage} stage @param {string} where @param {Values} values */
+  async planFor(stage, where, values) {
+    const { host } = this, backend = await this.ready(), remembered = this.plans.get(host.keyOf(stage, where, values));
+    if (remembered) {
+      const key = host.keyOf(stage, where, values);
+      this.plans.delete(key);
+      this.plans.set(key, remembered);
+      return remembered;
+    }
+    const plan = host.planWith(stage, where, values, (graph, shapes, options) => (
+      makeGpuPlan(graph, shapes, host.operators, host.weights, options, backend)));
+    const key = host.keyOf(stage, where, values), pieces = host.main.length + plan.segments.length;
+    host.maxPlans = Math.max(host.maxPlans, MAX_PLANS * pieces); // segments on the host are stages to it
+    const entry = backend.prepare(plan).then((prepared) => ({ plan, prepared, backend }));
+    this.plans.set(key, entry);
+    entry.catch(() => this.plans.delete(key)); // the next run tries again
+    for (const [name, old] of [...this.plans].slice(0, -this.maxPlans)) {
+      this.plans.delete(name);
+      release(old);
+    }
+    return entry;
+  }
+
+  /** @returns {Promise<Backend>} */
+  async ready() {
+    if (this.reopening) await this.reopening;
+    this.host.alive();
+    return /** @type {Backend} */ (this.device);
+  }
+
+  /** A new device after one is lost; all plans are made again. @returns {Promise<Backend>} */
+  reopen() {
+    this.device?.dispose();
+    this.plans.clear();
+    this.reopening ??= this.open().then((backend) => {
+      this.device = backend;
+      if (!this.host.backend) backend.dispose(); // disposed meanwhile
+      return backend;
+    }).finally(() => {
+      this.reopening = null;
+    });
+    return this.reopening;
+  }
+
+  /**
+   * Runs once, timing every step.
+   * @param {Record<string, Tensor>} feeds
+   * @returns {Promise<(StepTime & {on: 'gpu'|'wasm'})[]>}
+   */
+  async profile(feeds) {
+    checkFeeds(this.graph.inputs, feeds);
+    await this.run(feeds); // everything is compiled and planned
+    const times = /** @type {(StepTime & {on: 'gpu'|'wasm'})[]} */ ([]), { host } = this;
+    /** @type {Values} */
+    const values = new Map();
+    for (const { name, dtype } of this.graph.inputs) values.set(name, { data: feeds[name].data, shape: feeds[name].shape, dtype, known: false });
+    for (const [i, stage] of host.main.entries()) {
+      if (stage.writes.length) times.push(...await this.profilePlanned(stage, `main ${i}`, values));
+      for (const op of stage.hosts) host.runHost(op, values);
+    }
+    return times;
+  }
+
+  /** @param {Stage} stage @param {string} where @param {Values} values @returns {Promise<(StepTime & {on: 'gpu'|'wasm'})[]>} */
+  async profilePlanned(stage, where, values) {
+    const entry = await this.planFor(stage, where, values), { plan, prepared, backend } = entry;
+    /** @type {(StepTime & {on: 'gpu'|'wasm'})[]} */
+    const times = [];
+    for (const [i, segment] of plan.segments.entries()) {
+      if (segment.on === 'wasm') {
+        const start = performance.now();
+        this.host.runPlanned(segment.stage, `${where}/${i}`, values);
+        const ms = performance.now() - start, kinds = segment.stage.ops.map(({ type }) => type).join(', ');
+        times.push({ on: 'wasm', where: segment.stage.writes.join(', '), kind: kinds, ms, bytes: 0, flops: 0 });
+        continue;
+      }
+      const feeds = segment.uploads.map(({ name }) => /** @type {Float32Array} */ (this.host.valueOf(name, values).data));
+      const profiled = await backend.profile?.(prepared, i, feeds) ?? [];
+      times.push(...profiled.map((time) => ({ on: /** @type {const} */ ('gpu'), ...time })));
+    }
+    await this.runPlanned(stage, where, values);
+    return times;
+  }
+
+  dispose() {
+    this.host.dispose();
+    this.plans.clear();
+    this.device?.dispose();
+    this.device = null;
+  }
+}
+
+/** @param {Promise<Entry>} entry */
+function release(entry) {
+  entry.then(({ backend, prepared }) => backend.release(prepared), () => {}); // a plan that failed holds nothing
+}
