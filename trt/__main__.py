@@ -1,0 +1,165 @@
+"""`python -m trt build | run | check`: needs numpy and tensorrt, and ONNX Runtime only where no reference is given."""
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import picture
+from trt import cache, calibrate, check, reference
+from trt.errors import TrtError
+from trt.produce import Proof, in_pieces, produce
+from trt.recipe import PRECISIONS, Recipe, read_shapes
+from trt.runner import Runner
+
+
+def say(event: dict[str, Any]) -> None:
+    """One line of JSON; the reader may be waiting for it."""
+    print(json.dumps(event), flush=True)
+
+
+def paced(tell: Callable[[dict[str, Any]], None], every_s: float = 0.5) -> Callable[[dict[str, Any]], None]:
+    """Not every single step of a stage, and never the same stage without its first."""
+    last: dict[str, Any] = {"stage": "", "at": 0.0}
+
+    def maybe(event: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if event["stage"] != last["stage"] or now - last["at"] >= every_s:
+            last.update(stage=event["stage"], at=now)
+            tell(event)
+
+    return maybe
+
+
+def read_model(path: Path) -> bytes:
+    """The bytes of a file. Raises TrtError: invalid."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TrtError("invalid", f"{path} cannot be read ({error.strerror})") from error
+
+
+def preprocessing(path: Path | None) -> dict[str, Any] | None:
+    """The rule for pictures in a model.json."""
+    if path is None:
+        return None
+    try:
+        spec = dict(json.loads(read_model(path))["preprocess"])
+        return picture.complete(spec, str(spec.pop("input", "")))
+    except (ValueError, KeyError, TypeError, picture.PictureError) as error:
+        raise TrtError("invalid", f"{path} has no usable preprocessing ({error})") from error
+
+
+def build_engine(given: argparse.Namespace) -> None:
+    """The command `build`."""
+    onnx = read_model(given.model)
+    recipe = Recipe(given.precision, dict(map(read_shapes, given.shape)), given.quick, given.workspace_mb)
+    tolerance = check.TOLERANCES[given.precision] if given.tolerance is None else given.tolerance
+    proof = Proof(tolerance, reference.read(given.reference) if given.reference else None)
+    calibrator = None
+    if given.calibrate:
+        rows = partial(calibrate.samples, given.calibrate, preprocessing(given.preprocess))
+        calibrator = calibrate.entropy(rows, recipe, given.table)
+    about = {"precision": given.precision, "model": hashlib.sha256(onnx).hexdigest()[:16]}
+    say({**about, **produce(onnx, recipe, given.output, proof, calibrator=calibrator, tell=paced(say))})
+
+
+def load(path: Path) -> Runner:
+    """A kept engine. Raises TrtError: invalid."""
+    plan = cache.EngineCache(path.parent).load(path)
+    if plan is None:
+        raise TrtError("invalid", f"{path} is missing, damaged, or no engine of this program")
+    return Runner(plan)
+
+
+def run_engine(given: argparse.Namespace) -> None:
+    """The command `run`: also how long one run takes, copies to and from the GPU included."""
+    runner = load(given.engine)
+    try:
+        with np.load(given.input, allow_pickle=False) as archive:
+            names = archive.files
+            feeds = {name.removeprefix("in:"): archive[name] for name in names if not name.startswith("out:")}
+        found = in_pieces(runner, feeds)
+        times = []
+        single = {name: np.ascontiguousarray(array[:1]) for name, array in feeds.items()}
+        for _ in range(given.repeat):
+            began = time.perf_counter()
+            runner.run(single)
+            times.append((time.perf_counter() - began) * 1000)
+    except (OSError, ValueError) as error:
+        raise TrtError("invalid", f"{given.input} cannot be read ({error})") from error
+    finally:
+        runner.close()
+    if given.output:
+        np.savez(given.output, **{f"out:{name}": array for name, array in found.items()})
+    report: dict[str, Any] = {"stage": "done", "outputs": {name: list(array.shape) for name, array in found.items()}}
+    if times:
+        report |= {"medianMs": round(float(np.median(times)), 4), "p95Ms": round(float(np.quantile(times, 0.95)), 4)}
+    say(report)
+
+
+def check_engine(given: argparse.Namespace) -> None:
+    """The command `check`."""
+    runner = load(given.engine)
+    try:
+        feeds, wanted = reference.read(given.reference)
+        errors = check.compare(in_pieces(runner, feeds), wanted)
+    finally:
+        runner.close()
+    say({"stage": "done", "errors": {name: asdict(found) for name, found in errors.items()}})
+    check.require(errors, given.tolerance)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    whole = argparse.ArgumentParser(prog="python -m trt", description=__doc__)
+    commands = whole.add_subparsers(required=True, metavar="COMMAND")
+    build = commands.add_parser("build", help="an ONNX model into an engine, checked before it is kept")
+    build.set_defaults(command=build_engine)
+    build.add_argument("model", type=Path)
+    build.add_argument("-o", "--output", type=Path, required=True)
+    build.add_argument("--precision", choices=PRECISIONS, default="fp16")
+    build.add_argument("--shape", action="append", required=True, metavar="NAME=SMALLEST,USUAL,LARGEST",
+                       help="shapes like 1x3x256x256; one alone is fixed")  # fmt: skip
+    build.add_argument("--quick", action="store_true", help="a short build: time convolutions' own kernels only")
+    build.add_argument("--workspace-mb", type=int, default=1024)
+    build.add_argument("--calibrate", type=Path, help="folder of pictures or .npz files, or one .npz, for int8")
+    build.add_argument("--preprocess", type=Path, help="model.json that says how a picture becomes the input")
+    build.add_argument("--table", type=Path, help="the calibration's table: read when it is there, else written")
+    build.add_argument("--reference", type=Path, help=".npz with in:NAME and out:NAME; else ONNX Runtime is asked")
+    build.add_argument("--tolerance", type=float, help="largest error over the range of an output")
+    run = commands.add_parser("run", help="an engine on the arrays of a .npz")
+    run.set_defaults(command=run_engine)
+    run.add_argument("engine", type=Path)
+    run.add_argument("--input", type=Path, required=True)
+    run.add_argument("--output", type=Path)
+    run.add_argument("--repeat", type=int, default=0, help="time so many runs of the first row")
+    compare = commands.add_parser("check", help="an engine against reference outputs")
+    compare.set_defaults(command=check_engine)
+    compare.add_argument("engine", type=Path)
+    compare.add_argument("--reference", type=Path, required=True)
+    compare.add_argument("--tolerance", type=float, default=1e-2)
+    return whole
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 0: done; 1: it cannot be done, and the last line says why; 2: wrong usage."""
+    given = parser().parse_args(arguments)
+    try:
+        given.command(given)
+    except TrtError as error:
+        say({"stage": "failed", "kind": error.kind, "reason": str(error)})
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""An ONNX model -> a serialised engine, with every TensorRT from 8.5 on.
+
+What changed between them: 10 made explicit batches the only kind, 11 took away the precision flags and the
+calibrators, so that the model itself has to say where it is in half precision or in integers.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from trt import library
+from trt.errors import TrtError
+from trt.recipe import Recipe
+
+Progress = Callable[[str, int], None]
+
+
+def silent(stage: str, steps: int) -> None:
+    """Where nobody watches."""
+
+
+def build(onnx: bytes, recipe: Recipe, *, calibrator: Callable[[Any], Any] | None = None,
+          progress: Progress = silent) -> bytes:
+    """The engine as bytes; takes minutes. Raises TrtError.
+
+    calibrator: makes the library's calibrator, needed for int8 where the model has no Q/DQ nodes.
+    progress: called with the stage ("parsing", "building") and how many layers have been timed so far.
+    """  # fmt: skip
+    trt = library.tensorrt()
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+        progress("building", steps)
+
+    told = library.make_log(trt, step)
+    builder = library.make(trt, "Builder", told)
+    progress("parsing", 0)
+    network = parse(trt, builder, onnx, told)
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, recipe.workspace_mb << 20)
+    if recipe.quick:
+        config.set_tactic_sources(1 << int(trt.TacticSource.EDGE_MASK_CONVOLUTIONS))
+    add_profile(builder, config, network, recipe)
+    # The calibrator must live as long as the build; the library keeps no reference of its own.
+    kept = set_precision(trt, builder, config, network, recipe, calibrator)
+    progress("building", 0)
+    try:
+        plan = builder.build_serialized_network(network, config)
+    finally:
+        if kept is not None:
+            kept.close()
+    if kept is not None and kept.problem is not None:
+        raise kept.problem
+    if plan is None:
+        raise TrtError("build_failed", f"TensorRT could not build the engine{library.because(told)}")
+    return bytes(plan)
+
+
+def parse(trt: Any, builder: Any, onnx: bytes, told: Any) -> Any:
+    """The network of a model. Raises TrtError: build_failed, with every complaint of the parser."""
+    explicit = getattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH", None)
+    flags = 1 << int(explicit) if explicit is not None and library.version(trt) < (10, 0) else 0
+    if not weakly_typed(trt):
+        flags |= 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    network = builder.create_network(flags)
+    parser = trt.OnnxParser(network, told)
+    if not parser.parse(onnx):
+        complaints = "; ".join(str(parser.get_error(k).desc()) for k in range(parser.num_errors))
+        raise TrtError("build_failed", f"TensorRT cannot read the model: {complaints or 'no reason given'}"[:600])
+    return network
+
+
+def weakly_typed(trt: Any) -> bool:
+    """Whether precision is asked for by flags; from 11 on the model alone says it."""
+    return hasattr(trt.BuilderFlag, "FP16") and library.version(trt) < (11, 0)
+
+
+def inputs_of(network: Any) -> dict[str, Any]:
+    """The network's inputs by name."""
+    tensors = [network.get_input(k) for k in range(network.num_inputs)]
+    return {tensor.name: tensor for tensor in tensors}
+
+
+def add_profile(builder: Any, config: Any, network: Any, recipe: Recipe) -> None:
+    """Tell the builder the sizes. Raises TrtError (invalid) when the recipe does not fit the model."""
+    inputs = inputs_of(network)
+    if sorted(inputs) != sorted(recipe.shapes):
+        raise TrtError("invalid", f"the model's inputs are {sorted(inputs)}; the recipe has {sorted(recipe.shapes)}")
+    profile = builder.create_optimization_profile()
+    for name, tensor in inputs.items():
+        shapes, declared = recipe.shapes[name], tuple(tensor.shape)
+        for shape in (shapes.smallest, shapes.largest):
+            if len(shape) != len(declared) or any(d not in (-1, s) for d, s in zip(declared, shape, strict=True)):
+                raise TrtError("invalid", f"input {name!r} is {declared}; the recipe has {shape}")
+        profile.set_shape(name, shapes.smallest, shapes.usual, shapes.largest)
+    if config.add_optimization_profile(profile) < 0:
+        raise TrtError("invalid", f"TensorRT refuses the sizes {recipe.shapes}")
+
+
+def quantised(trt: Any, network: Any) -> bool:
+    """Whether the model says by Q/DQ nodes where it computes in integers."""
+    kind = getattr(trt.LayerType, "QUANTIZE", None)
+    return any(network.get_layer(k).type == kind for k in range(network.num_layers))
+
+
+def set_precision(trt: Any, builder: Any, config: Any, network: Any, recipe: Recipe, calibrator: Any) -> Any:
+    """Set the flags; returns what must be kept alive. Raises TrtError when this TensorRT cannot do that."""
+    if not weakly_typed(trt):
+        if recipe.precision == "int8" and not quantised(trt, network):
+            raise TrtError("invalid", f"TensorRT {trt.__version__} takes int8 only from a model with Q/DQ nodes; make "
+                                      "one with: python -m trt quantise")  # fmt: skip
+        return None
+    if hasattr(trt.BuilderFlag, "TF32"):
+        config.clear_flag(trt.BuilderFlag.TF32)  # on by default, and three digits short of fp32
+    if recipe.precision == "fp32":
+        return None
+    config.set_flag(trt.BuilderFlag.FP16)  # int8 too: what is not worth a conversion to integers stays in half
+    if recipe.precision == "fp16":
+        return None
+    config.set_flag(trt.BuilderFlag.INT8)
+    if quantised(trt, network):
+        return None
+    if not hasattr(trt, "IInt8EntropyCalibrator2"):
+        raise TrtError("invalid", f"TensorRT {trt.__version__} has no calibrators; give it a model with Q/DQ nodes")
+    if calibrator is None:
+        raise TrtError("invalid", "int8 needs pictures to calibrate with, or a model with Q/DQ nodes")
+    config.int8_calibrator = kept = calibrator(trt)
+    usual = builder.create_optimization_profile()
+    for name, shapes in recipe.shapes.items():
+        usual.set_shape(name, shapes.usual, shapes.usual, shapes.usual)
+    config.set_calibration_profile(usual)
+    return kept
+
+
+def shapes_of_model(onnx: bytes) -> Mapping[str, tuple[int, ...]]:
+    """The inputs of a model as TensorRT reads them; -1 for what is known only at run time."""
+    trt = library.tensorrt()
+    told = library.make_log(trt)
+    network = parse(trt, library.make(trt, "Builder", told), onnx, told)
+    return {name: tuple(tensor.shape) for name, tensor in inputs_of(network).items()}
