@@ -209,7 +209,9 @@ def test_paddle_is_not_imported(repo, tmp_path, model):
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_conversion_leaves_nothing(repo, tmp_path, model, stop):
-    code = ("import runpy, sys, time; from converter.write import web\n"
+    # whoever runs the tests in the background may have made them, and so their children, ignore SIGINT
+    code = ("import runpy, signal, sys, time; from converter.write import web\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             "def slow(*given): print('writing', flush=True); time.sleep(30)\n"
             "web.write = slow; sys.argv[0] = 'converter'\n"
             "runpy.run_module('converter', run_name='__main__')")  # fmt: skip
