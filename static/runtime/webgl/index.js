@@ -1,0 +1,217 @@
+// The WebGL2 backend of one model: plans of steps become draws with programs, textures and numbers bound beforehand.
+import { owner } from '../gpu/step.js';
+import { count } from '../ops/node.js';
+import { acquireDevice } from './device.js';
+import { drawsOf, refusal } from './families/index.js';
+import { place } from './memory.js';
+import { rowsOf, shiftOf, texelsOf } from './shader.js';
+
+/** @typedef {import('../gpu/step.js').GpuPlan} GpuPlan */
+/** @typedef {import('../gpu/step.js').GpuSegment} GpuSegment */
+/** @typedef {import('../gpu/step.js').GpuValue} GpuValue */
+/** @typedef {import('../gpu/step.js').Step} Step */
+/** @typedef {import('./shader.js').Draw} Draw */
+/** @typedef {import('./shader.js').Place} Place */
+/** @typedef {import('./textures.js').Texture} Texture */
+/** @typedef {import('./programs.js').Program} Program */
+/** @typedef {import('./device.js').Precision} Precision */
+/**
+ * @typedef {object} Ready a draw with all that it needs
+ * @property {Program} program @property {Texture[]} inputs
+ * @property {WebGLFramebuffer} target @property {number} width @property {number} rows
+ * @property {Int32Array} ints @property {Float32Array} floats @property {number} step
+ */
+/** @typedef {{ready: Ready[], uploads: Texture[], downloads: import('./transfer.js').Wanted[], segment: GpuSegment}} Part */
+/** @typedef {{parts: (Part|null)[], textures: Texture[], keys: Set<string>, bytes: number}} Prepared */
+
+/**
+ * @param {{precision?: Precision}} [options] a device without float32 targets uses float16 whatever is asked
+ * @returns {Promise<WebglBackend>}
+ * @throws {import('../errors.js').InPageError} no_backend
+ */
+export async function createBackend({ precision = 'float32' } = {}) {
+  const device = await acquireDevice();
+  return new WebglBackend(device, device.hasFloat32 ? precision : 'float16');
+}
+
+export class WebglBackend {
+  /** @param {import('./device.js').Device} device @param {Precision} precision */
+  constructor(device, precision) {
+    this.name = /** @type {const} */ ('webgl');
+    this.device = device;
+    this.precision = precision;
+    this.half = precision === 'float16';
+    this.driver = device.driver;
+    this.maxInputs = device.maxUnits - 3; // weights, bias and a table besides
+    this.lost = device.lost;
+    /** @type {Map<string, {texture: Texture, users: number}>} constants of the model, by key */
+    this.constants = new Map();
+    /** @type {Set<Prepared>} */
+    this.prepared = new Set();
+    this.disposed = false;
+  }
+
+  /** @param {Step} step @returns {string} why this device cannot run it, or '' */
+  supports(step) {
+    return refusal(step, this.device.maxSize * Math.min(this.device.maxSize, 4096));
+  }
+
+  /**
+   * @param {GpuPlan} plan
+   * @returns {Promise<Prepared>}
+   * @throws {import('../errors.js').InPageError} out_of_memory, no_backend, device_lost
+   */
+  async prepare(plan) {
+    const { programs } = this.device;
+    this.device.refuseWhenLost('preparing a model');
+    /** @type {{draws: (Draw & {number: number})[], segment: GpuSegment}[]} */
+    const gpu = [];
+    let number = 0; // of a step, over the whole plan
+    for (const segment of plan.segments) {
+      if (segment.on !== 'gpu') continue;
+      const draws = segment.steps.flatMap((step, i) => drawsOf(step).map((draw) => ({ ...draw, step: i, number: number + i })));
+      number += segment.steps.length;
+      gpu.push({ draws, segment });
+    }
+    /** @type {Prepared} */
+    const prepared = { parts: [], textures: [], keys: new Set(), bytes: 0 };
+    this.prepared.add(prepared);
+    try {
+      const linked = gpu.map(({ draws }) => draws.map((draw) => programs.take(draw.source))); // the driver works from here on
+      const find = place(plan, gpu.flatMap(({ draws }) => draws), this.half, this.device.hasFloat32, (slot) => {
+        const texture = this.device.textures.make(slot.shift, slot.rows, slot.half);
+        prepared.textures.push(texture);
+        return texture;
+      });
+      const parts = gpu.map(({ draws, segment }, i) => this.assemble(prepared, draws, segment, linked[i], find));
+      await programs.finish();
+      let next = 0;
+      prepared.parts = plan.segments.map((segment) => (segment.on === 'gpu' ? parts[next++] : null));
+      prepared.bytes = prepared.textures.reduce((sum, { bytes }) => sum + bytes, 0);
+      return prepared;
+    } catch (error) {
+      this.release(prepared);
+      throw error;
+    }
+  }
+
+  /**
+   * @param {Prepared} prepared @param {Draw[]} draws @param {GpuSegment} segment @param {Program[]} linked
+   * @param {(place: Place, draw: Draw|null) => Texture|null} find textures of what is not constant
+   * @returns {Part}
+   */
+  assemble(prepared, draws, segment, linked, find) {
+    const { textures } = this.device, at = (/** @type {GpuValue} */ value) => /** @type {Texture} */ (find({ value }, null));
+    const ready = draws.map((draw, i) => {
+      const output = /** @type {Texture} */ (find(draw.output, draw));
+      return {
+        program: linked[i], inputs: draw.inputs.map((input) => find(input, draw) ?? this.constant(prepared, input)),
+        target: textures.targetOf(output), width: 2 ** output.shift, rows: rowsOf(texelsOf(draw.output)),
+        ints: draw.ints, floats: draw.floats, step: draw.step,
+      };
+    });
+    return {
+      ready, segment, uploads: segment.uploads.map(at),
+      downloads: segment.downloads.map((value) => ({ texture: at(value), count: count(value.shape) })),
+    };
+  }
+
+  /** The texture of a constant: made once per model if it has a key. @param {Prepared} prepared @param {Place} input @returns {Texture} */
+  constant(prepared, input) {
+    const { key, data, exact } = contentOf(input), name = key && `${key}|${exact}`, known = name && this.constants.get(name);
+    if (known) {
+      if (!prepared.keys.has(name)) known.users++;
+      prepared.keys.add(name);
+      return known.texture;
+    }
+    const texels = texelsOf(input), texture = this.device.textures.make(shiftOf(texels), rowsOf(texels), this.half && !exact);
+    if (!name) prepared.textures.push(texture);
+    else {
+      prepared.keys.add(name);
+      this.constants.set(name, { texture, users: 1 });
+    }
+    this.device.textures.fill(texture, data());
+    return texture;
+  }
+
+  /**
+   * One segment: uploads, draws, and downloads when they are there.
+   * @param {Prepared} prepared @param {number} segment @param {Float32Array[]} feeds @returns {Promise<Float32Array[]>}
+   * @throws {import('../errors.js').InPageError} device_lost
+   */
+  async run(prepared, segment, feeds) {
+    const part = /** @type {Part} */ (prepared.parts[segment]), { device } = this;
+    device.refuseWhenLost('running a model');
+    part.uploads.forEach((texture, i) => device.textures.fill(texture, feeds[i]));
+    this.draw(part.ready);
+    return part.downloads.length ? device.reader.read(part.downloads) : [];
+  }
+
+  /** @param {Ready[]} list */
+  draw(list) {
+    const { gl } = this.device;
+    for (let i = 0; i < list.length; i++) {
+      const { program, inputs, target, width, rows, ints, floats } = list[i];
+      gl.useProgram(program.handle);
+      if (program.loaded !== ints) {
+        if (program.ints) gl.uniform4iv(program.ints, ints);
+        if (program.floats) gl.uniform4fv(program.floats, floats);
+        program.loaded = ints;
+      }
+      for (let unit = 0; unit < inputs.length; unit++) {
+        gl.activeTexture(gl.TEXTURE0 + unit);
+        gl.bindTexture(gl.TEXTURE_2D, inputs[unit].handle);
+      }
+      gl.bindFramebuffer(gl.FRAMEBUFFER, target);
+      gl.viewport(0, 0, width, rows);
+      gl.drawArrays(gl.TRIANGLES, 0, 3);
+    }
+  }
+
+  /** Frees what a plan alone holds. @param {Prepared} prepared */
+  release(prepared) {
+    if (!this.prepared.delete(prepared)) return;
+    for (const texture of prepared.textures) this.device.textures.drop(texture);
+    for (const key of prepared.keys) {
+      const held = this.constants.get(key);
+      if (!held || --held.users) continue;
+      this.device.textures.drop(held.texture);
+      this.constants.delete(key);
+    }
+  }
+
+  /** @returns {{bytes: number}} of textures of this model, and of the buffers that the device's models share */
+  memory() {
+    if (this.disposed) return { bytes: 0 };
+    let bytes = this.device.reader.bytes;
+    for (const { bytes: own } of this.prepared) bytes += own;
+    for (const { texture } of this.constants.values()) bytes += texture.bytes;
+    return { bytes };
+  }
+
+  dispose() {
+    if (this.disposed) return;
+    this.disposed = true;
+    for (const prepared of [...this.prepared]) this.release(prepared);
+    this.device.release();
+  }
+}
+
+/** @param {Place} input a table or a constant value @returns {{key: string, data: () => Float32Array, exact: boolean}} */
+function contentOf(input) {
+  if ('table' in input) return { key: input.table.key, data: input.table.make, exact: !input.table.key };
+  if (!('value' in input)) throw new TypeError('scratch has no content');
+  const value = owner(input.value), { layout, shape } = value, data = value.data;
+  if (!data) throw new TypeError(`${value.name} has no content`);
+  return { key: value.key && `${value.key}|${layout}|${shape}`, exact: false, data: () => (layout === 'linear' ? data() : packed(data(), shape)) };
+}
+
+/** Row-major [N,C,H,W] as c4 texels. @param {Float32Array} data @param {number[]} shape @returns {Float32Array} */
+function packed(data, [N, C, H, W]) {
+  const plane = H * W, C4 = Math.ceil(C / 4), out = new Float32Array(4 * N * C4 * plane);
+  for (let i = 0; i < data.length; i++) {
+    const c = Math.floor(i / plane) % C, n = Math.floor(i / plane / C);
+    out[((n * C4 + (c >> 2)) * plane + i % plane) * 4 + (c & 3)] = data[i];
+  }
+  return out;
+}
