@@ -9,6 +9,7 @@ from typing import Any
 from converter import __version__
 from converter.read.metadata import number
 from converter.run import ENGINES
+from converter.targets import BESIDE
 from converter.write.web import PRECISIONS
 
 COMMANDS = ("convert", "run", "inspect", "verify", "zoo")
@@ -67,6 +68,9 @@ def _convert_parser() -> argparse.ArgumentParser:
     add("--name", help="the bundle's name (default: the model's)")
     add("--target", choices=("web", "paddlejs2"), default="web",
         help="paddlejs2: a package for the original Paddle.js 2.x runtime, where it can run the model")
+    add("--targets", type=_targets, default=("web",), metavar="LIST",
+        help="what the bundle holds besides the page's files, which are always there: web,onnx")
+    add("--opset", type=int, choices=(13, 17), help="of model.onnx: 17, or 13 with plain weights for TensorRT 8")
     add("--precision", choices=PRECISIONS, default="float32", help="how weights are stored (default float32)")
     add("--labels", metavar="FILE", type=Path, help="class names: one per line, or a JSON list")
     add("--postprocess", metavar="FILE", type=Path, help="JSON object copied into the bundle")
@@ -138,6 +142,14 @@ def _zoo_parser() -> argparse.ArgumentParser:
     add("--no-verify", action="store_true", help="do not run the bundle")
     add("--quiet", action="store_true", help="no report, no progress")
     return parser
+
+
+def _targets(text: str) -> tuple[str, ...]:
+    names = dict.fromkeys(["web", *(name.strip() for name in text.split(","))])
+    unknown = [name for name in names if name not in BESIDE and name != "web"]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of web, {', '.join(BESIDE)}")
+    return tuple(names)
 
 
 def _hex(text: str) -> str:

@@ -30,7 +30,8 @@ _PREPROCESS = {"mean": "mean", "std": "std", "scale": "scale", "channels": "chan
 def convert_command(arguments: argparse.Namespace) -> int:
     with Progress(enabled=not arguments.quiet) as progress:
         report = convert(
-            arguments.model, arguments.output, target=arguments.target, precision=arguments.precision,
+            arguments.model, arguments.output, target=arguments.target, targets=arguments.targets,
+            opset=arguments.opset, precision=arguments.precision,
             preprocess=_preprocess(arguments),
             postprocess=read_json(arguments.postprocess, dict) if arguments.postprocess else None,
             labels=read_labels(arguments.labels) if arguments.labels else None, name=arguments.name,
@@ -60,6 +61,8 @@ def report_text(report: Report) -> str:
     lines = [f"{report.out}", f"  operators  {_counts(report)}",
              f"  size       {bytes_text(sizes['weight_bytes'])} of weights in {sizes['chunks']} chunks, "
              f"{bytes_text(sizes['json_bytes'])} of model.json"]
+    if "onnx_bytes" in sizes:
+        lines.append(f"  onnx       {bytes_text(sizes['onnx_bytes'])}, operator set {sizes['onnx_opset']}")
     if sizes["float16_weights"]:
         lines.append(f"  precision  {sizes['float16_weights']} weights are float16")
     lines += [f"  worst error {_check_text(check)}" for check in report.checks]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from converter import targets as beside
 from converter import with_paddle
 from converter.errors import ConvertError, refusing
 from converter.graph import Graph
@@ -46,7 +47,8 @@ class Report:
         return max(self.checks, key=lambda check: check.error / check.tolerance, default=None)
 
 
-def convert(source: Any, out: str | Path, *, target: str = "web", input_spec: Any = None, precision: str = "float32",
+def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple[str, ...] = ("web",),
+            opset: int | None = None, input_spec: Any = None, precision: str = "float32",
             preprocess: dict[str, Any] | None = None, postprocess: dict[str, Any] | None = None,
             labels: list[str] | None = None, name: str | None = None, params: str | Path | None = None,
             input_shapes: dict[str, tuple[int, ...]] | None = None, verify: bool = True,
@@ -54,7 +56,8 @@ def convert(source: Any, out: str | Path, *, target: str = "web", input_spec: An
     """Convert a model into the bundle folder `out`, which appears whole or not at all.
 
     source: folder or file of any kind that converter.read knows, or a paddle.nn.Layer with its input_spec.
-    target: one of TARGETS. preprocess: keys of the bundle's spec over those found beside the model.
+    target: one of TARGETS. targets: what the bundle holds beside the page's files, see converter.targets; opset: of
+    model.onnx, 13 or 17 (by target). preprocess: keys of the bundle's spec over those found beside the model.
     input_shapes: sizes of the trial inputs; for paddlejs2 those of the package, which has one size only.
     Raises ConvertError when the model cannot be read, written or verified within the tolerance.
     """
@@ -76,14 +79,20 @@ def convert(source: Any, out: str | Path, *, target: str = "web", input_spec: An
         graph = optimise(graph, target, progress)
         refuse_nan(graph)
         progress("writing the bundle")
+        wanted = beside.Wanted(targets, precision, opset, VERSION, progress)
+        if target != "web" and set(targets) - {"web"}:
+            raise ConvertError(f"--target {target} makes a package of its own, without {', '.join(beside.BESIDE)}",
+                               hint="leave --target or --targets out")
         with refusing("the bundle cannot be written", str(path), "the file is damaged; export the model again"):
-            sizes = _write(graph, folder, target, precision)
+            sizes = beside.write(graph, folder, wanted) | _write(graph, folder, target, precision)
         if target == "paddlejs2" and graph.meta.get("preprocess"):
             notes.append(package.runner_note(graph.meta["preprocess"]))
         report = Report(str(out), before, _count(graph), sizes, notes=notes)
         if verify:
             progress("verifying the bundle")
-            _verify(report, folder, feeds, expected, TOLERANCE[precision] if tolerance is None else tolerance,
+            allowed = TOLERANCE[precision] if tolerance is None else tolerance
+            report.checks = beside.check(folder, wanted, feeds, expected, allowed)
+            _verify(report, folder, feeds, expected, allowed,
                     check_package if target == "paddlejs2" else check_bundle)
     return report
 
@@ -129,8 +138,8 @@ def _has_nan(data: np.ndarray) -> bool:
 def _verify(report: Report, folder: Path, feeds: dict[str, np.ndarray], expected: dict[str, np.ndarray],
             tolerance: float, check: Callable[..., tuple[list[Check], list[str]]]) -> None:
     checks, notes = check(folder, feeds, expected, tolerance)
-    report.checks, report.notes = checks, report.notes + notes
-    failed = [check for check in checks if not check.passed]
+    report.checks, report.notes = checks + report.checks, report.notes + notes
+    failed = [check for check in report.checks if not check.passed]
     if failed:
         lines = [f"{check.output}: {check.error:.3g} of its range ({check.engine}) {check.note}".rstrip()
                  for check in failed]

@@ -1,4 +1,4 @@
-"""Run a bundle on named arrays: in the real runtime under Node ("web"), or in the numpy oracle."""
+"""Run a bundle on named arrays: in the real runtime under Node ("web"), in the numpy oracle, or its model.onnx."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from converter import with_onnxruntime
 from converter.errors import ConvertError
 from converter.graph import Graph
 from converter.ops import evaluate
 from converter.read.bundle import load_bundle
 
-ENGINES = ("web", "numpy")
+ENGINES = ("web", "numpy", "onnx")
 TIMEOUT_S = 600
 _STATIC = (Path(__file__).parent.parent / "static", Path(__file__).parent.parent / "webapp" / "static")
 
@@ -27,7 +28,14 @@ def run(bundle: str | Path, feeds: dict[str, np.ndarray], engine: str = "web") -
         raise ConvertError(f"engine {engine!r} is not one of {', '.join(ENGINES)}")
     graph = load_bundle(bundle)
     feeds = conform(graph, feeds)
+    if engine == "onnx":
+        return run_onnx(bundle, feeds)
     return run_web(bundle, feeds) if engine == "web" else evaluate(graph, feeds)
+
+
+def run_onnx(bundle: str | Path, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The bundle's model.onnx in ONNX Runtime."""
+    return with_onnxruntime.run(with_onnxruntime.load(Path(bundle) / with_onnxruntime.FILE), feeds)
 
 
 def conform(graph: Graph, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

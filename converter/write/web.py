@@ -36,7 +36,7 @@ def write(graph: Graph, folder: Path, precision: str = "float32", version: str =
     values = graph.values | {name: value for _, block in inner for name, value in block.values.items()}
     graph = Graph(values, graph.nodes, graph.inputs, graph.outputs, graph.meta)
     used = _used(graph).union(*(_used(block) for _, block in inner))
-    weights = {name: _stored(graph.values[name], precision) for name in sorted(used) if graph.values[name].is_constant}
+    weights = {name: stored(graph.values[name], precision) for name in sorted(used) if graph.values[name].is_constant}
     size = sum(data.nbytes for data in weights.values())
     if size > MAX_WEIGHT_BYTES:
         raise ConvertError(f"the weights take {size} bytes, more than a page can hold ({MAX_WEIGHT_BYTES})",
@@ -57,7 +57,7 @@ def _used(graph: Graph) -> set[str]:
     return names
 
 
-def _stored(value: Value, precision: str) -> np.ndarray:
+def stored(value: Value, precision: str) -> np.ndarray:
     """The array as it goes into the chunks: little-endian, in a dtype that the runtime knows."""
     data = value.data
     assert data is not None
@@ -129,6 +129,8 @@ def _document(graph: Graph, inner: list[tuple[Graph, Graph]], used: set[str], we
     for key in ("preprocess", "postprocess", "labels"):
         if meta.get(key) is not None:
             document[key] = meta[key]
+    if meta.get("onnx") is not None:  # what the server runs; pages do not fetch it
+        document["onnx"] = meta["onnx"]
     return document | {"precision": precision, "converter": {"version": version}, "source": meta.get("source", {})}
 
 

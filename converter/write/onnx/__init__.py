@@ -1,0 +1,97 @@
+"""Graph -> model.onnx, operator by operator. The same graph gives the same bytes; no library is needed for it.
+
+What is written is not to be trusted before it has run: see converter/onnx_check.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converter.errors import ConvertError
+from converter.graph import Graph
+from converter.schema import onnx as schema
+from converter.write.onnx import detect, elementwise, indexing, layers, layout, pooling, recurrent, resize  # noqa: F401
+from converter.write.onnx.emit import RULES, Cannot, Dialect, Emitter, tensor, value_info
+from converter.write.web import stored
+
+__all__ = ["DIALECTS", "FILE", "RULES", "Cannot", "Dialect", "write"]
+
+FILE = "model.onnx"
+DIALECTS = {"onnx": Dialect(17, compact=True), "tensorrt": Dialect(13, compact=False)}
+"""Operator set 13 is what TensorRT 8 reads in full: hard_swish and layer_norm are then written out in smaller steps."""
+_MAX_BYTES = 2**31 - 1
+
+
+def write(graph: Graph, path: Path, dialect: Dialect = DIALECTS["onnx"], precision: str = "float32",
+          version: str = "") -> dict[str, int]:
+    """Write the graph; returns {"onnx_bytes", "onnx_opset"}.
+
+    The names of inputs and outputs, and sizes that are known only at run time, stay what they are in the graph.
+    Weights are those of the bundle: at precision float16 they are rounded as in the chunks, so that page and server
+    compute with the same numbers. Raises ConvertError naming every operator that cannot be written.
+    """
+    emitter = Emitter(graph, dialect)
+    _weights(emitter, precision)
+    problems: list[Cannot] = []
+    for node in graph.nodes:
+        try:
+            emitter.write(node)
+        except Cannot as error:
+            problems.append(error)
+    if problems:
+        shown = dict.fromkeys(f"{error.where}: {error.what}" for error in problems)
+        raise Cannot(f"{len(problems)} operators cannot be written as ONNX:\n  " + "\n  ".join(shown))
+    model = _model(emitter, version)
+    data = model.SerializeToString(deterministic=True)
+    if len(data) > _MAX_BYTES:
+        raise ConvertError(f"the ONNX file would take {len(data)} bytes, more than its format can hold")
+    path.write_bytes(data)
+    return {"onnx_bytes": len(data), "onnx_opset": dialect.opset}
+
+
+def _weights(emitter: Emitter, precision: str) -> None:
+    """The graph's constants under their names; a narrower form and a Cast behind it where the reader takes that."""
+    used = {name for node in emitter.graph.nodes for name in node.input_names()} | set(emitter.graph.outputs)
+    for name, value in emitter.graph.values.items():
+        if value.data is None or name not in used:
+            continue
+        data = stored(value, precision) if value.dtype in ("float32", "float16") else value.data
+        if data.dtype != np.float16:
+            emitter.constants[name] = data
+        elif emitter.dialect.compact:
+            half = emitter.fresh(f"{name}.half")
+            emitter.constants[half] = data
+            emitter.nodes.append(schema.message("Node")(input=[half], output=[name], op_type="Cast"))
+            emitter.nodes[-1].attribute.add(name="to", type=schema.INT, i=schema.DTYPES["float32"])
+        else:
+            emitter.constants[name] = data.astype(np.float32)
+
+
+def _read(nodes: Iterable[Any]) -> Iterator[str]:
+    """Every name that nodes read, those inside them too."""
+    for node in nodes:
+        yield from node.input
+        for entry in node.attribute:
+            yield from _read(entry.g.node)
+
+
+def _model(emitter: Emitter, version: str) -> Any:
+    graph, opset = emitter.graph, emitter.opset
+    model = schema.message("Model")(ir_version=schema.IR_OF_OPSET[opset], producer_name="paddle-inpage",
+                                    producer_version=version)
+    model.opset_import.add(domain="", version=opset)
+    body = model.graph
+    body.name = str(graph.meta.get("name") or "model")
+    used = set(_read(emitter.nodes)) | set(graph.outputs)
+    body.node.extend(emitter.nodes)
+    body.initializer.extend(tensor(name, data) for name, data in emitter.constants.items() if name in used)
+    for field, names in ((body.input, graph.inputs), (body.output, graph.outputs)):
+        field.extend(value_info(name, graph.values[name].shape, graph.values[name].dtype) for name in names)
+    if emitter.open_ranks:
+        for output in body.output:
+            output.type.tensor_type.ClearField("shape")
+    return model

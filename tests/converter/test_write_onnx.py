@@ -1,0 +1,130 @@
+"""model.onnx beside a bundle: names, open sizes, weights, checks, refusals."""
+
+import json
+
+import numpy as np
+import onnx as library
+import pytest
+from programs import Pir, small_pir
+
+from converter import convert, targets, with_onnxruntime
+from converter.__main__ import main
+from converter.errors import ConvertError
+from converter.ops import evaluate
+from converter.read.bundle import load_bundle
+from converter.run import run
+from converter.write.onnx import Cannot
+
+
+@pytest.fixture(autouse=True)
+def no_web(monkeypatch):
+    monkeypatch.setattr("converter.verify.web_problem", lambda: "Node is not installed")
+
+
+def net(tmp_path):
+    """conv, leaky_relu, nearest resize by two, flatten, fc, softmax over open sizes; and a second output."""
+    p, rng = Pir(), np.random.default_rng(5)
+    x = p.data("x", [-1, 3, -1, -1])
+    w = p.param("w", rng.standard_normal((4, 3, 3, 3)).astype(np.float32))
+    y = p.op("conv2d", [x, w], [-1, 4, -1, -1], strides=[1, 1], paddings=[1, 1], dilations=[1, 1], groups=1,
+             padding_algorithm="EXPLICIT", data_format="NCHW")  # fmt: skip
+    y = p.op("leaky_relu", [y], [-1, 4, -1, -1], negative_slope=0.1)
+    p.fetch(p.op("softmax", [y], [-1, 4, -1, -1], axis=1), "shares")
+    p.fetch(y, "features")
+    return p.save(tmp_path / "net")
+
+
+def test_it_is_sound_and_keeps_names_and_open_sizes(tmp_path):
+    report = convert(net(tmp_path), tmp_path / "b", targets=("web", "onnx"))
+    assert {check.engine for check in report.checks} == {"numpy", "onnx"} and all(c.passed for c in report.checks)
+    model = library.load(tmp_path / "b" / "model.onnx")
+    library.checker.check_model(model, full_check=True)
+    assert [entry.name for entry in model.graph.input] == ["x"]
+    assert [entry.name for entry in model.graph.output] == ["shares", "features"]
+    sizes = [dim.dim_param or dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
+    assert sizes == ["x.0", 3, "x.2", "x.3"]
+    for shape in ((2, 3, 8, 8), (1, 3, 5, 17)):
+        feeds = {"x": np.random.default_rng(1).standard_normal(shape).astype(np.float32)}
+        wanted = evaluate(load_bundle(tmp_path / "b"), feeds)
+        for name, array in run(tmp_path / "b", feeds, "onnx").items():
+            np.testing.assert_allclose(array, wanted[name], rtol=1e-5, atol=1e-5)
+
+
+def test_model_json_names_it_and_the_same_model_gives_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        convert(net(tmp_path), tmp_path / name, targets=("web", "onnx"), verify=False)
+    first, second = ((tmp_path / name / "model.onnx").read_bytes() for name in ("a", "b"))
+    assert first == second
+    entry = json.loads((tmp_path / "a" / "model.json").read_text())["onnx"]
+    assert entry["bytes"] == len(first) and entry["file"] == "model.onnx" and entry["opset"] == 17
+
+
+def weights_of(path):
+    return {entry.name: library.numpy_helper.to_array(entry) for entry in library.load(path).graph.initializer}
+
+
+def test_half_weights_are_those_of_the_chunks_in_either_dialect(tmp_path):
+    bundles = {}
+    for opset in (13, 17):
+        convert(net(tmp_path), tmp_path / str(opset), targets=("web", "onnx"), precision="float16", opset=opset)
+        bundles[opset] = weights_of(tmp_path / str(opset) / "model.onnx")
+    stored = next(v.data for v in load_bundle(tmp_path / "13").values.values() if v.data is not None)
+    plain = bundles[13]["w"]
+    assert plain.dtype == np.float32 and np.array_equal(plain, stored.astype(np.float32))
+    assert bundles[17]["w.half"].dtype == np.float16 and np.array_equal(bundles[17]["w.half"], stored)
+
+
+def test_an_answer_beyond_the_tolerance_leaves_no_bundle(tmp_path, monkeypatch):
+    true_run = with_onnxruntime.run
+    monkeypatch.setattr(with_onnxruntime, "run", lambda session, feeds: {
+        name: array * 1.5 for name, array in true_run(session, feeds).items()})  # fmt: skip
+    with pytest.raises(ConvertError, match=r"does not compute what the model computes.*\n.*onnx"):
+        convert(net(tmp_path), tmp_path / "b", targets=("web", "onnx"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net"]
+
+
+def test_without_onnx_runtime_nothing_unchecked_is_handed_out(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(with_onnxruntime.importlib.util, "find_spec", lambda name: None)
+    assert main([str(net(tmp_path)), "-o", str(tmp_path / "b"), "--targets", "web,onnx"]) == 1
+    said = capsys.readouterr().err
+    assert "model.onnx cannot be checked: ONNX Runtime is not installed (pip install .[onnx])" in said
+    assert not (tmp_path / "b").exists()
+    assert main([str(net(tmp_path)), "-o", str(tmp_path / "b"), "--targets", "onnx", "--no-verify", "--quiet"]) == 0
+    assert (tmp_path / "b" / "model.onnx").is_file()
+
+
+def test_what_cannot_be_written_is_refused_by_name(tmp_path):
+    p = Pir()
+    x = p.data("x", [-1, 4])
+    p.fetch(p.op("cumprod", [x], [-1, 4], dim=1, exclusive=False, reverse=False))
+    with pytest.raises(Cannot, match="cumprod has no form in ONNX"):
+        convert(p.save(tmp_path / "net"), tmp_path / "b", targets=("web", "onnx"), verify=False)
+    assert not (tmp_path / "b").exists()
+
+
+def test_run_with_the_onnx_engine(tmp_path, capsys):
+    convert(small_pir().save(tmp_path / "net"), tmp_path / "b", verify=False)
+    np.savez(tmp_path / "in.npz", x=np.ones((1, 3, 6, 6), np.float32))
+    command = ["run", str(tmp_path / "b"), "--input", str(tmp_path / "in.npz"), "--output", str(tmp_path / "out.npz"),
+               "--engine", "onnx"]  # fmt: skip
+    assert main(command) == 1
+    assert "there is no such file" in capsys.readouterr().err
+    convert(small_pir().save(tmp_path / "net"), tmp_path / "b", targets=("onnx",), verify=False)
+    assert main(command) == 0
+
+
+@pytest.mark.parametrize("given, said", [("web,tflite", "'tflite' is none of web"), ("", "'' is none of")])
+def test_unknown_targets(tmp_path, capsys, given, said):
+    assert main([str(tmp_path), "-o", str(tmp_path / "b"), "--targets", given]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_package_for_the_original_runtime_stands_alone(tmp_path):
+    with pytest.raises(ConvertError, match="a package of its own"):
+        convert(net(tmp_path), tmp_path / "b", target="paddlejs2", targets=("web", "onnx"),
+                input_shapes={"x": (1, 3, 8, 8)})  # fmt: skip
+
+
+def test_the_dialect_follows_the_target():
+    assert targets.Wanted(("onnx",)).dialect.opset == 17 and targets.Wanted(("onnx", "tensorrt")).dialect.opset == 13
+    assert targets.Wanted(("onnx",), opset=13).dialect.compact is False
