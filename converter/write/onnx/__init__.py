@@ -18,7 +18,7 @@ from converter.write.onnx import detect, elementwise, indexing, layers, layout, 
 from converter.write.onnx.emit import RULES, Cannot, Dialect, Emitter, tensor, value_info
 from converter.write.web import stored
 
-__all__ = ["DIALECTS", "FILE", "RULES", "Cannot", "Dialect", "write"]
+__all__ = ["DIALECTS", "FILE", "RULES", "Cannot", "Dialect", "build", "save", "write"]
 
 FILE = "model.onnx"
 DIALECTS = {"onnx": Dialect(17, compact=True), "tensorrt": Dialect(13, compact=False)}
@@ -28,7 +28,20 @@ _MAX_BYTES = 2**31 - 1
 
 def write(graph: Graph, path: Path, dialect: Dialect = DIALECTS["onnx"], precision: str = "float32",
           version: str = "") -> dict[str, int]:
-    """Write the graph; returns {"onnx_bytes", "onnx_opset"}.
+    """Write the graph; returns {"onnx_bytes", "onnx_opset"}. See build()."""
+    return save(build(graph, dialect, precision, version), path)
+
+
+def save(model: Any, path: Path) -> dict[str, int]:
+    data = model.SerializeToString(deterministic=True)
+    if len(data) > _MAX_BYTES:
+        raise ConvertError(f"the ONNX file would take {len(data)} bytes, more than its format can hold")
+    path.write_bytes(data)
+    return {"onnx_bytes": len(data), "onnx_opset": int(model.opset_import[0].version)}
+
+
+def build(graph: Graph, dialect: Dialect = DIALECTS["onnx"], precision: str = "float32", version: str = "") -> Any:
+    """The graph as a ModelProto (schema.message("Model")).
 
     The names of inputs and outputs, and sizes that are known only at run time, stay what they are in the graph.
     Weights are those of the bundle: at precision float16 they are rounded as in the chunks, so that page and server
@@ -45,12 +58,7 @@ def write(graph: Graph, path: Path, dialect: Dialect = DIALECTS["onnx"], precisi
     if problems:
         shown = dict.fromkeys(f"{error.where}: {error.what}" for error in problems)
         raise Cannot(f"{len(problems)} operators cannot be written as ONNX:\n  " + "\n  ".join(shown))
-    model = _model(emitter, version)
-    data = model.SerializeToString(deterministic=True)
-    if len(data) > _MAX_BYTES:
-        raise ConvertError(f"the ONNX file would take {len(data)} bytes, more than its format can hold")
-    path.write_bytes(data)
-    return {"onnx_bytes": len(data), "onnx_opset": dialect.opset}
+    return _model(emitter, version)
 
 
 def _weights(emitter: Emitter, precision: str) -> None:
