@@ -48,7 +48,7 @@ tools: $(VENV)/installed-dev $(WASM) node_modules/installed
 	@.ci/find-chromium > /dev/null
 
 clean:
-	rm -rf $(VENV) node_modules build dist .pytest_cache .ruff_cache .hypothesis $(WASM)
+	rm -rf $(VENV) node_modules build dist .pytest_cache .ruff_cache .hypothesis static/runtime/wasm/*.wasm
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/created:

@@ -1,10 +1,11 @@
-// kernels.wasm, compiled once per page or worker.
-import { compile } from './backends/wasm.js';
+// The kernels, compiled once per page or worker: the build with relaxed SIMD where the device has it.
+import { compile, hasRelaxedSimd } from './backends/wasm.js';
 import { InPageError, asInPageError } from './errors.js';
 import { DEFAULT_POLICY, fetchBytes } from './fetch.js';
 import { IN_NODE } from './source.js';
 
-const ADDRESS = new URL('./wasm/kernels.wasm', import.meta.url);
+const RELAXED = new URL('./wasm/kernels.wasm', import.meta.url);
+const STRICT = new URL('./wasm/kernels.strict.wasm', import.meta.url);
 const LIMIT_BYTES = 64 * 1024 * 1024;
 
 /** @type {Promise<WebAssembly.Module>|undefined} */
@@ -16,7 +17,7 @@ let compiling;
  * @throws {InPageError} no_backend when the file is missing or not WebAssembly; network
  */
 export function kernels() {
-  compiling ??= fetchKernels(ADDRESS).catch((thrown) => {
+  compiling ??= fetchKernels(hasRelaxedSimd() ? RELAXED : STRICT).catch((thrown) => {
     compiling = undefined;
     throw thrown;
   });
@@ -41,7 +42,7 @@ export async function fetchKernels(address, policy = {}) {
       ?? await compile(await fetchBytes(where, { policy: full, limit: LIMIT_BYTES, cache: 'reload' }));
   } catch (thrown) {
     if (thrown instanceof InPageError && thrown.code === 'not_found') {
-      throw new InPageError('no_backend', 'The kernels are not built: kernels.wasm is missing', {
+      throw new InPageError('no_backend', 'The kernels are not built: the file is missing', {
         where, hint: 'run: python static/runtime/wasm/build.py', cause: thrown,
       });
     }

@@ -15,7 +15,8 @@ import { lowerNodes } from './plan_lower.js';
 /** @typedef {Map<string, OpDef>} Operators */
 /** @typedef {{arena: number}|{data: number}|{weight: string, offset: number}} Ref bytes from the start of a region */
 /** @typedef {number|{f32: number}|{i64: number}|Ref} StepArg a plain number is an int; the null pointer is 0 */
-/** @typedef {{kernel: string, args: StepArg[], where: string}} Step */
+/** @typedef {{kernel: string, args: StepArg[], where: string, work: number}} Step work: multiply-adds or the like that
+ *   threads may share; 0 where the kernel cannot be divided */
 /** @typedef {{key: string, name: string, bytes: number, pack: {kernel: string, args: number[]}|null}} Resident a weight
  *   as it lies in memory: as in the model, or rearranged by a kernel */
 /** @typedef {{name: string, dtype: string, shape: number[], at: Ref, known: boolean}} Port known: constant within the plan */

@@ -1,7 +1,8 @@
 // Second half of planning: memory for every value, and operators → steps with resolved numbers.
 import { InPageError } from './errors.js';
 import { BYTES, elements } from './ops/dtype.js';
-import { count, UnsupportedError } from './ops/node.js';
+import { stored, UnsupportedError } from './ops/node.js';
+import { layOutValues } from './plan_layout.js';
 import { ALIGN, layOut } from './plan_memory.js';
 
 /** @typedef {import('./ops/node.js').Value} Value */
@@ -16,12 +17,14 @@ import { ALIGN, layOut } from './plan_memory.js';
 /** @typedef {import('./ops/dtype.js').Elements} Elements */
 
 const FOREVER = Number.MAX_SAFE_INTEGER;
+export const MAX_PARTS = 16; // of one step
 
 /** Collects the steps of one plan. Lowerings see it as their Emitter. */
 class Lowering {
   constructor() {
-    /** @type {{kernel: string, args: Arg[], where: string}[]} */
+    /** @type {{kernel: string, args: Arg[], where: string, work: number}[]} */
     this.steps = [];
+    this.maxParts = MAX_PARTS;
     /** @type {Set<ArenaBlock>} */
     this.arena = new Set();
     /** @type {{bytes: number, array: Elements, at: number}[]} */
@@ -53,9 +56,9 @@ class Lowering {
     return value.block;
   }
 
-  /** @param {string} kernel @param {Arg[]} args */
-  emit(kernel, args) {
-    this.steps.push({ kernel, args, where: this.node?.where ?? '' });
+  /** @param {string} kernel @param {Arg[]} args @param {number} [work] */
+  emit(kernel, args, work = 0) {
+    this.steps.push({ kernel, args, where: this.node?.where ?? '', work });
   }
 
   /** @param {number} bytes @returns {Block} */
@@ -125,14 +128,14 @@ function arenaOf({ block }) {
 }
 
 /**
- * @param {Planned[]} nodes those that must run, in order
+ * @param {Planned[]} planned those that must run, in order
  * @param {import('./plan.js').Graph} graph
  * @param {Map<string, Value>} values
  * @returns {Plan}
  */
-export function lowerNodes(nodes, graph, values) {
+export function lowerNodes(planned, graph, values) {
   const to = new Lowering(), inputs = graph.inputs.map(({ name }) => get(values, name));
-  const outputs = graph.outputs.map(({ name }) => get(values, name));
+  const { nodes, outputs } = layOutValues(planned, graph.outputs.map(({ name }) => get(values, name)));
   for (const input of inputs) input.block = to.block(bytesOf(input), -1);
   placeNodes(nodes, outputs, to);
   nodes.forEach(({ node, def, aliases }, i) => {
@@ -181,7 +184,7 @@ function placeNodes(nodes, outputs, to) {
 }
 
 /** @param {Value} value */
-const bytesOf = (value) => count(value.shape) * BYTES[value.dtype];
+const bytesOf = (value) => stored(value) * BYTES[value.dtype];
 
 /** @param {Map<string, Value>} values @param {string} name @returns {Value} */
 function get(values, name) {

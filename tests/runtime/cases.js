@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { compile } from '../../static/runtime/backends/wasm.js';
+import { compile, hasRelaxedSimd } from '../../static/runtime/backends/wasm.js';
 import { createEngine } from '../../static/runtime/engine.js';
 import { elements } from '../../static/runtime/ops/dtype.js';
 
@@ -20,7 +20,7 @@ const CASES = new URL('../cases/', import.meta.url);
 /** The compiled kernels, built first where they are out of date. @returns {Promise<WebAssembly.Module>} */
 export async function kernels() {
   execFileSync(process.env.PYTHON ?? 'python3', [`${RUNTIME}wasm/build.py`], { stdio: ['ignore', 'ignore', 'inherit'] });
-  return compile(readFileSync(`${RUNTIME}wasm/kernels.wasm`));
+  return compile(readFileSync(`${RUNTIME}wasm/kernels${hasRelaxedSimd() ? '' : '.strict'}.wasm`));
 }
 
 /** @returns {string[]} the names of the families that have cases */

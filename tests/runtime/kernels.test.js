@@ -27,7 +27,7 @@ async function call(kernel, args) {
     bytes += Math.ceil(arg.byteLength / 64) * 64;
     return { arena: arrays[arrays.length - 1].at };
   });
-  const plan = { inputs: [], outputs: [], steps: [{ kernel, args: packed, where: '' }], arenaBytes: bytes, data: new Uint8Array(0), weights: [] };
+  const plan = { inputs: [], outputs: [], steps: [{ kernel, args: packed, where: '', work: 0 }], arenaBytes: bytes, data: new Uint8Array(0), weights: [] };
   const [prepared] = backend.prepare([plan]);
   const memory = () => new Float32Array(backend.memory.buffer, backend.arena, bytes / 4);
   for (const { array, at } of arrays) memory().set(array, at / 4);

@@ -1,4 +1,4 @@
-// The WASM backend: one linear memory per model, kernels called step by step. A plan is plain data to it.
+// The WASM backend: one linear memory per model, one call per run. A plan is plain data to it.
 import { InPageError } from '../errors.js';
 
 /** @typedef {import('../plan.js').Plan} Plan */
@@ -6,14 +6,24 @@ import { InPageError } from '../errors.js';
 /** @typedef {import('../plan.js').StepArg} StepArg */
 /** @typedef {import('../plan.js').Resident} Resident */
 /** @typedef {import('../plan.js').Weights} Weights */
-/** @typedef {(args: number) => number} Kernel takes the address of its struct */
-/** @typedef {{kernel: Kernel, args: number, where: string}} Call */
-/** @typedef {{plan: Plan, calls: Call[], inputs: number[], outputs: number[]}} Prepared addresses of inputs and outputs */
+/** @typedef {{plan: Plan, steps: number, inputs: number[], outputs: number[]}} Prepared addresses: of the list of steps,
+ *   of inputs and outputs */
 
 const PAGE = 65536;
+const INITIAL_PAGES = 16;
 const ALIGN = 64;
 const SPARE = 256; // bytes behind the last block that vector loads may read
 const MAX_BYTES = 2 ** 31 - PAGE; // addresses are ints in the kernels
+const STEP_BYTES = 12; // as in run.c
+const PART_WORK = 300_000; // multiply-adds worth handing to another thread: some 10 us
+const MAX_PARTS = 16;
+
+/** (v128) -> f32x4.relaxed_madd of it: valid where the relaxed instructions are. */
+const RELAXED_PROBE = Uint8Array.of(
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 6, 1, 96, 1, 123, 1, 123, 3, 2, 1, 0, 10, 13, 1, 11, 0, 32, 0, 32, 0, 32, 0, 253, 133, 2, 11);
+
+/** Whether this device runs the faster build of the kernels. */
+export const hasRelaxedSimd = () => WebAssembly.validate(RELAXED_PROBE);
 
 /** What a kernel's status means. @type {Record<number, string>} */
 const FAULTS = { 1: 'an index tensor holds a position outside its axis', 2: 'the boxes per picture do not add up to the boxes given' };
@@ -44,17 +54,42 @@ export async function compile(source) {
  * @returns {Promise<WasmBackend>}
  */
 export async function createBackend(module, weights) {
-  const memory = new WebAssembly.Memory({ initial: 4 });
-  const instance = await WebAssembly.instantiate(module, { env: { memory } });
+  const memory = newMemory(), instance = await WebAssembly.instantiate(module, { env: { memory } });
   return new WasmBackend(memory, /** @type {Record<string, any>} */ (instance.exports), weights);
 }
 
-/** Memory: the kernels' own data and stack | weights | arena, shared by all plans | constants and calls of each plan. */
+/**
+ * Memory that threads can share; a device that cannot set the most aside may have less.
+ * @returns {WebAssembly.Memory}
+ * @throws {InPageError} out_of_memory
+ */
+function newMemory() {
+  let cause;
+  for (let pages = MAX_BYTES / PAGE; pages >= 2048; pages = Math.floor(pages / 2)) {
+    try {
+      return new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: pages, shared: true });
+    } catch (error) {
+      cause = error;
+    }
+  }
+  throw new InPageError('out_of_memory', 'The device refused memory for a model', { hint: 'close other tabs', cause });
+}
+
+/** Puts every kernel into the table that run() calls through. @param {Record<string, any>} exports @returns {Map<string, number>} places */
+function tabulate(exports) {
+  const table = exports.__indirect_function_table, names = Object.keys(exports).filter((name) => typeof exports[name] === 'function');
+  const first = table.grow(names.length);
+  names.forEach((name, i) => table.set(first + i, exports[name]));
+  return new Map(names.map((name, i) => [name, first + i]));
+}
+
+/** Memory: the kernels' own data and stack | weights | arena, shared by all plans | constants, structs and steps of each plan. */
 export class WasmBackend {
   /** @param {WebAssembly.Memory} memory @param {Record<string, any>} kernels @param {Weights} weights */
   constructor(memory, kernels, weights) {
     this.memory = memory;
     this.kernels = kernels;
+    this.places = tabulate(kernels);
     this.source = weights;
     this.view = new DataView(memory.buffer);
     this.end = align(Number(kernels.__heap_base.value));
@@ -78,28 +113,38 @@ export class WasmBackend {
     this.arenaBytes = Math.max(0, ...plans.map((plan) => align(plan.arenaBytes)));
     let at = this.arena + this.arenaBytes;
     this.prepared = plans.map((plan) => {
-      const data = at, sizes = plan.steps.map((step) => structBytes(step.args)), code = align(data + plan.data.length);
-      at = align(code + sizes.reduce((sum, size) => sum + size, 0));
+      const data = at, sizes = plan.steps.map((step) => structBytes(step.args)), structs = align(data + plan.data.length);
+      const steps = align(structs + sizes.reduce((sum, size) => sum + size, 0));
+      at = align(steps + plan.steps.length * STEP_BYTES);
       this.reserve(at);
       new Uint8Array(this.memory.buffer).set(plan.data, data);
-      return this.write(plan, data, code, sizes);
+      return this.write(plan, data, structs, sizes, steps);
     });
     this.reserve(at);
     return this.prepared;
   }
 
-  /** @param {Plan} plan @param {number} data @param {number} code @param {number[]} sizes @returns {Prepared} */
-  write(plan, data, code, sizes) {
+  /**
+   * @param {Plan} plan @param {number} data @param {number} structs @param {number[]} sizes @param {number} steps
+   * @returns {Prepared}
+   */
+  write(plan, data, structs, sizes, steps) {
     const address = (/** @type {Ref} */ ref) => this.address(ref, data);
-    let at = code;
-    const calls = plan.steps.map(({ kernel, args, where }, i) => {
-      const call = { kernel: this.kernels[kernel], args: at, where };
-      if (typeof call.kernel !== 'function') throw new InPageError('no_backend', `The kernels have no "${kernel}"`, { hint: 'build them again: they are older than this runtime' });
+    let at = structs;
+    plan.steps.forEach(({ kernel, args, work }, i) => {
+      const parts = Math.min(Math.max(Math.floor(work / PART_WORK), 1), MAX_PARTS), step = steps + i * STEP_BYTES;
+      [this.placeOf(kernel), at, parts].forEach((word, k) => this.view.setUint32(step + 4 * k, word, true));
       writeStruct(this.view, at, args, address);
       at += sizes[i];
-      return call;
     });
-    return { plan, calls, inputs: plan.inputs.map((port) => address(port.at)), outputs: plan.outputs.map((port) => address(port.at)) };
+    return { plan, steps, inputs: plan.inputs.map((port) => address(port.at)), outputs: plan.outputs.map((port) => address(port.at)) };
+  }
+
+  /** @param {string} kernel @returns {number} */
+  placeOf(kernel) {
+    const place = this.places.get(kernel);
+    if (place === undefined) throw new InPageError('no_backend', `The kernels have no "${kernel}"`, { hint: 'build them again: they are older than this runtime' });
+    return place;
   }
 
   /** @param {Ref} ref @param {number} data start of the plan's constants @returns {number} */
@@ -121,7 +166,7 @@ export class WasmBackend {
     if (pack) {
       const struct = align(staged + raw.length);
       writeStruct(this.view, struct, [staged, home, ...pack.args], () => 0);
-      this.kernels[pack.kernel](struct);
+      this.kernels[pack.kernel](struct, 0, 1);
     }
     this.weights.set(key, home);
     this.end = align(home + bytes);
@@ -147,12 +192,13 @@ export class WasmBackend {
    * @param {ArrayBufferView[]} feeds in order of the plan's inputs, of the right size
    * @param {ArrayBufferView[]} results in order of the outputs; filled
    */
-  run({ calls, inputs, outputs }, feeds, results) {
+  run({ plan, steps, inputs, outputs }, feeds, results) {
     const bytes = new Uint8Array(this.memory.buffer);
     for (let i = 0; i < feeds.length; i++) bytes.set(new Uint8Array(feeds[i].buffer, feeds[i].byteOffset, feeds[i].byteLength), inputs[i]);
-    for (let i = 0; i < calls.length; i++) {
-      const status = calls[i].kernel(calls[i].args);
-      if (status) throw new InPageError('invalid_input', FAULTS[status] ?? `a kernel failed with status ${status}`, { where: calls[i].where });
+    const fault = this.kernels.run(steps, plan.steps.length, 1), status = fault & 255;
+    if (status) {
+      const { where } = plan.steps[fault >> 8];
+      throw new InPageError('invalid_input', FAULTS[status] ?? `a kernel failed with status ${status}`, { where });
     }
     for (let i = 0; i < results.length; i++) {
       const { buffer, byteOffset, byteLength } = results[i];

@@ -3,9 +3,9 @@ import { normal } from './dtype.js';
 
 /** @typedef {import('./node.js').Rule} Rule */
 /** @typedef {import('./node.js').Lower} Lower */
-/** @typedef {{rule: Rule, lower: Lower}} OpDef */
+/** @typedef {{rule: Rule, lower: Lower, layout?: import('./node.js').LayoutRule}} OpDef layout: plain where there is none */
 /** @typedef {{rules: Record<string, Rule>}} Contract */
-/** @typedef {{lower: Record<string, Lower>}} Lowering */
+/** @typedef {{lower: Record<string, Lower>, layouts?: Record<string, import('./node.js').LayoutRule>}} Lowering */
 /** @typedef {{type: string, reason: string, where: string}} Problem */
 
 /** @type {Record<string, string[]>} family → types */
@@ -95,8 +95,8 @@ export async function loadOperators(types) {
   const found = new Map();
   await Promise.all([...wanted].map(async ([family, members]) => {
     const [contract, lowering] = await Promise.all(FAMILIES[family].map((load) => load()));
-    const { rules } = /** @type {Contract} */ (contract), { lower } = /** @type {Lowering} */ (lowering);
-    for (const type of members) found.set(type, { rule: rules[type], lower: lower[type] });
+    const { rules } = /** @type {Contract} */ (contract), { lower, layouts = {} } = /** @type {Lowering} */ (lowering);
+    for (const type of members) found.set(type, { rule: rules[type], lower: lower[type], layout: layouts[type] });
   }));
   return found;
 }

@@ -13,6 +13,7 @@
  * @property {string} dtype float16 counts as float32
  * @property {number[]|null} host its elements, where they are known when the plan is made
  * @property {boolean} weight whether it is a constant of the model
+ * @property {boolean} [blocked] whether it lies as [N][ceil(C/4)][H*W][4] instead of row by row
  * @property {Block|null} block where it lives, once it has a place
  * @property {number} offset bytes from the start of its block
  */
@@ -39,7 +40,9 @@
  */
 /**
  * @typedef {object} Emitter how a lowering speaks to the plan
- * @property {(kernel: string, args: Arg[]) => void} emit adds a step
+ * @property {(kernel: string, args: Arg[], work?: number) => void} emit adds a step; work: about how many multiply-adds it
+ *   costs, where the kernel can be divided among threads
+ * @property {number} maxParts into how many parts a step may be divided
  * @property {(bytes: number) => Block} scratch memory that lives during this operator only
  * @property {(array: import('./dtype.js').Elements) => Block} data constants of the plan
  * @property {(value: Value, kernel: string, bytes: number, args: number[]) => Block} packed a weight rearranged once
@@ -48,6 +51,12 @@
  *   any more
  */
 /** @typedef {(node: OpNode, to: Emitter) => void} Lower */
+/**
+ * How an operator takes and gives its 4-D float32 tensors that are no constants: row by row, in blocks of four channels,
+ * either (all alike), or from one to the other (entry: plain → blocked, exit: blocked → plain).
+ * @typedef {'plain'|'blocked'|'either'|'entry'|'exit'} Layout
+ */
+/** @typedef {(node: OpNode) => Layout} LayoutRule */
 
 /** @typedef {{data: import('./dtype.js').Elements, shape: number[], dtype: string}} HostTensor */
 /** @typedef {(block: number, inputs: HostTensor[]) => HostTensor[]} RunBlock runs a graph inside the model */
@@ -171,6 +180,11 @@ export function count(shape) {
 export function axisOf(axis, rank) {
   if (axis < -rank || axis >= Math.max(rank, 1)) throw new ShapeError(`axis ${axis} is outside a tensor of rank ${rank}`);
   return axis < 0 ? axis + rank : axis;
+}
+
+/** Elements that a value takes up in memory. @param {Value} value @returns {number} */
+export function stored({ shape, blocked }) {
+  return blocked ? shape[0] * Math.ceil(shape[1] / 4) * 4 * shape[2] * shape[3] : count(shape);
 }
 
 /** Row-major strides in elements. @param {readonly number[]} shape @returns {number[]} */

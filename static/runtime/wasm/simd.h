@@ -1,12 +1,15 @@
-// The vocabulary of the kernels: f32x4 values, exported kernels, the order barrier. C11, freestanding, WASM SIMD128.
+// The vocabulary of the kernels: f32x4 values, exported kernels, the order barrier. C11, freestanding, WASM SIMD128; with
+// -mrelaxed-simd a multiply-add rounds once where the machine can.
 //
-// A kernel takes one pointer to a struct of 4-byte fields (pointers, int, float) that the plan filled in, in the order
-// of the struct, and returns 0, or a positive number when the data is at fault (see backends/wasm.js).
+// A kernel takes a pointer to a struct of 4-byte fields (pointers, int, float) that the plan filled in, in the order of
+// the struct, and which part of how many it is to do: parts touch different results, and their sum is the whole. One
+// that cannot be divided is only ever called as part 0 of 1. It returns 0, or a positive number when the data is at
+// fault (see backends/wasm.js).
 #pragma once
 #include <stdint.h>
 #include <wasm_simd128.h>
 
-#define KERNEL(name, Args) __attribute__((export_name(#name))) int name(const Args *a)
+#define KERNEL(name, Args) __attribute__((export_name(#name))) int name(const Args *a, int part, int parts)
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("clang loop unroll(full)")
 // LLVM regroups multiply-adds by accumulator and V8 keeps that order, spilling registers; this pins the written order.
@@ -24,7 +27,11 @@ typedef v128_t i32x4;
 #define sub(a, b) wasm_f32x4_sub(a, b)
 #define mul(a, b) wasm_f32x4_mul(a, b)
 #define div(a, b) wasm_f32x4_div(a, b)
+#ifdef __wasm_relaxed_simd__
+#define madd(acc, a, b) wasm_f32x4_relaxed_madd(a, b, acc)
+#else
 #define madd(acc, a, b) wasm_f32x4_add(acc, wasm_f32x4_mul(a, b))
+#endif
 #define select(mask, a, b) wasm_v128_bitselect(a, b, mask)
 // Both keep a NaN in the first operand.
 #define max2(x, lo) wasm_f32x4_pmax(x, lo)
@@ -66,6 +73,12 @@ INLINE float max4(f32x4 v) {
 
 INLINE int imin(int p, int q) { return p < q ? p : q; }
 INLINE int imax(int p, int q) { return p > q ? p : q; }
+
+// The part of n things that is mine: [from, to).
+typedef struct { int from, to; } Share;
+INLINE Share share(int n, int part, int parts) {
+  return (Share){(int)((int64_t)n * part / parts), (int)((int64_t)n * (part + 1) / parts)};
+}
 
 // Activation of a fused operator. CLAMP with (-inf, inf) is none; it is done in registers, the others by unary_span.
 typedef struct { int kind; float alpha, beta, gamma; } Activation;

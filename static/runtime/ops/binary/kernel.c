@@ -118,9 +118,58 @@ INTEGERS(int64_t, uint64_t, row_i64)
     } \
     if (d < 0) return 0; \
   }
+INLINE int acts(const Activation *t) { return t->kind || t->alpha > -__builtin_inff() || t->beta < __builtin_inff(); }
+
+// Operands of one shape: a span of floats that can be divided.
+static void same_shape(const Binary *a, int part, int parts) {
+  enum { PIECE = 1024 };
+  Share my = share((a->dims[0] + 3) / 4, part, parts);
+  int end = imin(4 * my.to, a->dims[0]);
+  for (int i = 4 * my.from; i < end; i += PIECE) {
+    int n = imin(PIECE, end - i);
+    float *out = (float *)a->out + i;
+    row_f32(a->op, (const float *)a->x + i * a->xs[0], (const float *)a->y + i * a->ys[0], out, n, a->xs[0], a->ys[0]);
+    if (acts(&a->act)) unary_span(out, out, n, a->act);
+  }
+}
 KERNEL(binary, Binary) {
-  int active = a->act.kind || a->act.alpha > -__builtin_inff() || a->act.beta < __builtin_inff();
-  ROWS(float, float, row_f32, if (active) unary_span(out, out, n, a->act))
+  if (a->rank == 1) {
+    same_shape(a, part, parts);
+    return 0;
+  }
+  ROWS(float, float, row_f32, if (acts(&a->act)) unary_span(out, out, n, a->act))
+}
+
+// Blocked pictures: out[b][p] = act(x[b][p] op y[b % repeat]), four lanes at a time; swap: y op x. Plain rows do the rest.
+typedef struct {
+  const float *x, *y;
+  float *out;
+  int op, swap, blocks, P, repeat;
+  Activation act;
+} Channelwise;
+#define EACH_PIXEL(f) \
+  for (int i = 0; i < a->P; i++) { \
+    f32x4 v = load(x + 4 * i), p = a->swap ? k : v, q = a->swap ? v : k; \
+    store(out + 4 * i, f); \
+  } \
+  break
+KERNEL(channelwise, Channelwise) {
+  Share my = share(a->blocks, part, parts);
+  for (int u = my.from; u < my.to; u++) {
+    const float *x = a->x + u * a->P * 4;
+    float *out = a->out + u * a->P * 4;
+    f32x4 k = load(a->y + u % a->repeat * 4);
+    switch (a->op) {
+      case ADD: EACH_PIXEL(add(p, q));
+      case SUB: EACH_PIXEL(sub(p, q));
+      case MUL: EACH_PIXEL(mul(p, q));
+      case DIV: EACH_PIXEL(div(p, q));
+      case MAX: EACH_PIXEL(wasm_f32x4_max(p, q));
+      case MIN: EACH_PIXEL(wasm_f32x4_min(p, q));
+    }
+    if (acts(&a->act)) unary_span(out, out, a->P * 4, a->act);
+  }
+  return 0;
 }
 KERNEL(binary_i32, Binary) { ROWS(int32_t, int32_t, row_i32, ) }
 KERNEL(binary_i64, Binary) { ROWS(int64_t, int64_t, row_i64, ) }

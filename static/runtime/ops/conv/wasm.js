@@ -1,6 +1,8 @@
-// conv2d → depthwise, fc (one pixel) or conv kernel; conv2d_transpose → product of matrices, then fold.
+// conv2d → blocked kernels, fc (one pixel), or the kernel on planes for groups and channels-last pictures;
+// conv2d_transpose → product of matrices, then its results put in their places or added up.
 import { actArgs, fused, NONE } from '../activation.js';
 import { count, emitSwap } from '../node.js';
+import { blockedConv, blockedDepthwise, blockedTranspose, isDepthwise, isDisjoint } from './blocked.js';
 import { convWindow, transposeWindow } from './index.js';
 
 /** @typedef {import('../node.js').OpNode} OpNode */
@@ -39,33 +41,20 @@ function emitConv(to, g, { x, bias, residual, y, act }, weights) {
   ]);
 }
 
-/** @param {number} n */
-const fours = (n) => Math.ceil(n / 4) * 4;
+/** A 1x1 convolution of one pixel is a row of a matrix. @param {Window} g */
+const isPixel = (g) => g.H * g.W * g.kh * g.kw === 1 && g.OH * g.OW === 1 && g.groups === 1;
 
 /** @param {Emitter} to @param {Window} g @param {Parts} parts */
-function emitDepthwise(to, g, { x, w, bias, residual, y, act }) {
-  const PH = (g.OH - 1) * g.sh + (g.kh - 1) * g.dh + 1;
-  const pitch = fours(g.OW) + fours((g.kw - 1) * g.dw / g.sw);
-  const plane = to.scratch(4 * g.sw * PH * pitch + SPARE);
-  to.emit('depthwise', [
-    x, w, bias, residual, y, plane, g.N, g.C, g.O / g.C, g.H, g.W, g.OH, g.OW, g.kh, g.kw, g.sh, g.sw, g.dh, g.dw,
-    g.top, g.left, PH, pitch, ...actArgs(act),
-  ]);
-}
-
-/** A 1x1 convolution of one pixel is a row of a matrix. @param {Emitter} to @param {Window} g @param {Parts} parts */
 function emitPixel(to, g, { x, w, bias, residual, y, act }) {
   const padded = Math.ceil(g.O / 8) * 8;
   const columns = to.packed(w, 'pack_columns', 4 * padded * g.C, [g.C, g.O, 1, g.C]);
   const padding = bias && to.packed(bias, 'pack_columns', 4 * padded, [1, g.O, g.O, 1]);
-  to.emit('fc', [x, columns, padding, residual, y, g.N, g.O, g.C, ...actArgs(act)]);
+  to.emit('fc', [x, columns, padding, residual, y, g.N, g.O, g.C, ...actArgs(act)], g.N * g.O * g.C);
 }
 
 /** @param {Emitter} to @param {Window} g @param {Parts} parts */
 function emitPlanes(to, g, parts) {
-  const pixel = g.H * g.W * g.kh * g.kw === 1 && g.OH * g.OW === 1 && g.groups === 1;
-  if (pixel) emitPixel(to, g, parts);
-  else if (g.groups === g.C && g.C > 1) emitDepthwise(to, g, parts);
+  if (isPixel(g)) emitPixel(to, g, parts);
   else {
     const K = g.C / g.groups * g.kh * g.kw;
     emitConv(to, g, parts, packRows(to, parts.w, g.groups, g.O / g.groups, K, K, 1));
@@ -87,7 +76,7 @@ function onPlanes(to, g, parts, emit) {
   return emitSwap(to, y, parts.y, g.N, g.O, OP);
 }
 
-/** @param {OpNode} node @returns {Parts} */
+/** @param {OpNode} node @returns {import('./blocked.js').Parts} */
 const partsOf = (node) => ({
   x: node.x('Input'), w: node.x('Filter'), bias: node.maybe('Bias'), residual: node.maybe('ResidualData'), y: node.out,
   act: fused(node.attrs),
@@ -107,8 +96,37 @@ function emitTranspose(to, g, { x, w, bias, y, act }) {
   ]);
 }
 
-/** @type {Record<string, import('../node.js').Lower>} */
-export const lower = {
-  conv2d: (node, to) => onPlanes(to, convWindow(node), partsOf(node), emitPlanes),
-  conv2d_transpose: (node, to) => onPlanes(to, transposeWindow(node), partsOf(node), emitTranspose),
+/** @param {OpNode} node @param {Emitter} to */
+function lowerConv(node, to) {
+  const g = convWindow(node), parts = partsOf(node);
+  if (!node.out.blocked) onPlanes(to, g, parts, emitPlanes);
+  else if (isDepthwise(g)) blockedDepthwise(to, g, parts);
+  else blockedConv(to, g, parts);
+}
+
+/** @param {OpNode} node @param {Emitter} to */
+function lowerTranspose(node, to) {
+  const g = transposeWindow(node), parts = partsOf(node);
+  if (parts.x.blocked) blockedTranspose(to, g, parts);
+  else onPlanes(to, g, parts, emitTranspose);
+}
+
+/** @param {OpNode} node */
+const isPacked = (node) => node.x('Filter').weight && node.maybe('Bias')?.weight !== false;
+
+/** @type {Record<string, import('../node.js').LayoutRule>} */
+export const layouts = {
+  conv2d: (node) => {
+    const g = convWindow(node);
+    if (g.last || !isPacked(node) || isPixel(g) || (g.groups > 1 && !isDepthwise(g))) return 'plain';
+    return g.C <= 4 && g.groups === 1 && !node.maybe('ResidualData') ? 'entry' : 'blocked';
+  },
+  conv2d_transpose: (node) => {
+    const g = transposeWindow(node);
+    if (g.last || !isPacked(node) || !isDisjoint(g)) return 'plain';
+    return g.O < 4 ? 'exit' : 'blocked';
+  },
 };
+
+/** @type {Record<string, import('../node.js').Lower>} */
+export const lower = { conv2d: lowerConv, conv2d_transpose: lowerTranspose };

@@ -1,7 +1,7 @@
 // Reading through an index: tables made by the plan (padding, nearest resize) or a tensor (gather).
 #include "../../wasm/simd.h"
 
-// dst[o][d][h][w][i] = src[o][md[d]][mh[h]][mw[w]][i], or *fill where a table says -1. Elements of 1, 4 or 8 bytes.
+// dst[o][d][h][w][i] = src[o][md[d]][mh[h]][mw[w]][i], or *fill where a table says -1. Elements of 1, 4, 8 or 16 bytes.
 typedef struct {
   const void *src;
   void *dst;
@@ -18,10 +18,10 @@ typedef struct {
       else for (int i = 0; i < n; i++) *dst++ = x < 0 ? none : row[x * n + i]; \
     } \
   } \
-  static int name(const Remap *a) { \
-    T *dst = a->dst; \
+  static int name(const Remap *a, Share my) { \
     int line = a->W * a->inner; \
-    for (int o = 0; o < a->outer; o++) \
+    T *dst = (T *)a->dst + my.from * a->D * a->H * line; \
+    for (int o = my.from; o < my.to; o++) \
       for (int d = 0; d < a->D; d++) \
         for (int h = 0; h < a->H; h++, dst += line) { \
           int z = a->md[d], y = a->mh[h]; \
@@ -37,11 +37,14 @@ typedef struct {
 REMAP(uint8_t, remap_1)
 REMAP(uint32_t, remap_4)
 REMAP(uint64_t, remap_8)
+REMAP(v128_t, remap_16)
 KERNEL(remap, Remap) {
+  Share my = share(a->outer, part, parts);
   switch (a->size) {
-    case 1: return remap_1(a);
-    case 4: return remap_4(a);
-    default: return remap_8(a);
+    case 1: return remap_1(a, my);
+    case 4: return remap_4(a, my);
+    case 8: return remap_8(a, my);
+    default: return remap_16(a, my);
   }
 }
 

@@ -22,8 +22,17 @@ function tables(to, spans) {
 export const lower = {
   pool2d(node, to) {
     const { N, C, H, W, rows, columns, last } = poolWindow(node), average = node.attrs.pooling_type === 'avg';
-    if (isWhole(rows, H) && isWhole(columns, W)) {
-      const factor = average ? 1 / (rows[0].area * columns[0].area) : 1;
+    const whole = isWhole(rows, H) && isWhole(columns, W), factor = average && whole ? 1 / (rows[0].area * columns[0].area) : 1;
+    if (node.x().blocked) {
+      const planes = N * Math.ceil(C / 4), n = planes * 4 * H * W;
+      if (whole) to.emit('pool_whole', [node.x(), node.out, planes, H * W, average ? 1 : 0, f32(factor)], n);
+      else {
+        const sizes = [planes, H, W, rows.length, columns.length, average ? 1 : 0];
+        to.emit('pool_blocked', [node.x(), node.out, ...tables(to, rows), ...tables(to, columns), ...sizes], n);
+      }
+      return;
+    }
+    if (whole) {
       const [outer, inner] = last ? [N, C] : [N * C, 1];
       to.emit('reduce', [node.x(), node.out, outer, H * W, inner, average ? SUM : MAX, f32(factor)]);
       return;
@@ -37,3 +46,6 @@ export const lower = {
     if (last) emitSwap(to, y, node.out, N, C, OP);
   },
 };
+
+/** @type {Record<string, import('../node.js').LayoutRule>} */
+export const layouts = { pool2d: (node) => (poolWindow(node).last ? 'plain' : 'either') };

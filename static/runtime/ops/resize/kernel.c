@@ -14,19 +14,26 @@ typedef struct {
 
 INLINE float mix(float p, float q, float t) { return p * (1 - t) + q * t; }
 
+INLINE f32x4 mix4(f32x4 p, f32x4 q, f32x4 t) { return add(mul(p, sub(splat(1.f), t)), mul(q, t)); }
+
 KERNEL(bilinear, Bilinear) {
   int n = a->inner;
-  float *y = a->y;
-  for (int o = 0; o < a->outer; o++)
-    for (int h = 0; h < a->OH; h++) {
-      const float *top = a->x + (o * a->H + a->y0[h]) * a->W * n, *bottom = a->x + (o * a->H + a->y1[h]) * a->W * n;
-      float fy = a->fy[h];
-      for (int w = 0; w < a->OW; w++) {
-        int p = a->x0[w] * n, q = a->x1[w] * n;
-        float fx = a->fx[w];
-        for (int i = 0; i < n; i++) *y++ = mix(mix(top[p + i], top[q + i], fx), mix(bottom[p + i], bottom[q + i], fx), fy);
+  Share my = share(a->outer * a->OH, part, parts);
+  float *y = a->y + my.from * a->OW * n;
+  for (int u = my.from; u < my.to; u++) {
+    int o = u / a->OH, h = u % a->OH;
+    const float *top = a->x + (o * a->H + a->y0[h]) * a->W * n, *bottom = a->x + (o * a->H + a->y1[h]) * a->W * n;
+    float fy = a->fy[h];
+    for (int w = 0; w < a->OW; w++) {
+      int p = a->x0[w] * n, q = a->x1[w] * n, i = 0;
+      float fx = a->fx[w];
+      for (; i + 4 <= n; i += 4, y += 4) {
+        f32x4 t = splat(fx), up = mix4(load(top + p + i), load(top + q + i), t);
+        store(y, mix4(up, mix4(load(bottom + p + i), load(bottom + q + i), t), splat(fy)));
       }
+      for (; i < n; i++) *y++ = mix(mix(top[p + i], top[q + i], fx), mix(bottom[p + i], bottom[q + i], fx), fy);
     }
+  }
   return 0;
 }
 

@@ -1,0 +1,204 @@
+// conv2d on blocked pictures, and what goes with it: packed weights, borders, the first layer from plain planes.
+#include "../../wasm/blocked.h"
+
+// src[o][i][t] -> dst[ceil(O/B)][t][i][B], lanes past O are 0.
+typedef struct { const float *src; float *dst; int O, I, T, B; } PackBlocks;
+KERNEL(pack_blocks, PackBlocks) {
+  float *d = a->dst;
+  for (int n = 0; n < a->O; n += a->B)
+    for (int t = 0; t < a->T; t++)
+      for (int i = 0; i < a->I; i++)
+        for (int b = 0; b < a->B; b++) *d++ = n + b < a->O ? a->src[((n + b) * a->I + i) * a->T + t] : 0;
+  return 0;
+}
+
+// The weights of a transposed convolution src[i][o][t] as eights of columns [n/8][i][8]; blocked: n = t*4*ceil(O/4) + o,
+// else n = o*T + t. I = 0: a bias src[o], once for every t. Columns past the last are 0.
+typedef struct { const float *src; float *dst; int I, O, T, blocked; } PackTransposed;
+KERNEL(pack_transposed, PackTransposed) {
+  int lanes = a->blocked ? (a->O + 3) / 4 * 4 : a->O, all = lanes * a->T;
+  float *d = a->dst;
+  for (int n = 0; n < all; n += 8)
+    for (int i = 0; i < imax(a->I, 1); i++)
+      for (int m = n; m < n + 8; m++) {
+        int o = a->blocked ? m % lanes : m / a->T, t = a->blocked ? m / lanes : m % a->T;
+        int at = a->I ? (i * a->O + o) * a->T + t : o;
+        *d++ = m < all && o < a->O ? a->src[at] : 0;
+      }
+  return 0;
+}
+
+// Copies pictures of N blocks [H][W] of `width` floats a pixel into a border of zeros, column i to phase i % sw, so that
+// pixels a stride apart lie side by side: y[N][phases][PH][PW]; row i of y is row i*rs - top of x.
+typedef struct { const float *x; float *y; int N, H, W, PH, PW, top, left, sw, phases, rs, width; } Border;
+
+INLINE void border_row(const Border *a, const float *x, float *y, int phase, const int width) {
+  int s = a->sw, first = phase - a->left, i = 0; // y[i] = x[first + i*s]
+  for (; i < a->PW && first + i * s < 0; i++)
+    if (width == 4) store(y + 4 * i, splat(0.f));
+    else y[i] = 0;
+  int n = imax(i, imin(a->PW, (a->W - first + s - 1) / s));
+  if (width == 4) {
+    for (; i < n; i++) store(y + 4 * i, load(x + 4 * (first + i * s)));
+    for (; i < a->PW; i++) store(y + 4 * i, splat(0.f));
+    return;
+  }
+  if (s == 1)
+    for (; i + 4 <= n; i += 4) store(y + i, load(x + first + i));
+  if (s == 2)
+    for (; i + 5 <= n; i += 4) {
+      const float *p = x + first + 2 * i;
+      store(y + i, wasm_i32x4_shuffle(load(p), load(p + 4), 0, 2, 4, 6));
+    }
+  for (; i < n; i++) y[i] = x[first + i * s];
+  for (; i < a->PW; i++) y[i] = 0;
+}
+KERNEL(border, Border) {
+  Share my = share(a->N * a->phases * a->PH, part, parts);
+  int r = my.from % a->PH, phase = my.from / a->PH % a->phases, n = my.from / a->PH / a->phases, line = a->PW * a->width;
+  float *y = a->y + my.from * line;
+  for (int u = my.from; u < my.to; u++, y += line) {
+    int row = r * a->rs - a->top;
+    if (row < 0 || row >= a->H) {
+      int i = 0;
+      for (; i + 4 <= line; i += 4) store(y + i, splat(0.f));
+      for (; i < line; i++) y[i] = 0;
+    } else {
+      const float *x = a->x + (n * a->H + row) * a->W * a->width;
+      if (a->width == 4) border_row(a, x, y, phase, 4);
+      else border_row(a, x, y, phase, 1);
+    }
+    if (++r == a->PH) r = 0, ++phase == a->phases ? phase = 0, n++ : 0;
+  }
+  return 0;
+}
+
+// The weights that stay in a first-level cache while the pixels pass by, and the pixels in a second-level one while the
+// weights do; in floats.
+enum { NEAR = 6144, FAR = 32768 };
+
+// y = act(conv(x, w) + bias + res): N pictures of OH rows of OW pixels. w from pack_blocks with B = 8, bias padded to 8.
+// x begins at the first pixel that the first tap reads; xn, xc, xrow: floats from picture to picture, from one block of
+// channels to the next, and between what the first pixels of two rows of y read. `across`: parts share the output
+// channels instead of the pixels.
+typedef struct {
+  const float *x, *w, *bias, *res;
+  float *y;
+  const int *taps;
+  int N, T, K, O, OH, OW, xn, xc, xrow, across;
+  Activation act;
+} ConvBlocked;
+
+// One tile of pixels against the panels [from, to).
+#define PANELS(rows) \
+  for (int n = from; n < to; n += 8) blocked_tile(rows, STEP, t, t->x, t->w + n * size, n); \
+  break
+INLINE void panels(const int STEP, const BlockedTile *t, int rows, int from, int to) {
+  int size = t->T * t->K;
+  switch (rows) {
+    case 1: PANELS(1);
+    case 2: PANELS(2);
+    case 3: PANELS(3);
+    case 4: PANELS(4);
+    case 5: PANELS(5);
+#ifdef __wasm_relaxed_simd__
+    case 6: PANELS(6);
+#endif
+  }
+}
+
+// Tiles of pixels: every row cut into `per` pieces as even as can be, the first `big` of them one pixel longer.
+typedef struct { int per, small, big; } Cut;
+
+static inline void conv_share(const int STEP, const ConvBlocked *a, Cut cut, Share tiles, Share channels) {
+  int P4 = 4 * a->OH * a->OW, blocks = (a->O + 3) / 4, yn = blocks * P4;
+  int size = a->T * a->K, near = size * (channels.to - channels.from) <= NEAR;
+  int group = near ? tiles.to - tiles.from : imax(4, FAR / (a->K * TILE_PIXELS));
+  BlockedTile t = {.taps = a->taps, .T = a->T, .K = a->K, .O = a->O, .xc = a->xc, .yc = P4, .w = a->w, .bias = a->bias, .act = a->act};
+  for (int first = tiles.from; first < tiles.to; first += group) {
+    int last = imin(first + group, tiles.to);
+    for (int n = channels.from; n < channels.to; n += 8) {
+      int i = first % cut.per, row = first / cut.per % a->OH, image = first / cut.per / a->OH;
+      for (int u = first; u < last; u++) {
+        int at = i * cut.small + imin(i, cut.big), y = image * yn + 4 * (row * a->OW + at);
+        t.x = a->x + image * a->xn + row * a->xrow + STEP * at;
+        t.y = a->y + y;
+        t.res = a->res ? a->res + y : 0;
+        panels(STEP, &t, cut.small + (i < cut.big), n, near ? channels.to : imin(n + 8, channels.to));
+        if (++i == cut.per) i = 0, ++row == a->OH ? row = 0, image++ : 0;
+      }
+      if (near) break;
+    }
+  }
+}
+
+// What registers do not end: the blocks of one share, row by row.
+static void end_rows(const ConvBlocked *a, Cut cut, Share tiles, Share channels) {
+  if (ends_in_registers(&a->act)) return;
+  int P4 = 4 * a->OH * a->OW, blocks = (a->O + 3) / 4;
+  for (int u = tiles.from; u < tiles.to;) {
+    int i = u % cut.per, row = u / cut.per % a->OH, image = u / cut.per / a->OH;
+    int end = imin(cut.per, i + tiles.to - u), at = i * cut.small + imin(i, cut.big), stop = end * cut.small + imin(end, cut.big);
+    for (int b = channels.from / 4; b < imin(blocks, (channels.to + 3) / 4); b++) {
+      float *y = a->y + (image * blocks + b) * P4 + 4 * (row * a->OW + at);
+      unary_span(y, y, 4 * (stop - at), a->act);
+    }
+    u += end - i;
+  }
+}
+
+static inline void conv_part(const int STEP, const ConvBlocked *a, int part, int parts) {
+  int per = (a->OW + TILE_PIXELS - 1) / TILE_PIXELS, all = a->N * a->OH * per, panels8 = (a->O + 7) / 8;
+  Cut cut = {per, a->OW / per, a->OW % per};
+  Share tiles = a->across ? (Share){0, all} : share(all, part, parts);
+  Share mine = a->across ? share(panels8, part, parts) : (Share){0, panels8};
+  Share channels = {mine.from * 8, mine.to * 8};
+  conv_share(STEP, a, cut, tiles, channels);
+  end_rows(a, cut, tiles, channels);
+}
+KERNEL(conv_blocked, ConvBlocked) {
+  conv_part(4, a, part, parts);
+  return 0;
+}
+// x as plain planes with a border, taps over channels too, K = 1: for pictures of up to four channels.
+KERNEL(conv_entry, ConvBlocked) {
+  conv_part(1, a, part, parts);
+  return 0;
+}
+
+// The products of a transposed convolution whose windows do not overlap, x [N][taps*blocks][H*W][4] (tap-major), to
+// their places: y [N][blocks][H*kh][W*kw][4].
+typedef struct { const float *x; float *y; int N, blocks, H, W, kh, kw; } Spread;
+KERNEL(spread, Spread) {
+  int P = a->H * a->W, taps = a->kh * a->kw;
+  Share my = share(a->N * a->blocks * a->H, part, parts);
+  for (int u = my.from; u < my.to; u++) {
+    int h = u % a->H, b = u / a->H % a->blocks, n = u / a->H / a->blocks;
+    float *y = a->y + u * a->kh * a->W * a->kw * 4;
+    for (int r = 0; r < a->kh; r++)
+      for (int s = 0; s < a->kw; s++) {
+        const float *x = a->x + ((n * taps + r * a->kw + s) * a->blocks + b) * P * 4 + h * a->W * 4;
+        float *d = y + (r * a->W * a->kw + s) * 4;
+        for (int w = 0; w < a->W; w++) store(d + w * a->kw * 4, load(x + 4 * w));
+      }
+  }
+  return 0;
+}
+// The same to plain planes, x [N][ceil(O*taps/4)][H*W][4] (channel-major): y [N][O][H*kh][W*kw], then act.
+typedef struct { const float *x; float *y; int N, O, H, W, kh, kw; Activation act; } SpreadPlanes;
+KERNEL(spread_planes, SpreadPlanes) {
+  int P = a->H * a->W, taps = a->kh * a->kw, blocks = (a->O * taps + 3) / 4, line = a->W * a->kw;
+  Share my = share(a->N * a->O * a->H, part, parts);
+  for (int u = my.from; u < my.to; u++) {
+    int h = u % a->H, o = u / a->H % a->O, n = u / a->H / a->O;
+    float *y = a->y + u * a->kh * line;
+    for (int t = 0; t < taps; t++) {
+      int lane = o * taps + t;
+      const float *x = a->x + (n * blocks + lane / 4) * P * 4 + h * a->W * 4 + lane % 4;
+      float *d = y + t / a->kw * line + t % a->kw;
+      for (int w = 0; w < a->W; w++) d[w * a->kw] = x[4 * w];
+    }
+    unary_span(y, y, a->kh * line, a->act);
+  }
+  return 0;
+}

@@ -1,0 +1,120 @@
+// Convolutions on blocked pictures ([N][ceil(C/4)][H*W][4]) as steps of the kernels in blocked.c and depthwise.c.
+import { actArgs, NONE } from '../activation.js';
+import { count } from '../node.js';
+
+/** @typedef {import('../node.js').Emitter} Emitter */
+/** @typedef {import('../node.js').Value} Value */
+/** @typedef {import('../node.js').Block} Block */
+/** @typedef {import('./index.js').Window} Window */
+/** @typedef {{x: Value, w: Value, bias: Value|null, residual: Value|null, y: Value,
+ *   act: import('../activation.js').Activation}} Parts */
+/** @typedef {{x: Value|Block, weights: Block, bias: Block, residual: Value|null, y: Value|Block, taps: number[],
+ *   K: number, O: number, N: number, OH: number, OW: number, xn: number, xc: number, xrow: number,
+ *   act: import('../activation.js').Activation}} Product */
+
+const SPARE = 64; // bytes that vector loads may read past the end
+const NEAR_BYTES = 24 * 1024; // a padded plane that stays in a first-level cache
+const FEW_PIXELS = 400; // below, threads share the output channels
+
+/** @param {number} n */
+const eights = (n) => Math.ceil(n / 8) * 8;
+
+/** @param {number} n */
+const blocks = (n) => Math.ceil(n / 4);
+
+/** One channel in, one out. @param {Window} g */
+export const isDepthwise = (g) => g.groups === g.C && g.O === g.C && g.C > 1;
+
+/** A transposed convolution whose windows tile the result. @param {Window} g */
+export const isDisjoint = (g) => g.groups === 1 && g.kh === g.sh && g.kw === g.sw && g.dh === 1 && g.dw === 1
+  && g.OH === g.H * g.kh && g.OW === g.W * g.kw && g.top === 0 && g.left === 0;
+
+/** @param {Emitter} to @param {Value} w @param {number} O @param {number} I @param {number} T @param {number} B */
+const packBlocks = (to, w, O, I, T, B) => to.packed(w, 'pack_blocks', 4 * Math.ceil(O / B) * B * I * T, [O, I, T, B]);
+
+/** A bias for whole tiles; without one, zeros. @param {Emitter} to @param {Value|null} bias @param {number} O @param {number} B */
+function packBias(to, bias, O, B) {
+  return bias ? packBlocks(to, bias, O, 1, 1, B) : to.data(new Float32Array(Math.ceil(O / B) * B));
+}
+
+/** @param {Emitter} to @param {string} kernel @param {Product} p */
+function emitProduct(to, kernel, { x, weights, bias, residual, y, taps, K, O, N, OH, OW, xn, xc, xrow, act }) {
+  const across = N * OH * OW < FEW_PIXELS ? 1 : 0;
+  to.emit(kernel, [
+    x, weights, bias, residual, y, to.data(Int32Array.from(taps)), N, taps.length, K, O, OH, OW, xn, xc, xrow, across,
+    ...actArgs(act),
+  ], N * OH * OW * taps.length * K * O);
+}
+
+/**
+ * Where the taps of a window read, and the copy with a border that they need, if any: columns a stride apart side by side.
+ * @param {Window} g
+ */
+function windowOf({ H, W, OH, OW, kh, kw, sh, sw, dh, dw, top, bottom, left, right }) {
+  const copy = top + bottom + left + right > 0 || sw > 1, skip = kh === 1 ? sh : 1; // rows that no tap reads are not copied
+  const phases = copy ? Math.max(...Array.from({ length: kw }, (_, s) => s * dw % sw)) + 1 : 1;
+  const PH = copy ? Math.floor(((OH - 1) * sh + (kh - 1) * dh) / skip) + 1 : H;
+  const PW = copy ? OW + Math.floor((kw - 1) * dw / sw) : W, phase = copy ? sw : 1;
+  const taps = Array.from({ length: kh * kw }, (_, t) => {
+    const r = Math.floor(t / kw) * dh, s = t % kw * dw;
+    return (s % phase * PH + r) * PW + Math.floor(s / phase);
+  });
+  return { copy, phases, PH, PW, taps, skip, row: PW * sh / (copy ? skip : 1) };
+}
+
+/**
+ * The picture with its border: `width` floats a pixel, `planes` of them.
+ * @param {Emitter} to @param {Window} g @param {ReturnType<typeof windowOf>} win @param {Value} x
+ * @param {number} planes @param {number} width
+ */
+function bordered(to, g, win, x, planes, width) {
+  const floats = planes * win.phases * win.PH * win.PW * width, copy = to.scratch(4 * floats + SPARE);
+  to.emit('border', [x, copy, planes, g.H, g.W, win.PH, win.PW, g.top, g.left, g.sw, win.phases, win.skip, width], floats);
+  return copy;
+}
+
+/** @param {Emitter} to @param {Window} g @param {Parts} parts x plain where it has up to four channels, else blocked */
+export function blockedConv(to, g, { x, w, bias, residual, y, act }) {
+  const win = windowOf(g), plane = win.phases * win.PH * win.PW, T = g.kh * g.kw, entry = !x.blocked;
+  const planes = g.N * (entry ? g.C : blocks(g.C)), width = entry ? 1 : 4;
+  const from = win.copy ? bordered(to, g, win, x, planes, width) : x;
+  const common = {
+    x: from, bias: packBias(to, bias, g.O, 8), residual, y, O: g.O, N: g.N, OH: g.OH, OW: g.OW, xc: width * plane,
+    xn: planes / g.N * plane * width, xrow: win.row * width, act,
+  };
+  if (entry) {
+    const taps = Array.from({ length: g.C }, (_, c) => win.taps.map((at) => c * plane + at)).flat();
+    emitProduct(to, 'conv_entry', { ...common, weights: packBlocks(to, w, g.O, 1, g.C * T, 8), taps, K: 1 });
+    return;
+  }
+  const weights = packBlocks(to, w, g.O, g.C, T, 8), rows = win.copy || T > 1 || g.sh > 1;
+  const long = rows ? {} : { OH: 1, OW: g.OH * g.OW }; // a 1x1 convolution sees one long row
+  emitProduct(to, 'conv_blocked', { ...common, ...long, weights, taps: win.taps.map((at) => 4 * at), K: g.C });
+}
+
+/** @param {Emitter} to @param {Window} g @param {Parts} parts */
+export function blockedDepthwise(to, g, { x, w, bias, residual, y, act }) {
+  const PH = Math.max((g.OH - 1) * g.sh + (g.kh - 1) * g.dh + 1, 1), PW = Math.max((g.OW - 1) * g.sw + (g.kw - 1) * g.dw + 1, 1);
+  const bytes = 16 * PH * PW, square = g.kh === g.kw && (g.kh === 3 || g.kh === 5) && g.sh === g.sw && g.sh < 3 && g.dh === 1 && g.dw === 1;
+  const padded = !square || bytes <= NEAR_BYTES ? to.scratch(bytes * to.maxParts + SPARE) : null;
+  to.emit('depthwise', [
+    x, packBlocks(to, w, g.C, 1, g.kh * g.kw, 4), packBias(to, bias, g.C, 4), residual, y, padded, g.N, g.C, g.H, g.W, g.OH, g.OW,
+    g.kh, g.kw, g.sh, g.sw, g.dh, g.dw, g.top, g.left, PH, PW, ...actArgs(act),
+  ], g.N * g.C * g.OH * g.OW * g.kh * g.kw);
+}
+
+/** @param {Emitter} to @param {Window} g disjoint @param {Parts} parts y blocked, or plain where it has few channels */
+export function blockedTranspose(to, g, { x, w, bias, y, act }) {
+  const T = g.kh * g.kw, P = g.H * g.W, lanes = y.blocked ? 4 * blocks(g.O) : g.O, O = lanes * T;
+  const product = to.scratch(16 * g.N * blocks(O) * P);
+  const order = y.blocked ? 1 : 0;
+  emitProduct(to, 'conv_blocked', {
+    x, weights: to.packed(w, 'pack_transposed', 4 * eights(O) * g.C, [g.C, g.O, T, order]),
+    bias: bias ? to.packed(bias, 'pack_transposed', 4 * eights(O), [0, g.O, T, order]) : to.data(new Float32Array(eights(O))),
+    residual: null, y: product, taps: [0], K: g.C, O, N: g.N, OH: 1, OW: P, xn: 4 * blocks(g.C) * P, xc: 4 * P, xrow: 0,
+    act: y.blocked ? act : NONE,
+  });
+  const n = count([g.N, lanes, g.OH, g.OW]);
+  if (y.blocked) to.emit('spread', [product, y, g.N, blocks(g.O), g.H, g.W, g.kh, g.kw], n);
+  else to.emit('spread_planes', [product, y, g.N, g.O, g.H, g.W, g.kh, g.kw, ...actArgs(act)], n);
+}
