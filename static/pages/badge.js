@@ -30,6 +30,7 @@ export function createBadge(element, { smoothing = 0.25 } = {}) {
   element.classList.add('badge');
   /** @type {number|undefined} */
   let average;
+  let place = '';
 
   /** @param {string} text @param {BadgeState} state */
   function say(text, state) {
@@ -40,6 +41,8 @@ export function createBadge(element, { smoothing = 0.25 } = {}) {
   return {
     say,
     show({ where, backend, ms }) {
+      if (place !== `${where} ${backend}`) average = undefined;   // times of another place say nothing about this one
+      place = `${where} ${backend}`;
       if (ms !== undefined) average = average === undefined ? ms : average + smoothing * (ms - average);
       say(badgeText({ where, backend, ms: average }), 'ok');
     },

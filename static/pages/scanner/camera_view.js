@@ -139,7 +139,8 @@ export class CameraView {
       const frame = { width: this.video.videoWidth, height: this.video.videoHeight };
       const found = await this.finder.find(this.video);
       if (token !== this.#token || this.#taking || this.finder.state !== 'ready') continue;
-      this.#take(found?.corners ?? null, frame, performance.now());
+      if (this.finder.away) this.#showAway(this.finder.away);
+      else this.#take(found?.corners ?? null, frame, performance.now());
     }
   }
 
@@ -168,7 +169,8 @@ export class CameraView {
     this.overlay.aim(corners, wellPlaced && progress >= 1);
     this.#showProgress(wellPlaced && !(taken && auto) ? progress : 0);
     this.#show(this.#hints.push(hint, now));
-    this.badge.show({ backend: 'wasm', ms: this.finder.ms });
+    const { place, backend, ms } = this.finder;
+    this.badge.show(place === 'server' ? { where: 'On the server', ms } : { backend, ms });
     if (this.#auto.push(steady, wellPlaced, frame, now) && auto) this.shoot();
   }
 
@@ -215,13 +217,23 @@ export class CameraView {
     setText(this.spoken, HINTS[code]);
   }
 
+  /** The server finds nothing now: no outline, and how long until it is asked again. @param {import('./finder.js').Away} away */
+  #showAway({ state, until }) {
+    this.overlay.aim(null, false);
+    this.#seen = null;
+    this.#steadiness.reset();
+    this.#showProgress(0);
+    this.#show(state === 'busy' ? 'server_busy' : 'server_away');
+    this.badge.say(`Server ${state} · again in ${Math.max(1, Math.ceil((until - performance.now()) / 1000))} s`, 'warn');
+  }
+
   #showFinder() {
     const { state, progress, problem } = this.finder;
     this.progress.hidden = state !== 'loading';
     this.progress.value = progress;
     this.notice.hidden = state !== 'failed';
     if (state === 'loading') this.badge.say(`Loading ${Math.round(progress * 100)} %`, 'idle');
-    if (state === 'ready' && !this.finder.ms) this.badge.say('On this device', 'ok');
+    if (state === 'ready' && !this.finder.ms) this.badge.say(this.finder.place === 'server' ? 'On the server' : 'On this device', 'ok');
     if (state !== 'failed' || !problem) return;
     this.badge.say('By hand', 'warn');
     this.overlay.stop();

@@ -16,13 +16,22 @@ import { refineCorners } from './vision/refine.js';
 /** @typedef {import('../../runtime/index.js').Model} Model */
 /** @typedef {{corners: Quad, score: number}} Found corners TL, TR, BR, BL in the source's pixels (beyond them where the page is); score 0..1 */
 /** @typedef {{quality?: 'still' | 'live', signal?: AbortSignal}} DetectOptions live: at most LIVE_SIDE pixels are read; the default for a video */
-/** @typedef {NonNullable<import('../../runtime/index.js').LoadOptions['onProgress']>} OnProgress */
+/** @typedef {import('../../runtime/index.js').LoadOptions} LoadOptions */
+/** @typedef {NonNullable<LoadOptions['onProgress']>} OnProgress */
+/**
+ * @typedef {object} PrepareOptions
+ * @property {'device'|'server'} [place] where the network runs from now on; the server only sees pictures once this says so
+ * @property {OnProgress} [onProgress]
+ * @property {LoadOptions['onSlow']} [onSlow] on the device: every backend there is slow
+ * @property {LoadOptions['onServer']} [onServer] on the server: busy, away, answering again
+ */
 /**
  * @typedef {object} Detector
  * @property {(image: ImageSource, options?: DetectOptions) => Promise<Found | null>} detectDocument
  *   null = no page; rejects with an InPageError (a picture that cannot be read, a model that cannot be had)
- * @property {(options?: {onProgress?: OnProgress}) => Promise<void>} prepare loads the model; once, whoever asks
+ * @property {(options?: PrepareOptions) => Promise<void>} prepare loads the model; once, whoever asks
  * @property {() => Promise<void>} release frees the model; the next call loads it again
+ * @property {() => string} backend what the network runs on, '' before it does
  */
 
 const BUNDLE = new URL('../../models/document_corners/', import.meta.url);
@@ -31,10 +40,12 @@ const LIVE_SIDE = 1280;
 /** The network sees some 256 pixels: this much of a photo is sent to its worker. */
 const NETWORK_SIDE = 1536;
 /** After these the model is gone for good: the next call loads another. */
-const FATAL = ['worker_lost', 'disposed', 'out_of_memory'];
+const FATAL = ['worker_lost', 'device_lost', 'disposed', 'out_of_memory'];
+/** A live search that takes longer than this for 19 of 20 pictures is no fun. */
+const SLOW_MS = 700;
 
 /**
- * @param {(url: URL, options: {onProgress: OnProgress}) => Promise<Model>} [load]
+ * @param {(url: URL, options: LoadOptions & {onProgress: OnProgress}) => Promise<Model>} [load]
  * @returns {Detector}
  */
 export function createDetector(load = loadBundle) {
@@ -43,13 +54,21 @@ export function createDetector(load = loadBundle) {
   const listeners = new Set();
   /** @type {Promise<Model> | null} */
   let loading = null;
+  /** @type {Model | null} */
+  let current = null;
+  /** @type {PrepareOptions} */
+  let wishes = {};
 
   /** @returns {Promise<Model>} */
   function model() {
     if (loading) return loading;
-    const mine = load(BUNDLE, { onProgress: (progress) => listeners.forEach((listener) => listener(progress)) });
+    const { place, onSlow, onServer } = wishes;
+    const mine = load(BUNDLE, {
+      ...(place === 'server' ? { backend: 'server', retries: 1, onServer } : { backend: 'auto', slow_ms: SLOW_MS, onSlow }),
+      onProgress: (progress) => listeners.forEach((listener) => listener(progress)),
+    });
     loading = mine;
-    mine.catch(() => forget(mine));
+    mine.then((loaded) => { if (loading === mine) current = loaded; }, () => forget(mine));
     return mine;
   }
 
@@ -59,7 +78,9 @@ export function createDetector(load = loadBundle) {
   }
 
   /** @type {Detector['prepare']} */
-  async function prepare({ onProgress } = {}) {
+  async function prepare({ onProgress, ...wished } = {}) {
+    if (wished.place && wished.place !== (wishes.place ?? 'device')) await release();
+    wishes = { ...wishes, ...wished };
     if (onProgress) listeners.add(onProgress);
     try {
       await model();
@@ -71,7 +92,7 @@ export function createDetector(load = loadBundle) {
   /** @type {Detector['release']} */
   async function release() {
     const held = loading;
-    loading = null;
+    loading = current = null;
     const loaded = await held?.catch(() => null); // a failed load was reported to who asked for it, and holds nothing
     await loaded?.dispose();
   }
@@ -102,7 +123,7 @@ export function createDetector(load = loadBundle) {
     };
   }
 
-  return { detectDocument, prepare, release };
+  return { detectDocument, prepare, release, backend: () => current?.backend ?? '' };
 }
 
 /** @param {unknown} image */
@@ -129,4 +150,4 @@ async function readSource(reader, image, quality) {
 }
 
 /** The page's own detector: the network in static/models/document_corners. */
-export const { detectDocument, prepare, release } = createDetector();
+export const { detectDocument, prepare, release, backend } = createDetector();

@@ -18,6 +18,8 @@ export const HINTS = Object.freeze({
   ready: 'Ready. Press the shutter',
   next: 'Page taken. Show the next one',
   taking: 'Taking the picture…',
+  server_away: 'The server does not answer. Trying again…',
+  server_busy: 'The server is busy. Trying again…',
 });
 
 /** Hints that do not ask the person to change how the page is shown. */

@@ -36,8 +36,12 @@ export const CAMERA_PROBLEMS = Object.freeze({
 export const FINDER_PROBLEMS = Object.freeze({
   no_simd: {
     title: 'Pages cannot be found automatically here',
-    text: 'That needs WebAssembly SIMD: Chrome or Edge 91, Firefox 89, Safari 16.4, or newer. Photos work, and you set '
-      + 'the corners by hand.',
+    text: 'That needs WebAssembly SIMD: Chrome or Edge 91, Firefox 89, Safari 16.4, or newer. Camera and photos work; you '
+      + 'set the corners by hand, and there is no automatic shutter.',
+  },
+  server: {
+    title: 'The server cannot find pages now',
+    text: 'Try again later. Photos work meanwhile, and you set the corners by hand.',
   },
   download: {
     title: 'The page finder could not be downloaded',
@@ -95,7 +99,8 @@ export function finderProblem(thrown) {
   const code = thrown instanceof Error && 'code' in thrown ? thrown.code : '';
   if (code === 'no_backend') return 'no_simd';
   if (code === 'network' || code === 'not_found' || code === 'damaged') return 'download';
-  if (code === 'worker_lost' || code === 'out_of_memory') return 'lost';
+  if (code === 'server_failed') return 'server';
+  if (code === 'worker_lost' || code === 'out_of_memory' || code === 'device_lost') return 'lost';
   // A module that cannot be fetched rejects import() with a TypeError that has no code.
   return thrown instanceof TypeError && /fetch|import|load/i.test(thrown.message) ? 'download' : 'broken';
 }

@@ -7,10 +7,11 @@ import { CornerEditor } from './corner_editor.js';
 import { button, part, setText, Toasts } from './dom.js';
 import { ExportDialog } from './export_dialog.js';
 import { Finder } from './finder.js';
+import { FinderLine } from './finder_line.js';
 import { Intake } from './intake.js';
 import { PagesStore } from './pages_store.js';
 import { PagesView } from './pages_view.js';
-import { CAMERA_PROBLEMS, cameraProblem, FINDER_PROBLEMS } from './problems.js';
+import { CAMERA_PROBLEMS, cameraProblem } from './problems.js';
 import { Renderer } from './renderer.js';
 import { localStorageOrNull, Settings } from './settings.js';
 import { VisionClient } from './vision_client.js';
@@ -36,6 +37,7 @@ class Scanner {
     this.vision = new VisionClient();
     this.toasts = new Toasts(root);
     this.finder = new Finder(() => import('./detect.js'));
+    this.finderLine = new FinderLine(root, this.finder, this.toasts);
     this.camera = new CameraView(root, this.finder, this.settings, {
       onShot: (shot) => this.#onShot(shot),
       onShotFailed: (error) => this.#say('The picture could not be taken', error),
@@ -83,7 +85,6 @@ class Scanner {
 
   #bindPage() {
     this.store.addEventListener('change', () => this.#showPile());
-    this.finder.addEventListener('change', () => this.#showFinder());
     document.addEventListener('keydown', (event) => this.#key(event));
     document.addEventListener('visibilitychange', () => this.#visibility());
     window.addEventListener('pagehide', () => this.camera.close());
@@ -126,8 +127,9 @@ class Scanner {
     const start = button(this.root, 'start-camera');
     const label = part(this.root, 'start-camera-label', HTMLElement);
     start.disabled = true;
-    label.textContent = 'Waiting for the camera…';
     try {
+      await this.finderLine.beforeUse();
+      label.textContent = 'Waiting for the camera…';
       await this.camera.open();
       this.#problem(null);
       this.#show('camera');
@@ -199,6 +201,7 @@ class Scanner {
     }
     const before = this.#view;
     try {
+      await this.finderLine.beforeUse();
       const { added, problems } = await this.intake.takeFiles(files);
       if (added.length > 0) this.pages.select(added[0].id);
       const unsure = files.length > 1 ? added.filter((page) => !page.detected) : [];
@@ -285,14 +288,6 @@ class Scanner {
     const resume = button(this.root, 'resume');
     resume.hidden = length === 0;
     setText(resume, length === 1 ? 'Back to your page' : `Back to your ${length} pages`);
-  }
-
-  #showFinder() {
-    const { state, progress, problem } = this.finder;
-    const line = part(this.root, 'finder-line', HTMLElement);
-    line.dataset.state = state;
-    if (state === 'failed' && problem) setText(line, `${FINDER_PROBLEMS[problem].title}. ${FINDER_PROBLEMS[problem].text}`);
-    else setText(line, state === 'loading' ? `Getting the page finder ready… ${Math.round(progress * 100)} %` : '');
   }
 }
 
