@@ -5,11 +5,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { compile, hasRelaxedSimd } from '../../static/runtime/backends/wasm.js';
 import { createEngine } from '../../static/runtime/engine.js';
-import { elements } from '../../static/runtime/ops/dtype.js';
+import { graphOf, number, parseCases, tensorOf } from './case_graph.js';
 
-/** @typedef {{dtype: string, shape: number[], data: (number|string)[]}} CaseTensor */
-/** @typedef {{name: string, op: string, inputs: Record<string, CaseTensor[]>, const: string[], attrs: Record<string, any>,
- *   outputs: Record<string, CaseTensor[]>, tol: number}} Case */
+export { graphOf, tensorOf };
+
+/** @typedef {import('./case_graph.js').CaseTensor} CaseTensor */
+/** @typedef {import('./case_graph.js').Case} Case */
 /** @typedef {import('../../static/runtime/plan.js').Graph} Graph */
 /** @typedef {import('../../static/runtime/plan.js').Weights} Weights */
 /** @typedef {import('../../static/runtime/tensor.js').Tensor} Tensor */
@@ -32,56 +33,7 @@ export function families() {
 /** @param {string} family @returns {Case[]} */
 export function readCases(family) {
   const text = readFileSync(new URL(`${family}.json`, CASES), 'utf8');
-  return JSON.parse(text.replace(/(?<=[[,:]\s*)-?\d{16,}(?=\s*[\],}])/g, '"$&"')); // integers past 2^53 stay exact as text
-}
-
-const SPECIAL = /** @type {Record<string, number>} */ ({ inf: Infinity, '-inf': -Infinity, nan: NaN });
-
-/** JSON's spelling of a float32. @param {number|string} value @returns {number} */
-const number = (value) => Math.fround(typeof value === 'string' ? SPECIAL[value] : value);
-
-/** @param {CaseTensor} tensor @returns {Tensor} */
-export function tensorOf({ dtype, shape, data }) {
-  if (dtype === 'int64') return { data: BigInt64Array.from(data, (value) => BigInt(value)), shape };
-  return { data: elements(dtype === 'float32' ? data.map(number) : data.map(Number), dtype), shape };
-}
-
-/**
- * A graph of one operator: slots in `const` are weights, the others feeds.
- * @param {Case} test
- * @returns {{graph: Graph, weights: Weights, feeds: Record<string, Tensor>}}
- */
-export function graphOf(test) {
-  /** @type {Graph} */
-  const graph = { vars: new Map(), ops: [], inputs: [], outputs: [] };
-  /** @type {Weights} */
-  const weights = new Map();
-  /** @type {Record<string, Tensor>} */
-  const feeds = {};
-  /** @param {Record<string, CaseTensor[]>} slots @param {(name: string, slot: string, tensor: CaseTensor) => void} add */
-  const declare = (slots, add) => Object.fromEntries(Object.entries(slots).map(([slot, tensors]) => [slot, tensors.map((tensor, i) => {
-    const name = `${slot}_${i}`, { shape, dtype } = tensor;
-    graph.vars.set(name, { name, shape, dtype, persistable: test.const.includes(slot) });
-    add(name, slot, tensor);
-    return name;
-  })]));
-  const inputs = declare(test.inputs, (name, slot, tensor) => {
-    const { data, shape } = tensorOf(tensor);
-    if (test.const.includes(slot)) weights.set(name, /** @type {any} */ (data));
-    else {
-      graph.inputs.push({ name, shape, dtype: tensor.dtype });
-      feeds[name] = { data, shape };
-    }
-  });
-  const outputs = declare(test.outputs, (name, _, { shape, dtype }) => graph.outputs.push({ name, shape, dtype }));
-  graph.ops.push({ type: test.op, inputs, outputs, attrs: revive(test.attrs) });
-  return { graph, weights, feeds };
-}
-
-/** @param {Record<string, any>} attrs */
-function revive(attrs) {
-  const one = (/** @type {any} */ value) => (Object.hasOwn(SPECIAL, value) ? SPECIAL[value] : value);
-  return Object.fromEntries(Object.entries(attrs).map(([key, value]) => [key, Array.isArray(value) ? value.map(one) : one(value)]));
+  return parseCases(text);
 }
 
 /**
