@@ -14,7 +14,7 @@ const INITIAL_PAGES = 16;
 const ALIGN = 64;
 const SPARE = 256; // bytes behind the last block that vector loads may read
 const MAX_BYTES = 2 ** 31 - PAGE; // addresses are ints in the kernels
-const STEP_BYTES = 12; // as in run.c
+export const STEP_BYTES = 12; // as in run.c
 const PART_WORK = 300_000; // multiply-adds worth handing to another thread: some 10 us
 const MAX_PARTS = 16;
 
