@@ -28,7 +28,10 @@ export const HELPERS = {
   log2_: `fn log2_(x: vec4<f32>) -> vec4<f32> {
     let bits = bitcast<vec4<u32>>(x); // denormals count as zero in arithmetic
     let tiny = (bits < vec4<u32>(0x00800000u)) & (bits > vec4<u32>(0u));
-    return select(log2(x), log2(vec4<f32>(bits & vec4<u32>(0x007fffffu))) - 149., tiny);
+    var ends = vec2<u32>(0xff800000u, 0x7fc00000u); // -infinity and NaN, which constants may not be
+    let y = select(log2(x), log2(vec4<f32>(bits & vec4<u32>(0x007fffffu))) - 149., tiny);
+    let low = select(y, vec4<f32>(bitcast<f32>(ends.x)), (bits & vec4<u32>(0x7fffffffu)) == vec4<u32>(0u));
+    return select(low, vec4<f32>(bitcast<f32>(ends.y)), x < vec4<f32>(0.));
   }`,
   pow_: `fn pow_(x: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
     let size = pow(abs(x), y);
