@@ -1,14 +1,15 @@
 // Keeps the site for use without a network: pages, scripts, kernels and the scanner's model.
 //
-// One cache per site version, filled as a whole at installation and never changed afterwards, so that what is kept
-// always fits together. Files that did not change are taken over from the previous version's cache. Pages come from
-// the network when it answers in time; files under a content hash come from the cache when they are in it.
+// One cache per site version, filled as a whole at installation, so that what is kept always fits together; what only
+// some devices need joins it when it is used. Files that did not change are taken over from the previous version's cache.
+// Pages come from the network when it answers in time; files under a content hash come from the cache when they are in it.
 
 // Typed by hand: the DOM library that checks the pages has no service worker scope.
 /**
  * @typedef {Event & {waitUntil(promise: Promise<unknown>): void}} LifeEvent
  * @typedef {LifeEvent & {request: Request, respondWith(response: Promise<Response>): void}} RequestEvent
- * @typedef {{url: string, name: string, sha256: string, bytes: number}} SiteFile
+ * @typedef {'always'|'used'|'relaxed'|'strict'} Keep
+ * @typedef {{url: string, name: string, keep: Keep, sha256: string, bytes: number}} SiteFile
  * @typedef {{version: string, pages: string[], files: SiteFile[]}} SiteList
  */
 
@@ -20,6 +21,9 @@ const CACHE = PREFIX + VERSION;
 const LIST = '/assets.json';
 const PAGE_TIMEOUT_MS = 4000;
 const PARALLEL = 6;
+/** Whether this browser runs the build of the kernels with relaxed SIMD: a module with relaxed_madd, as backends/wasm.js asks. */
+const RELAXED = WebAssembly.validate(Uint8Array.of(
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 6, 1, 96, 1, 123, 1, 123, 3, 2, 1, 0, 10, 13, 1, 11, 0, 32, 0, 32, 0, 32, 0, 253, 133, 2, 11));
 
 /** @param {string} url @returns {Promise<Response>} a whole, successful answer; anything else is an error */
 async function fetchWhole(url) {
@@ -48,12 +52,13 @@ async function install() {
   if (list.version !== VERSION) throw new Error(`the site is now ${list.version}; this worker belongs to ${VERSION}`);
   const kept = await keptFiles();
   const cache = await caches.open(CACHE);
+  const needed = new Set(['always', RELAXED ? 'relaxed' : 'strict']);
   /** @type {(() => Promise<void>)[]} */
   const jobs = [
     ...list.pages.map((url) => async () => cache.put(url, await fetchWhole(url))),
-    ...list.files.map(({ url, sha256 }) => async () => {
-      const old = kept.get(sha256);
-      await cache.put(url, (old && (await old.cache.match(old.url))) || (await fetchWhole(url)));
+    ...list.files.map(({ url, sha256, keep }) => async () => {
+      const old = kept.get(sha256), before = old && (await old.cache.match(old.url));
+      if (before || needed.has(keep)) await cache.put(url, before || (await fetchWhole(url)));
     }),
   ];
   const work = Array.from({ length: PARALLEL }, async () => {
@@ -95,10 +100,16 @@ async function answerPage(/** @type {Request} */ request) {
   }
 }
 
-/** A file: as kept, else from the network. */
+/** A file: as kept, else from the network; one that belongs to this version is kept from now on. */
 async function answerFile(/** @type {Request} */ request) {
   const cache = await caches.open(CACHE);
-  return (await cache.match(request, { ignoreVary: true })) ?? fetch(request);
+  const kept = await cache.match(request, { ignoreVary: true });
+  if (kept) return kept;
+  const response = await fetch(request);
+  const list = response.ok && (await cache.match(LIST));
+  const mine = list && /** @type {SiteList} */ (await list.json()).files.some(({ url }) => new URL(request.url).pathname === url);
+  if (mine) await cache.put(request, response.clone());
+  return response;
 }
 
 scope.addEventListener('install', (event) => /** @type {LifeEvent} */ (event).waitUntil(install()));

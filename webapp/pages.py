@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,15 @@ NOT_OFFLINE = (
     "runtime/run_node.js", "runtime/source_node.js", "runtime/compat", "runtime/paddlejs",
     "runtime/remote", "pages/scanner/server",
 )  # fmt: skip
+
+# Kept once it was used: what only some devices, models or pages need. The families are those of the scanner's model.
+OFFLINE_ONCE_USED = re.compile(
+    r"runtime/(?:gpu|webgl|webgpu)/|runtime/ops/.+/(?:webgl|webgpu)\.js"
+    r"|runtime/ops/(?!binary/|conv/|layout/|matmul/|pool/|resize/)[^/]+/"
+    r"|pages/status\.|pages/(?!scanner/)[^/]+/.+\.(?:js|css)"
+)
+# Of the two builds of the kernels a browser needs one; the service worker knows which.
+OFFLINE_IF = {"runtime/wasm/kernels.wasm": "relaxed", "runtime/wasm/kernels.strict.wasm": "strict"}
 
 # Which page uses which embedded model, for the gallery: the words of the link, and where it leads.
 USED_BY = {"document_corners": ("Open the scanner", "/scanner")}
@@ -141,12 +151,23 @@ def site_version() -> str:
     return known[tree.version]
 
 
+def when_kept(name: str) -> str:
+    """When the service worker keeps a file: `always`, once it was `used`, or with one kind of SIMD."""
+    return "used" if OFFLINE_ONCE_USED.match(name) else OFFLINE_IF.get(name, "always")
+
+
 @pages.get("/assets.json")
 def asset_list() -> Response:
-    """What the service worker keeps: `{version, pages: [url], files: [{url, name, sha256, bytes}]}`."""
+    """What the service worker keeps: `{version, pages: [url], files: [{url, name, keep, sha256, bytes}]}`."""
     tree = assets().current()
     files = [
-        {"url": f"/static/{tree.version}/{name}", "name": name, "sha256": asset.sha256, "bytes": asset.bytes}
+        {
+            "url": f"/static/{tree.version}/{name}",
+            "name": name,
+            "keep": when_kept(name),
+            "sha256": asset.sha256,
+            "bytes": asset.bytes,
+        }
         for name, asset in tree.files.items()
         if name.startswith(OFFLINE_FOLDERS) and not name.startswith(NOT_OFFLINE)
     ]

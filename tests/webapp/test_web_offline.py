@@ -9,11 +9,22 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from webapp import create_app
-from webapp.pages import OFFLINE_PAGES, hash_of_site
+from webapp.pages import OFFLINE_PAGES, hash_of_site, when_kept
 
 
 def kept(client: FlaskClient) -> set[str]:
-    return {entry["url"] for entry in client.get("/assets.json").json["files"]}
+    return {entry["url"] for entry in client.get("/assets.json").json["files"] if entry["keep"] == "always"}
+
+
+def test_what_only_some_devices_need_is_kept_once_it_was_used():
+    names = {
+        "runtime/engine.js": "always", "runtime/ops/conv/wasm.js": "always", "pages/scanner/finder.js": "always",
+        "pages/home.js": "always", "runtime/webgpu/kernels/conv.js": "used", "runtime/gpu/plan.js": "used",
+        "runtime/ops/conv/webgl.js": "used", "runtime/ops/recurrent/index.js": "used", "runtime/ops/node.js": "always",
+        "pages/lab/lab.js": "used", "pages/icons/icon.svg": "always",
+        "runtime/wasm/kernels.wasm": "relaxed", "runtime/wasm/kernels.strict.wasm": "strict",
+    }  # fmt: skip
+    assert {name: when_kept(name) for name in names} == names
 
 
 def test_worker_has_the_whole_site_as_its_scope(client: FlaskClient):
@@ -23,6 +34,26 @@ def test_worker_has_the_whole_site_as_its_scope(client: FlaskClient):
     assert answer.headers["Cache-Control"] == "no-cache"
     version = client.get("/assets.json").json["version"]
     assert f"const VERSION = '{version}'" in answer.text and "__SITE_VERSION__" not in answer.text
+
+
+@pytest.mark.browser
+def test_the_scanners_model_needs_nothing_that_is_not_kept_at_once(browser, server: str, client: FlaskClient):
+    context = browser.new_context(service_workers="block")
+    try:
+        page, asked = context.new_page(), []
+        detector = client.application.extensions["inpage_assets"].url("pages/scanner/detect.js")
+        context.on("request", lambda request: asked.append(request.url.removeprefix(server)))
+        page.goto(server)
+        page.evaluate(f"""async () => {{
+          const {{ detectDocument }} = await import('{detector}');
+          await detectDocument({{ data: new Uint8ClampedArray(4 * 64 * 64), width: 64, height: 64 }});
+        }}""")
+    finally:
+        context.close()
+    files = {entry["url"]: entry["keep"] for entry in client.get("/assets.json").json["files"]}
+    needed = {url for url in asked if url.startswith("/static/")}
+    assert any("/runtime/ops/conv/" in url for url in needed)
+    assert not {url for url in needed if files.get(url) not in ("always", "relaxed")}
 
 
 @pytest.mark.parametrize("page", OFFLINE_PAGES)
