@@ -1,4 +1,4 @@
-"""`python -m trt build | run | check`: needs numpy and tensorrt, and ONNX Runtime only where no reference is given."""
+"""`python -m trt build | run | check | quantise`; on the GPU's machine numpy and tensorrt are enough."""
 
 import argparse
 import hashlib
@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import picture
-from trt import cache, calibrate, check, reference
+from trt import cache, calibrate, check, quantise, reference
 from trt.errors import TrtError
 from trt.produce import Proof, in_pieces, produce
 from trt.recipe import PRECISIONS, Recipe, read_shapes
@@ -63,7 +64,7 @@ def build_engine(given: argparse.Namespace) -> None:
     onnx = read_model(given.model)
     recipe = Recipe(given.precision, dict(map(read_shapes, given.shape)), given.quick, given.workspace_mb)
     tolerance = check.TOLERANCES[given.precision] if given.tolerance is None else given.tolerance
-    proof = Proof(tolerance, reference.read(given.reference) if given.reference else None)
+    proof = Proof(tolerance, reference.read(given.reference) if given.reference else None, given.measure)
     calibrator = None
     if given.calibrate:
         rows = partial(calibrate.samples, given.calibrate, preprocessing(given.preprocess))
@@ -115,7 +116,23 @@ def check_engine(given: argparse.Namespace) -> None:
     finally:
         runner.close()
     say({"stage": "done", "errors": {name: asdict(found) for name, found in errors.items()}})
-    check.require(errors, given.tolerance)
+    check.require(errors, given.tolerance, given.measure)
+
+
+def quantise_model(given: argparse.Namespace) -> None:
+    """The command `quantise`."""
+    found = calibrate.samples(given.calibrate, preprocessing(given.preprocess))
+    rows = list(islice(found, given.samples + given.trial))
+    held, known = rows[: given.trial], rows[given.trial :]
+    if not known:
+        raise TrtError("invalid", f"{len(rows)} samples are too few: {given.trial} are kept for measuring")
+    trial = {name: np.concatenate([row[name] for row in held]) for name in held[0]}
+    tell = paced(lambda event: say(event))
+    made, plan = quantise.plan(read_model(given.model), known, trial, given.tolerance, given.measure,
+                               lambda words: tell({"stage": "trying", "convolution": words}))  # fmt: skip
+    cache.write_whole(given.output, made)
+    errors = {name: asdict(found) for name, found in plan.errors.items()}
+    say({"stage": "done", "inIntegers": len(plan.chosen), "convolutions": plan.convolutions, "errors": errors})
 
 
 def parser() -> argparse.ArgumentParser:
@@ -135,7 +152,8 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("--preprocess", type=Path, help="model.json that says how a picture becomes the input")
     build.add_argument("--table", type=Path, help="the calibration's table: read when it is there, else written")
     build.add_argument("--reference", type=Path, help=".npz with in:NAME and out:NAME; else ONNX Runtime is asked")
-    build.add_argument("--tolerance", type=float, help="largest error over the range of an output")
+    build.add_argument("--tolerance", type=float, help="error over the range of an output")
+    build.add_argument("--measure", choices=check.MEASURES, default="largest", help="which error that is about")
     run = commands.add_parser("run", help="an engine on the arrays of a .npz")
     run.set_defaults(command=run_engine)
     run.add_argument("engine", type=Path)
@@ -147,6 +165,17 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("engine", type=Path)
     compare.add_argument("--reference", type=Path, required=True)
     compare.add_argument("--tolerance", type=float, default=1e-2)
+    compare.add_argument("--measure", choices=check.MEASURES, default="largest")
+    into = commands.add_parser("quantise", help="a model with Q/DQ nodes, in integers as far as a tolerance allows")
+    into.set_defaults(command=quantise_model)
+    into.add_argument("model", type=Path)
+    into.add_argument("-o", "--output", type=Path, required=True)
+    into.add_argument("--calibrate", type=Path, required=True)
+    into.add_argument("--preprocess", type=Path)
+    into.add_argument("--samples", type=int, default=24, help="rows to calibrate with")
+    into.add_argument("--trial", type=int, default=12, help="further rows to measure the errors with")
+    into.add_argument("--tolerance", type=float, default=8e-3, help="below the engine's, which rounds once more")
+    into.add_argument("--measure", choices=check.MEASURES, default="largest")
     return whole
 
 

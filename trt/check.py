@@ -8,6 +8,7 @@ import numpy as np
 from trt.errors import TrtError
 
 # What is accepted unless someone says otherwise, as the largest error over the range of the output.
+MEASURES = ("largest", "typical")
 TOLERANCES = {"fp32": 1e-3, "fp16": 1e-2, "int8": 1e-2}
 
 
@@ -41,8 +42,8 @@ def compare(found: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]
     return errors
 
 
-def require(errors: Mapping[str, Errors], tolerance: float) -> None:
-    """Raise TrtError (out_of_tolerance) naming every output whose largest error is above `tolerance`."""
-    wrong = [f"{name!r} {found.text}" for name, found in errors.items() if not found.largest <= tolerance]
+def require(errors: Mapping[str, Errors], tolerance: float, measure: str = "largest") -> None:
+    """Raise TrtError (out_of_tolerance) naming every output whose error (`measure`) is above `tolerance`."""
+    wrong = [f"{name!r} {found.text}" for name, found in errors.items() if not getattr(found, measure) <= tolerance]
     if wrong:
         raise TrtError("out_of_tolerance", f"above the tolerance of {tolerance:g}: {'; '.join(wrong)}")

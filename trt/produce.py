@@ -26,6 +26,7 @@ class Proof:
 
     tolerance: float
     known: tuple[Arrays, Arrays] | None = None
+    measure: str = "largest"
 
 
 def in_pieces(runner: Runner, feeds: Arrays) -> dict[str, np.ndarray]:
@@ -44,7 +45,7 @@ def prove(plan: bytes, onnx: bytes, proof: Proof) -> dict[str, check.Errors]:
         errors = check.compare(in_pieces(runner, feeds), wanted)
     finally:
         runner.close()
-    check.require(errors, proof.tolerance)
+    check.require(errors, proof.tolerance, proof.measure)
     return errors
 
 
