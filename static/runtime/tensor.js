@@ -1,7 +1,7 @@
 // Tensors at the public face: element types and the check of what a caller feeds.
 import { InPageError } from './errors.js';
 
-/** @typedef {Float32Array|Int32Array|BigInt64Array|Uint8Array|Int8Array} TensorData a uint8 feed may be clamped, too */
+/** @typedef {Float32Array|Int32Array|BigInt64Array|Uint8Array|Int8Array|Int16Array} TensorData a uint8 feed may be clamped, too */
 /** @typedef {{data: TensorData, shape: number[]}} Tensor row-major, shape in elements */
 /** @typedef {number|string} Dimension an integer, or a symbol: the same symbol is the same size, "?…" is any size */
 /** @typedef {{name: string, shape: Dimension[], dtype: string}} TensorInfo */
@@ -21,6 +21,7 @@ export const DTYPES = Object.freeze({
   bool: { bytes: 1, array: Uint8Array },
   uint8: { bytes: 1, array: Uint8Array },
   int8: { bytes: 1, array: Int8Array },
+  int16: { bytes: 2, array: Int16Array },
 });
 
 /** Number of elements of a shape of integers. @param {readonly number[]} shape @returns {number} */

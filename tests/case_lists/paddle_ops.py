@@ -13,6 +13,7 @@ warnings.filterwarnings("ignore", module="paddle")
 import numpy as np  # noqa: E402
 import paddle  # noqa: E402
 
+from . import integers  # noqa: E402
 from .case import Case  # noqa: E402
 
 paddle.enable_static()
@@ -149,6 +150,8 @@ COMPOSED = {"swish": swish, "hard_swish": hard_swish, "relu6": relu6, "pool2d": 
 
 def expected(case: Case) -> list[np.ndarray]:
     """What Paddle makes of a case; bias, residual and activation of fused forms are operators of their own."""
+    if case.op in integers.INTEGERS:
+        return integers.expected(case.op, case.attrs, case.inputs)
     inputs, attrs = dict(case.inputs), legacy_attrs(case.op, case.attrs)
     if case.op in ("conv2d", "conv2d_transpose", "fc"):
         bias, residual = inputs.pop("Bias", None), inputs.pop("ResidualData", None)

@@ -13,7 +13,10 @@ from converter.write import onnx
 
 # Without a form in ONNX, or of a form in smaller steps that nobody has needed: refused by name.
 NOT_WRITTEN = {"anchor_generator", "atan2", "cumprod", "if", "linspace", "matrix_nms", "roi_align", "set_value",
-               "temporal_shift", "unique", "while"}  # fmt: skip
+               "temporal_shift", "unique", "while",
+               # the browser's own int8; ONNX gets Q/DQ
+               "quantize_linear", "dequantize_linear", "conv2d_int8", "fc_int8", "add_int8", "mul_int8",
+               "max_pool_int8", "mean_int8", "resize_int8"}  # fmt: skip
 REASONS = ("several pictures", "tightens", "of their own per class", "encode", "divided otherwise", "does not fit",
            "one pixel", "that adds", "put_along_axis", "operator set", "of a part", "of a scalar")  # fmt: skip
 FLOAT32 = 1e-5

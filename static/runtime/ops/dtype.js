@@ -1,9 +1,9 @@
 // Element types: sizes, the codes of the cast kernel, and host numbers to bytes.
 
-/** @typedef {Float32Array|Int32Array|BigInt64Array|Uint8Array|Int8Array} Elements */
+/** @typedef {Float32Array|Int32Array|BigInt64Array|Uint8Array|Int8Array|Int16Array} Elements */
 
 /** Bytes per element in memory. @type {Record<string, number>} */
-export const BYTES = { float32: 4, int32: 4, int64: 8, uint8: 1, bool: 1, int8: 1 };
+export const BYTES = { float32: 4, int32: 4, int64: 8, uint8: 1, bool: 1, int8: 1, int16: 2 };
 
 /** The codes of ops/unary/kernel.c. @type {Record<string, number>} */
 export const CODE = { float32: 0, int32: 1, int64: 2, uint8: 3, bool: 4, int8: 5 };
@@ -11,7 +11,7 @@ export const CODE = { float32: 0, int32: 1, int64: 2, uint8: 3, bool: 4, int8: 5
 export const FLOAT = ['float32'];
 export const INTEGER = ['int32', 'int64'];
 export const NUMBER = ['float32', 'int32', 'int64'];
-export const ANY = Object.keys(BYTES);
+export const ANY = Object.keys(BYTES).filter((dtype) => dtype !== 'int16'); // which is for weights of int8 operators alone
 
 /** @param {string} dtype @returns {string} the type that memory holds: float16 weights are widened at load */
 export const normal = (dtype) => (dtype === 'float16' ? 'float32' : dtype);
@@ -27,6 +27,7 @@ export function elements(numbers, dtype) {
     case 'uint8': return Uint8Array.from(numbers);
     case 'bool': return Uint8Array.from(numbers, (n) => (n ? 1 : 0));
     case 'int8': return Int8Array.from(numbers);
+    case 'int16': return Int16Array.from(numbers);
     default: return Float32Array.from(numbers);
   }
 }

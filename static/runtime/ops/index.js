@@ -46,6 +46,10 @@ const TYPES = {
   detect: ['prior_box', 'anchor_generator', 'box_coder', 'yolo_box', 'roi_align', 'multiclass_nms', 'multiclass_nms3', 'matrix_nms'],
   pick: ['where_index', 'masked_select', 'unique'],
   control: ['while', 'if'],
+  quant: [
+    'quantize_linear', 'dequantize_linear', 'conv2d_int8', 'fc_int8', 'add_int8', 'mul_int8', 'max_pool_int8', 'mean_int8',
+    'resize_int8',
+  ],
   constant: ['shape', 'fill_constant', 'fill_constant_batch_size_like', 'assign_value', 'range', 'linspace'],
 };
 
@@ -70,6 +74,7 @@ const FAMILIES = {
   detect: [() => import('./detect/index.js'), () => import('./detect/wasm.js')],
   pick: [() => import('./pick/index.js'), async () => ({ lower: {} })], // on the host alone
   control: [() => import('./control/index.js'), async () => ({ lower: {} })],
+  quant: [() => import('./quant/index.js'), () => import('./quant/wasm.js')],
   constant: [() => import('./constant/index.js'), () => import('./constant/wasm.js')],
 };
 

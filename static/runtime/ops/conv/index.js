@@ -60,11 +60,16 @@ export function convWindow(node) {
   if (g.C !== w[1] * g.groups || w[0] % g.groups) {
     throw new ShapeError(`${g.C} input channels do not fit a filter [${w}] with ${g.groups} groups`);
   }
-  g.bottom += overhang(g.H + g.top + g.bottom - g.dh * (g.kh - 1) - 1, g.sh);
-  g.right += overhang(g.W + g.left + g.right - g.dw * (g.kw - 1) - 1, g.sw);
-  const OH = Math.floor((g.H + g.top + g.bottom - g.dh * (g.kh - 1) - 1) / g.sh) + 1;
-  const OW = Math.floor((g.W + g.left + g.right - g.dw * (g.kw - 1) - 1) / g.sw) + 1;
-  return checked({ ...g, O: w[0], OH, OW });
+  return convGeometry({ ...g, O: w[0] });
+}
+
+/** Output size of a convolution, and its padding with what lies past it. @param {Window} g @returns {Window} */
+export function convGeometry(g) {
+  const bottom = g.bottom + overhang(g.H + g.top + g.bottom - g.dh * (g.kh - 1) - 1, g.sh);
+  const right = g.right + overhang(g.W + g.left + g.right - g.dw * (g.kw - 1) - 1, g.sw);
+  const OH = Math.floor((g.H + g.top + bottom - g.dh * (g.kh - 1) - 1) / g.sh) + 1;
+  const OW = Math.floor((g.W + g.left + right - g.dw * (g.kw - 1) - 1) / g.sw) + 1;
+  return checked({ ...g, bottom, right, OH, OW });
 }
 
 /**

@@ -1,0 +1,166 @@
+// conv2d_int8 with any kernel, stride, dilation and groups, by products of 16-bit numbers: pictures [N][H][W][C].
+#include "../../wasm/requant.h"
+
+enum { ROWS = 5 }; // pixels per tile: 10 sums, 2 of weights, a pixel and a product fill the registers of V8
+
+// src [groups][O][K], 1 or 2 bytes -> dst [groups][O/8][K/2][8][2] in 16 bits; past O and K zeros, K rounded up to 8.
+typedef struct { const void *src; int16_t *dst; int groups, O, K, bytes; } PackInt8;
+KERNEL(pack_int8, PackInt8) {
+  int16_t *d = a->dst;
+  for (int g = 0; g < a->groups; g++)
+    for (int o = 0; o < a->O; o += 8)
+      for (int k = 0; k < (a->K + 7) / 8 * 8; k += 2)
+        for (int i = 0; i < 16; i++) {
+          int row = o + i / 2, at = (g * a->O + row) * a->K + k + i % 2;
+          if (row >= a->O || k + i % 2 >= a->K) *d++ = 0;
+          else *d++ = a->bytes == 2 ? ((const int16_t *)a->src)[at] : ((const int8_t *)a->src)[at];
+        }
+  return 0;
+}
+
+// A picture with its border: y [N][PH][PW][C], PH x PW around H x W. From int8 the same; from float32 planes
+// [N][C][H][W] numbers of 16 bits, x * inverse rounded. The border is `zero`.
+typedef struct { const void *x; void *y; int N, C, H, W, PH, PW, top, left; float inverse; Bounds to; } PadInt8;
+static void pad_row_f32(const PadInt8 *a, const float *x, int16_t *y, const Rounder *r) {
+  for (int c = 0; c < a->C; c++, x += a->H * a->W)
+    for (int i = 0; i < a->W; i += 4) {
+      i32x4 q = round_int(mul(load(x + i), splat(a->inverse)), r);
+      int16_t *d = y + i * a->C + c;
+      wasm_v128_store16_lane(d, q, 0);
+      if (i + 1 < a->W) wasm_v128_store16_lane(d + a->C, q, 2);
+      if (i + 2 < a->W) wasm_v128_store16_lane(d + 2 * a->C, q, 4);
+      if (i + 3 < a->W) wasm_v128_store16_lane(d + 3 * a->C, q, 6);
+    }
+}
+static void fill(void *to, int n, int value, int bytes) {
+  if (bytes == 1) __builtin_memset(to, value, n);
+  else for (int i = 0; i < n; i++) ((int16_t *)to)[i] = (int16_t)value;
+}
+KERNEL(pad_int8, PadInt8) {
+  int bytes = a->inverse ? 2 : 1, row = a->PW * a->C * bytes, left = a->left * a->C, right = (a->PW - a->left - a->W) * a->C;
+  Rounder r = rounder(a->to);
+  Share my = share(a->N * a->PH, part, parts);
+  for (int i = my.from; i < my.to; i++) {
+    int h = i % a->PH - a->top, n = i / a->PH;
+    char *y = (char *)a->y + i * row, *inner = y + left * bytes;
+    if (h < 0 || h >= a->H) {
+      fill(y, a->PW * a->C, a->to.zero, bytes);
+      continue;
+    }
+    fill(y, left, a->to.zero, bytes);
+    fill(inner + a->W * a->C * bytes, right, a->to.zero, bytes);
+    if (a->inverse) pad_row_f32(a, (const float *)a->x + (n * a->C * a->H + h) * a->W, (int16_t *)inner, &r);
+    else __builtin_memcpy(inner, (const char *)a->x + (n * a->H + h) * a->W * a->C, a->W * a->C);
+  }
+  return 0;
+}
+
+// y = end(scale * (conv(x, w) + bias)): x [N][PH][PW][C] with its border, of 1 or 2 bytes; w from pack_int8; scale and
+// bias per channel, 8 spare at the end. Each part has `panel`: strip pixels of K (rounded up to 8) 16-bit numbers, and as many for ROWS more.
+typedef struct {
+  const void *x; const int16_t *w; const float *scale; const int *bias; const int8_t *res; int8_t *y; int16_t *panel;
+  int N, C, PH, PW, O, OH, OW, kh, kw, sh, sw, dh, dw, groups, strip, bytes, panel_bytes;
+  Ending end;
+} ConvInt8;
+
+// One pixel's window as 16-bit numbers [kh][kw][C/groups].
+static void gather(const ConvInt8 *a, const char *x, int channels, int16_t *d) {
+  int joined = a->dw == 1 && a->groups == 1, run = joined ? a->kw * channels : channels;
+  for (int r = 0; r < a->kh; r++)
+    for (int s = 0; s < (joined ? 1 : a->kw); s++, d += run) {
+      const char *from = x + (r * a->dh * a->PW + s * a->dw) * a->C * a->bytes;
+      if (a->bytes == 2) for (int i = 0; i < run; i += 8) wasm_v128_store(d + i, wasm_v128_load(from + 2 * i));
+      else for (int i = 0; i < run; i += 8) wasm_v128_store(d + i, load8((const int8_t *)from + i));
+    }
+}
+
+// rows pixels side by side: [K/2][rows][2].
+INLINE void interleave(const int rows, const int8_t *const *bytes, const int16_t *words, int K, int16_t *d) {
+  for (int k = 0; k < K; k += 8, d += 8 * rows)
+    UNROLL for (int m = 0; m < rows; m++) {
+      v128_t v = bytes ? load8(bytes[m] + k) : wasm_v128_load(words + m * K + k);
+      wasm_v128_store32_lane(d + 2 * m, v, 0);
+      wasm_v128_store32_lane(d + 2 * (rows + m), v, 1);
+      wasm_v128_store32_lane(d + 2 * (2 * rows + m), v, 2);
+      wasm_v128_store32_lane(d + 2 * (3 * rows + m), v, 3);
+    }
+}
+static void interleave_rows(int rows, const int8_t *const *bytes, const int16_t *words, int K, int16_t *d) {
+  switch (rows) {
+    case 1: interleave(1, bytes, words, K, d); break;
+    case 2: interleave(2, bytes, words, K, d); break;
+    case 3: interleave(3, bytes, words, K, d); break;
+    case 4: interleave(4, bytes, words, K, d); break;
+    case 5: interleave(5, bytes, words, K, d); break;
+  }
+}
+
+// rows pixels x 8 channels. K is even.
+INLINE void tile_int8(const int rows, const int16_t *p, const int16_t *w, int K, const int *bias, i32x4 sums[ROWS][2]) {
+  i32x4 acc[ROWS][2];
+  UNROLL for (int m = 0; m < rows; m++) acc[m][0] = wasm_v128_load(bias), acc[m][1] = wasm_v128_load(bias + 4);
+  for (int k = 0; k < K; k += 2, p += 2 * rows, w += 16) {
+    v128_t w0 = wasm_v128_load(w), w1 = wasm_v128_load(w + 8);
+    UNROLL for (int m = 0; m < rows; m++) {
+      v128_t x = wasm_v128_load32_splat(p + 2 * m);
+      acc[m][0] = wasm_i32x4_add(acc[m][0], wasm_i32x4_dot_i16x8(x, w0));
+      ORDER(acc[m][0]);
+      acc[m][1] = wasm_i32x4_add(acc[m][1], wasm_i32x4_dot_i16x8(x, w1));
+      ORDER(acc[m][1]);
+    }
+  }
+  UNROLL for (int m = 0; m < rows; m++) sums[m][0] = acc[m][0], sums[m][1] = acc[m][1];
+}
+INLINE void tile_end(const ConvInt8 *a, const int rows, const int16_t *p, const int16_t *w, int K, int o, int n,
+                     const int8_t *res, int8_t *y, const Rounder *r) {
+  i32x4 sums[ROWS][2];
+  tile_int8(rows, p, w, K, a->bias + o, sums);
+  UNROLL for (int m = 0; m < rows; m++)
+    finish8(sums[m][0], sums[m][1], a->scale + o, res ? res + m * a->O : 0, y + m * a->O, n, &a->end, r);
+}
+
+// The pixels from p on, n of them, of one group: gathered by rows, multiplied by 8 channels at a time.
+static void strip_int8(const ConvInt8 *a, int group, int p, int n, int16_t *panel, const Rounder *r) {
+  int channels = a->C / a->groups, outputs = a->O / a->groups, K = (channels * a->kh * a->kw + 7) / 8 * 8;
+  int direct = a->kh * a->kw == 1 && a->bytes == 1;
+  int16_t *words = panel + a->strip * K;
+  for (int m = 0, rows; m < n; m += rows) {
+    rows = even_block(n, m, ROWS);
+    const int8_t *bytes[ROWS];
+    for (int i = 0; i < rows; i++) {
+      int pixel = p + m + i, image = pixel / (a->OH * a->OW), oy = pixel / a->OW % a->OH, ox = pixel % a->OW;
+      const char *x = (const char *)a->x +
+                      (((image * a->PH + oy * a->sh) * a->PW + ox * a->sw) * a->C + group * channels) * a->bytes;
+      bytes[i] = (const int8_t *)x;
+      if (!direct) gather(a, x, channels, words + i * K);
+    }
+    interleave_rows(rows, direct ? bytes : 0, words, K, panel + m * K);
+  }
+  const int16_t *w = a->w + group * ((outputs + 7) / 8 * 8) * K;
+  for (int o = 0; o < outputs; o += 8, w += 8 * K) {
+    int c = group * outputs + o, count = imin(8, outputs - o);
+    for (int m = 0, rows; m < n; m += rows) {
+      rows = even_block(n, m, ROWS);
+      const int16_t *from = panel + m * K;
+      int at = (p + m) * a->O + c;
+      const int8_t *res = a->res ? a->res + at : 0;
+      int8_t *y = a->y + at;
+      switch (rows) {
+        case 1: tile_end(a, 1, from, w, K, c, count, res, y, r); break;
+        case 2: tile_end(a, 2, from, w, K, c, count, res, y, r); break;
+        case 3: tile_end(a, 3, from, w, K, c, count, res, y, r); break;
+        case 4: tile_end(a, 4, from, w, K, c, count, res, y, r); break;
+        case 5: tile_end(a, 5, from, w, K, c, count, res, y, r); break;
+      }
+    }
+  }
+}
+
+KERNEL(conv_int8, ConvInt8) {
+  Rounder r = rounder(a->end.to);
+  int16_t *panel = (int16_t *)((char *)a->panel + part * a->panel_bytes);
+  Share my = share(a->N * a->OH * a->OW, part, parts);
+  for (int p = my.from; p < my.to; p += a->strip)
+    for (int g = 0; g < a->groups; g++) strip_int8(a, g, p, imin(a->strip, my.to - p), panel, &r);
+  return 0;
+}

@@ -1,0 +1,184 @@
+// Operators on int8 [N][P][C] besides the products; the numbers of converter/ops/quant.py.
+#include "../../wasm/requant.h"
+
+// y[n][p][c] = x[n][c][p] * inverse, rounded: int8 from float32. In place of P and C: 1 and the number of elements.
+typedef struct { const float *x; int8_t *y; int N, C, P; float inverse; Bounds to; } QuantizeLinear;
+KERNEL(quantize_linear, QuantizeLinear) {
+  Rounder r = rounder(a->to);
+  f32x4 inverse = splat(a->inverse);
+  Share my = share(a->N * ((a->P + 7) / 8), part, parts);
+  for (int i = my.from; i < my.to; i++) {
+    int n = i / ((a->P + 7) / 8), p = i % ((a->P + 7) / 8) * 8, count = imin(8, a->P - p);
+    const float *x = a->x + n * a->C * a->P + p;
+    int8_t *y = a->y + (n * a->P + p) * a->C;
+    for (int c = 0; c < a->C; c++, x += a->P) {
+      int8_t q[8];
+      store8(q, round_int(mul(load(x), inverse), &r), round_int(mul(load(x + 4), inverse), &r), 8);
+      for (int j = 0; j < count; j++) y[j * a->C + c] = q[j];
+    }
+  }
+  return 0;
+}
+
+// y[n][c][p] = (x[n][p][c] - zero) * scale.
+typedef struct { const int8_t *x; float *y; int N, C, P, zero; float scale; } DequantizeLinear;
+KERNEL(dequantize_linear, DequantizeLinear) {
+  Share my = share(a->N * a->C, part, parts);
+  for (int i = my.from; i < my.to; i++) {
+    const int8_t *x = a->x + i / a->C * a->P * a->C + i % a->C;
+    float *y = a->y + i * a->P;
+    int p = 0;
+    if (a->C == 1)
+      for (; p + 8 <= a->P; p += 8) {
+        v128_t q = load8(x + p);
+        store(y + p, mul(lower4(q, a->zero), splat(a->scale)));
+        store(y + p + 4, mul(upper4(q, a->zero), splat(a->scale)));
+      }
+    for (; p < a->P; p++) y[p] = (float)(x[p * a->C] - a->zero) * a->scale;
+  }
+  return 0;
+}
+
+// y = (x - x_zero) * x_scale + (z - z_zero) * z_scale, n elements.
+typedef struct { const int8_t *x, *z; int8_t *y; int n, x_zero; float x_scale; int z_zero; float z_scale; Bounds to; } AddInt8;
+KERNEL(add_int8, AddInt8) {
+  Rounder r = rounder(a->to);
+  f32x4 s = splat(a->x_scale), t = splat(a->z_scale);
+  Share my = share((a->n + 7) / 8, part, parts);
+  for (int i = 8 * my.from; i < 8 * my.to; i += 8) {
+    v128_t u = load8(a->x + i), v = load8(a->z + i);
+    f32x4 low = add(mul(lower4(u, a->x_zero), s), mul(lower4(v, a->z_zero), t));
+    f32x4 high = add(mul(upper4(u, a->x_zero), s), mul(upper4(v, a->z_zero), t));
+    store8(a->y + i, round_int(low, &r), round_int(high, &r), a->n - i);
+  }
+  return 0;
+}
+
+// y[n][p][c] = (x[n][p][c] - zero) * (gate[n][c] * scale).
+typedef struct { const int8_t *x; const float *gate; int8_t *y; int N, P, C, zero; float scale; Bounds to; } MulInt8;
+KERNEL(mul_int8, MulInt8) {
+  Rounder r = rounder(a->to);
+  Share my = share(a->N * a->P, part, parts);
+  for (int i = my.from; i < my.to; i++) {
+    const float *gate = a->gate + i / a->P * a->C;
+    for (int c = 0; c < a->C; c += 8) {
+      v128_t q = load8(a->x + i * a->C + c);
+      f32x4 low = mul(lower4(q, a->zero), mul(load(gate + c), splat(a->scale)));
+      f32x4 high = mul(upper4(q, a->zero), mul(load(gate + c + 4), splat(a->scale)));
+      store8(a->y + i * a->C + c, round_int(low, &r), round_int(high, &r), a->C - c);
+    }
+  }
+  return 0;
+}
+
+// y[n][c] = (sum over p of x[n][p][c] - P * zero) * factor.
+typedef struct { const int8_t *x; float *y; int N, P, C, zero; float factor; } MeanInt8;
+KERNEL(mean_int8, MeanInt8) {
+  for (int n = 0; n < a->N; n++)
+    for (int c = 0; c < a->C; c += 8) {
+      i32x4 low = isplat(-a->P * a->zero), high = low;
+      const int8_t *x = a->x + n * a->P * a->C + c;
+      for (int p = 0; p < a->P; p++, x += a->C) {
+        v128_t q = load8(x);
+        low = wasm_i32x4_add(low, wasm_i32x4_extend_low_i16x8(q));
+        high = wasm_i32x4_add(high, wasm_i32x4_extend_high_i16x8(q));
+      }
+      float *y = a->y + n * a->C + c;
+      store_n(y, mul(to_float(low), splat(a->factor)), a->C - c);
+      if (a->C - c > 4) store_n(y + 4, mul(to_float(high), splat(a->factor)), a->C - c - 4);
+    }
+  return 0;
+}
+
+// The largest of each window, [rows[2i], rows[2i+1]) x [columns[2j], columns[2j+1]).
+typedef struct { const int8_t *x; int8_t *y; const int *rows, *columns; int N, H, W, C, OH, OW; } MaxPoolInt8;
+static void store_bytes(int8_t *y, v128_t v, int n) {
+  int8_t all[16];
+  wasm_v128_store(all, v);
+  for (int i = 0; i < n; i++) y[i] = all[i];
+}
+KERNEL(max_pool_int8, MaxPoolInt8) {
+  Share my = share(a->N * a->OH, part, parts);
+  for (int i = my.from; i < my.to; i++)
+    for (int j = 0; j < a->OW; j++) {
+      const int *h = a->rows + i % a->OH * 2, *w = a->columns + 2 * j;
+      int8_t *y = a->y + (i * a->OW + j) * a->C;
+      for (int c = 0; c < a->C; c += 16) {
+        v128_t best = wasm_i8x16_splat(-128);
+        for (int r = h[0]; r < h[1]; r++)
+          for (int s = w[0]; s < w[1]; s++)
+            best = wasm_i8x16_max(best, wasm_v128_load(a->x + ((i / a->OH * a->H + r) * a->W + s) * a->C + c));
+        if (c + 16 <= a->C) wasm_v128_store(y + c, best);
+        else store_bytes(y + c, best, a->C - c);
+      }
+    }
+  return 0;
+}
+
+// y[n][i][j] = x[n][rows[i]][columns[j]], C bytes each.
+typedef struct { const int8_t *x; int8_t *y; const int *rows, *columns; int N, H, W, C, OH, OW; } ResizeInt8;
+KERNEL(resize_int8, ResizeInt8) {
+  Share my = share(a->N * a->OH, part, parts);
+  for (int i = my.from; i < my.to; i++) {
+    const int8_t *x = a->x + (i / a->OH * a->H + a->rows[i % a->OH]) * a->W * a->C;
+    int8_t *y = a->y + i * a->OW * a->C;
+    for (int j = 0; j < a->OW; j++, y += a->C) __builtin_memcpy(y, x + a->columns[j] * a->C, a->C);
+  }
+  return 0;
+}
+
+// y[m][o] = act(scale[o] * (x[m] . w[o] + bias[o])): x float32, rounded to 16 bits in `words` (K rounded up to 8, of one
+// row); w [O][K8] of 1 or 2 bytes with zeros past K, from pack_rows_int8.
+typedef struct {
+  const float *x; const void *w; const float *scale; const int *bias; float *y; int16_t *words;
+  int M, O, K, bytes; float inverse; Bounds to; Activation act;
+} FcInt8;
+INLINE i32x4 row_dot(const int16_t *x, const void *w, int K, const int bytes) {
+  i32x4 p = isplat(0), q = isplat(0);
+  for (int k = 0; k < K; k += 16) {
+    v128_t u = bytes == 2 ? wasm_v128_load((const int16_t *)w + k) : load8((const int8_t *)w + k);
+    v128_t v = bytes == 2 ? wasm_v128_load((const int16_t *)w + k + 8) : load8((const int8_t *)w + k + 8);
+    p = wasm_i32x4_add(p, wasm_i32x4_dot_i16x8(u, wasm_v128_load(x + k)));
+    q = wasm_i32x4_add(q, wasm_i32x4_dot_i16x8(v, wasm_v128_load(x + k + 8)));
+  }
+  return wasm_i32x4_add(p, q);
+}
+INLINE int sum4_int(i32x4 v) {
+  v = wasm_i32x4_add(v, wasm_i32x4_shuffle(v, v, 2, 3, 0, 1));
+  return wasm_i32x4_extract_lane(v, 0) + wasm_i32x4_extract_lane(v, 1);
+}
+KERNEL(fc_int8, FcInt8) {
+  Rounder r = rounder(a->to);
+  int K = (a->K + 15) / 16 * 16;
+  for (int m = 0; m < a->M; m++) {
+    for (int k = 0; k < a->K; k += 4) {
+      i32x4 q = round_int(mul(load_n(a->x + m * a->K + k, a->K - k), splat(a->inverse)), &r);
+      wasm_v128_store64_lane(a->words + k, wasm_i16x8_narrow_i32x4(q, q), 0);
+    }
+    for (int k = a->K; k < K; k++) a->words[k] = 0;
+    float *y = a->y + m * a->O;
+    for (int o = 0; o < a->O; o++) {
+      const char *w = (const char *)a->w + o * K * a->bytes;
+      int sum = sum4_int(a->bytes == 2 ? row_dot(a->words, w, K, 2) : row_dot(a->words, w, K, 1)) + a->bias[o];
+      y[o] = (float)sum * a->scale[o];
+    }
+    unary_span(y, y, a->O, a->act);
+  }
+  return 0;
+}
+// src [O][K], 1 or 2 bytes -> dst [O][K rounded up to 16], zeros past K.
+typedef struct { const char *src; char *dst; int O, K, bytes; } PackRowsInt8;
+KERNEL(pack_rows_int8, PackRowsInt8) {
+  int row = a->K * a->bytes, padded = (a->K + 15) / 16 * 16 * a->bytes;
+  for (int o = 0; o < a->O; o++) {
+    __builtin_memcpy(a->dst + o * padded, a->src + o * row, row);
+    __builtin_memset(a->dst + o * padded + row, 0, padded - row);
+  }
+  return 0;
+}
+// src [n] -> dst [n], 4 bytes each: room behind them for what vectors read past the end.
+typedef struct { const int *src; int *dst; int n; } CopyWords;
+KERNEL(copy_words, CopyWords) {
+  __builtin_memcpy(a->dst, a->src, 4 * a->n);
+  return 0;
+}

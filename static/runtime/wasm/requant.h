@@ -1,0 +1,70 @@
+// From 32-bit sums to int8: what every operator on int8 ends with. Exactly the numbers of converter/ops/quant.py: the
+// products and sums here are never fused, and the rounding is to the nearest, halves to even.
+#pragma once
+#include "simd.h"
+
+// q = clamp(v, low - zero, high - zero), rounded, + zero.
+typedef struct { int zero, low, high; } Bounds;
+typedef struct { f32x4 lo, hi; i32x4 base; } Rounder;
+
+// Adding 1.5 * 2^23 leaves the nearest whole number in the low bits of the sum.
+#define MAGIC 12582912.f
+INLINE Rounder rounder(Bounds b) {
+  return (Rounder){splat((float)(b.low - b.zero)), splat((float)(b.high - b.zero)),
+                   wasm_i32x4_sub(splat(MAGIC), isplat(b.zero))};
+}
+// NaN becomes low.
+INLINE i32x4 round_int(f32x4 v, const Rounder *r) {
+  v = wasm_f32x4_pmin(r->hi, wasm_f32x4_pmax(r->lo, v));
+  return wasm_i32x4_sub(add(v, splat(MAGIC)), r->base);
+}
+INLINE f32x4 to_float(i32x4 v) { return wasm_f32x4_convert_i32x4(v); }
+
+// 8 bytes, widened to 16 bits; 4 of them as numbers.
+INLINE v128_t load8(const int8_t *p) { return wasm_i16x8_load8x8(p); }
+INLINE f32x4 lower4(v128_t v, int zero) { return to_float(wasm_i32x4_sub(wasm_i32x4_extend_low_i16x8(v), isplat(zero))); }
+INLINE f32x4 upper4(v128_t v, int zero) { return to_float(wasm_i32x4_sub(wasm_i32x4_extend_high_i16x8(v), isplat(zero))); }
+
+// The first n of 8 whole numbers as bytes.
+INLINE void store8(int8_t *p, i32x4 low, i32x4 high, int n) {
+  v128_t words = wasm_i16x8_narrow_i32x4(low, high), bytes = wasm_i8x16_narrow_i16x8(words, words);
+  if (n >= 8) {
+    wasm_v128_store64_lane(p, bytes, 0);
+    return;
+  }
+  int8_t all[16];
+  wasm_v128_store(all, bytes);
+  for (int i = 0; i < n; i++) p[i] = all[i];
+}
+
+// How a convolution on int8 ends: v = sum * scale [+ residual], an activation, the rounding.
+// kind 0: none beyond the bounds; 1: hard_swish, v real, factor = 1 / (6 * scale of the result); 2: leaky_relu.
+typedef struct {
+  int res_zero; float res_scale; int kind; float alpha, factor; Bounds to;
+} Ending;
+INLINE f32x4 act_int8(f32x4 v, const Ending *e) {
+  if (e->kind == 1) {
+    f32x4 gate = wasm_f32x4_min(wasm_f32x4_max(add(v, splat(3.f)), splat(0.f)), splat(6.f));
+    return mul(mul(v, gate), splat(e->factor));
+  }
+  if (e->kind == 2) return select(wasm_f32x4_gt(v, splat(0.f)), v, mul(v, splat(e->alpha)));
+  return v;
+}
+// 8 channels of one pixel; n of them count.
+INLINE void finish8(i32x4 low, i32x4 high, const float *scale, const int8_t *res, int8_t *y, int n, const Ending *e,
+                    const Rounder *r) {
+  f32x4 p = mul(to_float(low), load(scale)), q = mul(to_float(high), load(scale + 4));
+  if (res) {
+    v128_t more = load8(res);
+    p = add(p, mul(lower4(more, e->res_zero), splat(e->res_scale)));
+    q = add(q, mul(upper4(more, e->res_zero), splat(e->res_scale)));
+  }
+  if (e->kind) p = act_int8(p, e), q = act_int8(q, e);
+  store8(y, round_int(p, r), round_int(q, r), n);
+}
+
+// Blocks as even as can be, none over `most`: the size of the one that starts at i of n.
+INLINE int even_block(int n, int i, int most) {
+  int blocks = (n + most - 1) / most, small = n / blocks, big = n % blocks;
+  return i < big * (small + 1) ? small + 1 : small;
+}
