@@ -1,7 +1,7 @@
 // What this device can do, and whether it can run a model.
 import { InPageError } from './errors.js';
 
-/** @typedef {'wasm'} Backend */
+/** @typedef {'wasm'|'webgpu'|'webgl'} Backend */
 /**
  * @typedef {object} Capabilities
  * @property {boolean} wasm
@@ -66,6 +66,8 @@ async function hasWebgpu(device) {
  */
 const BACKENDS = {
   wasm: () => (hasSimd() ? '' : 'WebAssembly SIMD'),
+  webgpu: () => (!hasSimd() ? 'WebAssembly SIMD' : globalThis.navigator && 'gpu' in navigator ? '' : 'WebGPU'),
+  webgl: () => (!hasSimd() ? 'WebAssembly SIMD' : typeof WebGL2RenderingContext === 'function' ? '' : 'WebGL2'),
 };
 
 /** The backends that may work here, the first to try first. @returns {Backend[]} */

@@ -13,6 +13,8 @@ export { InPageError } from './errors.js';
  * @typedef {object} LoadOptions
  * @property {import('./choose.js').Backend|'auto'|'server'} [backend] auto: the one that measures fastest here, watched
  *   while it runs; server: the site's own server, which then sees what is fed
+ * @property {'float32'|'float16'} [precision] of what a GPU keeps between steps; float16 is checked at load, and given up
+ *   where it strays too far; default float32
  * @property {boolean} [worker] run in a worker, shared by the models of the page; default: wherever there are workers
  * @property {(progress: import('./bundle.js').Progress) => void} [onProgress] bytes of weights, never going back
  * @property {AbortSignal} [signal]

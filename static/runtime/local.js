@@ -40,6 +40,7 @@ export async function loadLocal(address, options = {}, parts = { createEngine, u
   const backend = chooseBackend(options.backend);
   const where = typeof address === 'object' && 'model' in address ? address.model : String(address);
   throwIfAborted(signal, where);
+  const gpu = backend === 'wasm' ? null : new (await import('./gpu/load.js')).GpuLoader(backend, options.precision ?? 'float32');
   const stop = new AbortController(); // a failure on one side ends the work on the other
   const onAbort = () => stop.abort();
   signal?.addEventListener('abort', onAbort, { once: true });
@@ -51,7 +52,8 @@ export async function loadLocal(address, options = {}, parts = { createEngine, u
       }),
       unlessAborted(parts.kernels(), stop.signal, where),
     ]);
-    const engine = await parts.createEngine(bundle.graph, bundle.weights, { backend, wasm }).catch((thrown) => {
+    const made = gpu ? gpu.create(bundle.graph, bundle.weights, wasm) : parts.createEngine(bundle.graph, bundle.weights, { backend: 'wasm', wasm });
+    const engine = await made.catch((thrown) => {
       throw asInPageError(thrown, 'invalid_model', { where, hint: 'convert the model again' });
     });
     const model = new LocalModel(bundle.graph, engine, bundle.stored);
@@ -70,6 +72,7 @@ export async function loadLocal(address, options = {}, parts = { createEngine, u
   } finally {
     signal?.removeEventListener('abort', onAbort);
     stop.abort();
+    await gpu?.close();
   }
 }
 

@@ -32,12 +32,12 @@ let shared;
  * @returns {Promise<RemoteModel>}
  * @throws {InPageError} any code; worker_lost when the worker did not start or died
  */
-export async function loadRemote(address, { signal, onProgress, backend, retries, cache, policy }, host = sharedHost) {
+export async function loadRemote(address, { signal, onProgress, backend, precision, retries, cache, policy }, host = sharedHost) {
   throwIfAborted(signal, address);
   const home = host();
   home.retain();
   try {
-    const request = { address, options: { backend, retries, cache, policy } };
+    const request = { address, options: { backend, precision, retries, cache, policy } };
     const { id, answer } = home.call('load', request, { signal, onProgress });
     return new RemoteModel(home, id, await answer);
   } catch (thrown) {

@@ -20,7 +20,8 @@ import { makeGpuPlan } from './plan.js';
 /**
  * @typedef {object} GpuOptions
  * @property {WebAssembly.Module} wasm kernels for what stays on the host
- * @property {() => Promise<Backend>} open a device; called again when it is lost
+ * @property {(precision: 'float32'|'float16') => Promise<Backend>} open a device; called again when it is lost
+ * @property {'float32'|'float16'} [precision]
  * @property {number} [maxArenaBytes]
  */
 
@@ -33,15 +34,15 @@ const MAX_RETRIES = 2; // of one frame, each on a new device
  * @param {GpuOptions} options
  * @throws {InPageError} unsupported, no_backend
  */
-export async function createGpuEngine(graph, weights, { wasm, open, maxArenaBytes }) {
+export async function createGpuEngine(graph, weights, { wasm, open, precision = 'float32', maxArenaBytes }) {
   const operators = await loadOperators(opsOf(graph).map((op) => op.type));
   refuse(problemsOfGraph(graph, operators));
-  const [host, backend] = await Promise.all([createBackend(wasm, weights), open()]);
+  const [host, backend] = await Promise.all([createBackend(wasm, weights), open(precision)]);
   return new GpuEngine(graph, new WasmEngine(graph, weights, operators, host, { maxArenaBytes, poison: false }), backend, open);
 }
 
 export class GpuEngine {
-  /** @param {Graph} graph @param {WasmEngine} host @param {Backend} backend @param {() => Promise<Backend>} open */
+  /** @param {Graph} graph @param {WasmEngine} host @param {Backend} backend @param {GpuOptions['open']} open */
   constructor(graph, host, backend, open) {
     this.graph = graph;
     this.host = host;
@@ -69,14 +70,17 @@ export class GpuEngine {
     return { bytes: this.host.bytes + (this.device?.memory().bytes ?? 0) };
   }
 
-  /** @param {Record<string, Tensor>} feeds @returns {Promise<Record<string, Tensor>>} fresh outputs */
-  async run(feeds) {
+  /**
+   * @param {Record<string, Tensor>} feeds @param {() => void} [onSent] called when the feeds are no longer looked at
+   * @returns {Promise<Record<string, Tensor>>} fresh outputs
+   */
+  async run(feeds, onSent = () => {}) {
     this.host.alive();
     checkFeeds(this.graph.inputs, feeds);
     for (let attempt = 0; ; attempt++) {
       const { device } = this;
       try {
-        return await this.attempt(feeds);
+        return await this.attempt(feeds, onSent);
       } catch (error) {
         const lost = error instanceof InPageError && error.code === 'device_lost';
         if (!lost || attempt === MAX_RETRIES || !this.host.backend) throw error;
@@ -85,8 +89,8 @@ export class GpuEngine {
     }
   }
 
-  /** @param {Record<string, Tensor>} feeds @returns {Promise<Record<string, Tensor>>} */
-  async attempt(feeds) {
+  /** @param {Record<string, Tensor>} feeds @param {() => void} onSent @returns {Promise<Record<string, Tensor>>} */
+  async attempt(feeds, onSent) {
     const { graph, host } = this;
     /** @type {Values} */
     const values = new Map();
@@ -161,7 +165,7 @@ export class GpuEngine {
   reopen() {
     this.device?.dispose();
     this.plans.clear();
-    this.reopening ??= this.open().then((backend) => {
+    this.reopening ??= this.open(this.precision).then((backend) => {
       this.device = backend;
       if (!this.host.backend) backend.dispose(); // disposed meanwhile
       return backend;

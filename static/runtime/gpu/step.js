@@ -76,7 +76,7 @@ import { count } from '../ops/node.js';
  * @property {{name: string, shape: number[], dtype: string, data: import('../ops/dtype.js').Elements}[]} known outputs
  *   and inputs of WASM segments whose elements follow from shapes
  */
-/** @typedef {unknown} Prepared whatever a backend makes of a plan */
+/** @typedef {any} Prepared whatever a backend makes of a plan */
 /**
  * @typedef {object} Backend a GPU with its programs and memory; belongs to one model
  * @property {'webgpu'|'webgl'} name
