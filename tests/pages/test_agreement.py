@@ -93,7 +93,7 @@ def differences(name: str, roads: dict[str, dict[str, np.ndarray]]) -> dict[str,
 
 @pytest.fixture
 def four_roads(browser, serving, capsys):
-    """Runs a picture over all roads of a model in `folder` (None: an embedded one) and prints how far they are apart."""
+    """Runs a picture over all roads of a model in `folder` (None: embedded) and prints how far they are apart."""
 
     def run(name: str, content: bytes, kind: str, folder: Path | None = None) -> dict[str, float]:
         app = create_app({"models": [str(folder)] if folder else []})
@@ -146,13 +146,14 @@ def test_the_scanner_finds_the_same_corners_in_the_page_and_on_the_server(browse
 def text_detector(shared_dir, tmp_path_factory, repo) -> Path:
     """ppocrv3_det_ch, converted for pages and for the server, with PP-OCR's own preprocessing."""
     folder = tmp_path_factory.mktemp("models")
+    model, bundle = shared_dir / "models/ppocrv3_det_ch", folder / "ppocrv3_det_ch"
     command = [
-        sys.executable, "-m", "converter", str(shared_dir / "models/ppocrv3_det_ch"), "-o", str(folder / "ppocrv3_det_ch"),
-        "--targets", "web,onnx", "--no-verify", "--quiet", "--channels", "bgr", "--resize", "limit", "--limit-side", "640",
+        sys.executable, "-m", "converter", str(model), "-o", str(bundle), "--targets", "web,onnx", "--no-verify",
+        "--quiet", "--channels", "bgr", "--resize", "limit", "--limit-side", "640",
         "--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225",
     ]  # fmt: skip
     subprocess.run(command, cwd=repo, check=True)
-    assert json.loads((folder / "ppocrv3_det_ch/model.json").read_text())["preprocess"]["limit"]["side"] == 640
+    assert json.loads((bundle / "model.json").read_text())["preprocess"]["limit"]["side"] == 640
     return folder
 
 
