@@ -150,6 +150,7 @@ NODE_ONLY = {"static/runtime/run_node.js", "static/runtime/source_node.js"}
 JS_MAY = {
     "pages/": ("pages/", "media/", "runtime/index.js", "runtime/choose.js", "runtime/errors.js"),
     "pages/scanner/vision/": ("pages/scanner/vision/",),
+    "pages/attention/vision/": ("pages/attention/vision/",),
     "media/": ("media/", "runtime/errors.js"),
     "runtime/": ("runtime/", "media/"),
     "runtime/errors.js": (),

@@ -25,6 +25,7 @@ from training.faces.tasks import TASKS
 RATES = {"detector": 3e-3, "head": 2.5e-3, "upper": 2e-3}
 BATCHES = {"detector": 40, "head": 512, "upper": 256}
 SAVE_S = 120
+STATE_S = 45
 EXACT = 0.85  # of the time; from here on without bfloat16: boxes of eight pixels want every digit
 
 
@@ -37,6 +38,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--resume", type=Path, help="weights to start from")
+    parser.add_argument("--state", type=Path, help="kept up to date; a run that finds it goes on where it stands")
     parser.add_argument("--rate", type=float)
     parser.add_argument("--batch", type=int)
     parser.add_argument("--seed", type=int, default=2026)
@@ -79,6 +81,30 @@ def save(args: argparse.Namespace, average: Average, seconds: float, suffix: str
     os.replace(part, args.out / f"{args.name}{suffix}.pt")
 
 
+def remember(args: argparse.Namespace, held: dict, progress: float, step: int, best: float) -> None:
+    """Everything that a later run needs to go on, atomically."""
+    args.state.parent.mkdir(parents=True, exist_ok=True)
+    part = args.state.with_suffix(".part")
+    states = {k: v.state_dict() for k, v in held.items()}
+    torch.save({"progress": progress, "step": step, "best": best, "states": states}, part)
+    os.replace(part, args.state)
+
+
+def restored(args: argparse.Namespace, held: dict, average: Average) -> tuple[float, int, float]:
+    """Progress 0..1, step and best goal of an earlier run that was cut short, whose state is taken over; else a new
+    start."""
+    if not (args.state and args.state.exists()):
+        return 0.0, 0, -math.inf
+    known = torch.load(args.state, map_location=args.device)
+    if known["progress"] >= 1:
+        raise SystemExit(f"{args.state} is of a run that was finished: remove it, or start from its weights (--resume)")
+    for name, state in known["states"].items():
+        held[name].load_state_dict(state)
+    average.steps = known["step"]
+    print(f"goes on at {known['progress']:.2f} of the way", flush=True)
+    return known["progress"], known["step"], known["best"]
+
+
 def forward(network: Network, image: torch.Tensor, half: bool) -> tuple[torch.Tensor, ...]:
     with torch.autocast(image.device.type, torch.bfloat16, enabled=half):
         return network(image)
@@ -86,8 +112,10 @@ def forward(network: Network, image: torch.Tensor, half: bool) -> tuple[torch.Te
 
 def fit(args: argparse.Namespace, task: object, network: Network) -> None:
     average, optimiser = Average(network), optimiser_for(network, args.rate)
-    limit, started, kept, said = args.minutes * 60, time.time(), time.time(), 0.0
-    step, cuda, best = 0, args.device.startswith("cuda"), -math.inf
+    held = {"network": network, "average": average.network, "optimiser": optimiser}
+    first, step, best = restored(args, held, average)
+    limit, started, kept, noted, said = args.minutes * 60, time.time(), time.time(), time.time(), -1e9
+    cuda = args.device.startswith("cuda")
     with (args.out / f"{args.name}.jsonl").open("a") as log:
 
         def say(line: dict) -> None:
@@ -105,10 +133,11 @@ def fit(args: argparse.Namespace, task: object, network: Network) -> None:
             return max(best, row["goal"])
 
         while (passed := time.time() - started) < limit:
+            progress = first + (1 - first) * passed / limit
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate(passed / limit, args.rate)
+                group["lr"] = learning_rate(progress, args.rate)
             network.train()
-            half = cuda and passed < EXACT * limit
+            half = cuda and progress < EXACT
             terms = task.terms(lambda x, half=half: forward(network, x, half), step, args.batch)
             total = sum(terms.values())
             optimiser.zero_grad(set_to_none=True)
@@ -117,7 +146,10 @@ def fit(args: argparse.Namespace, task: object, network: Network) -> None:
             optimiser.step()
             average.update(network)
             step += 1
-            if passed - said > (15 if cuda else 5) or step == 1:
+            if args.state and time.time() - noted > STATE_S:
+                noted = time.time()
+                remember(args, held, progress, step, best)
+            if passed - said > (15 if cuda else 5):
                 said = passed
                 say({k: round(v.item(), 4) for k, v in terms.items()})
                 if not math.isfinite(total.item()):
@@ -127,7 +159,9 @@ def fit(args: argparse.Namespace, task: object, network: Network) -> None:
                 save(args, average, passed)
                 best = judge(passed, best)
         save(args, average, limit)
-        judge(limit, best)
+        best = judge(limit, best)
+        if args.state:
+            remember(args, held, 1.0, step, best)
 
 
 def main() -> None:

@@ -1,0 +1,309 @@
+// Finds faces and says where they look: the detector on the whole picture, the face head on a crop of each face, the
+// upper body where posture is asked for. Everything runs on this device; nothing of a picture is kept between calls.
+
+import { PixelReader, drawableSize, isPixels } from '../../media/image.js';
+import { InPageError, load as loadBundle } from '../../runtime/index.js';
+import { decodeCells } from './vision/cells.js';
+import { decodeHead } from './vision/head.js';
+import { decodeJoints, squareOfBody } from './vision/joints.js';
+import { cropInto, fitTo, squareAround } from './vision/sample.js';
+
+/** @typedef {import('./vision/cells.js').Found} Found */
+/** @typedef {import('./vision/cells.js').Point} Point */
+/** @typedef {import('./vision/head.js').Pose} Pose */
+/** @typedef {import('./vision/joints.js').Joints} Joints */
+/** @typedef {import('./vision/sample.js').Pixels} Pixels */
+/** @typedef {import('../../media/image.js').ImageSource} ImageSource */
+/** @typedef {import('../../media/image.js').Drawable} Drawable */
+/** @typedef {import('../../runtime/index.js').Model} Model */
+/** @typedef {NonNullable<import('../../runtime/index.js').LoadOptions['onProgress']>} OnProgress */
+/** @typedef {[number, number, number, number]} Box x, y, width, height in source pixels */
+/**
+ * @typedef {object} Face everything in source pixels
+ * @property {Box} box
+ * @property {Point[]} landmarks the person's right eye (left in the picture), left eye, nose, right and left corner of
+ *   the mouth
+ * @property {number} score 0..1
+ * @property {Pose} pose degrees; yaw > 0 towards the right side of the picture, pitch > 0 up, roll > 0 clockwise
+ * @property {{left: number, right: number}} eyes openness 0..1 of the person's own left and right eye
+ * @property {{left: number, right: number}} eyeWidth pixels; below 20 the openness says little
+ * @property {Point[]} points 68 points in iBUG's order
+ * @property {number} spread expected mean error of the angles, in degrees: above 12 or so, take the pose as unknown
+ */
+/** @typedef {{read: number, detect: number, crop: number, head: number}} Times milliseconds of each stage of a call */
+/**
+ * @typedef {object} FacesOptions
+ * @property {number} [side] longer side of what the detector sees: 640 (default; a room) or 320 (one person close by)
+ * @property {number} [score] lowest score 0..1 of a face; default: the bundle's
+ * @property {number} [most] heads are read for this many faces, the largest first; default 40. The others are left out
+ * @property {AbortSignal} [signal]
+ * @property {(times: Times) => void} [onTimes]
+ */
+/**
+ * @typedef {object} Detector
+ * @property {(image: ImageSource, options?: FacesOptions) => Promise<Face[]>} detectFaces best score first
+ * @property {(image: ImageSource, options?: FacesOptions) => Promise<Found[]>} findFaces the detector alone
+ * @property {(image: ImageSource, boxes: readonly (readonly number[])[], options?: FacesOptions) => Promise<(Face | null)[]>} readFaces
+ *   the heads alone, for boxes known from an earlier frame; one answer a box, null where there is no face any more
+ * @property {(image: ImageSource, box: readonly number[], options?: {signal?: AbortSignal}) => Promise<Joints>} readUpperBody
+ *   nose, shoulders and ears of the person whose face is in the box
+ * @property {(options?: {onProgress?: OnProgress, upperBody?: boolean}) => Promise<void>} prepare loads the models;
+ *   progress counts all of them together. The upper body's is loaded when it is first needed, or here
+ * @property {() => Promise<void>} release frees the models; the next call loads them again
+ */
+
+/** @typedef {'face_detector' | 'face_head' | 'upper_body'} Name */
+
+/** Longer side of what is read from a video or canvas: finer than any crop can use. */
+const READ_SIDE = 1280;
+/** Heads are computed in batches of these sizes only: the runtime keeps a plan for each. */
+const BATCHES = [8, 4, 2, 1];
+/** After these the model is gone for good: the next call loads another. */
+const FATAL = ['worker_lost', 'disposed', 'out_of_memory'];
+
+/**
+ * @param {(url: URL, options: {onProgress: OnProgress}) => Promise<Model>} [load]
+ * @returns {Detector}
+ */
+export function createDetector(load = loadBundle) {
+  const reader = new PixelReader();
+  const models = new Models(load);
+
+  /** @type {Detector['findFaces']} */
+  async function findFaces(image, options = {}) {
+    const clock = new Clock();
+    const frame = await read(reader, image, options.signal);
+    clock.stop('read');
+    const found = await detect(models, frame.pixels, options);
+    clock.stop('detect');
+    options.onTimes?.(clock.times);
+    return found.map((face) => toSource(face, frame.scale));
+  }
+
+  /** @type {Detector['detectFaces']} */
+  async function detectFaces(image, options = {}) {
+    const clock = new Clock();
+    const frame = await read(reader, image, options.signal);
+    clock.stop('read');
+    const found = await detect(models, frame.pixels, options);
+    clock.stop('detect');
+    const largest = [...found].sort((a, b) => b.box[2] * b.box[3] - a.box[2] * a.box[3]).slice(0, options.most ?? 40);
+    const faces = await heads(models, frame.pixels, largest, clock, options.signal);
+    options.onTimes?.(clock.times);
+    return faces.filter((face) => face !== null).map((face) => toSource(face, frame.scale))
+      .sort((a, b) => b.score - a.score);
+  }
+
+  /** @type {Detector['readFaces']} */
+  async function readFaces(image, boxes, options = {}) {
+    const clock = new Clock();
+    const { pixels, scale } = await read(reader, image, options.signal);
+    clock.stop('read');
+    const known = boxes.map(([x, y, w, h]) => ({
+      box: /** @type {Box} */ ([x / scale[0], y / scale[1], w / scale[0], h / scale[1]]), landmarks: [], score: 1,
+    }));
+    const faces = await heads(models, pixels, known, clock, options.signal);
+    options.onTimes?.(clock.times);
+    return faces.map((face) => face && toSource(face, scale));
+  }
+
+  /** @type {Detector['readUpperBody']} */
+  async function readUpperBody(image, [x, y, w, h], { signal } = {}) {
+    const { pixels, scale } = await read(reader, image, signal);
+    const { crop, below } = /** @type {{crop: number, below: number}} */ ((await models.get('upper_body')).postprocess);
+    const square = squareOfBody([x / scale[0], y / scale[1], w / scale[0], h / scale[1]], crop, below);
+    const side = sideOf(await models.get('upper_body'));
+    const data = new Float32Array(3 * side * side);
+    cropInto(pixels, square, side, data);
+    const { joints } = await models.run('upper_body', { data, shape: [1, 3, side, side] }, signal);
+    const found = decodeJoints(joints, square);
+    for (const joint of Object.values(found)) joint.at = times(joint.at, scale);
+    return found;
+  }
+
+  return {
+    detectFaces, findFaces, readFaces, readUpperBody,
+    prepare: ({ onProgress, upperBody = false } = {}) => models.prepare(upperBody, onProgress),
+    release: () => models.release(),
+  };
+}
+
+/** The three bundles, each loaded once, whoever asks. */
+class Models {
+  /** @param {(url: URL, options: {onProgress: OnProgress}) => Promise<Model>} load */
+  constructor(load) {
+    this.load = load;
+    /** @type {Map<Name, Promise<Model>>} */
+    this.loading = new Map();
+    /** @type {Set<(name: Name, progress: Parameters<OnProgress>[0]) => void>} */
+    this.listeners = new Set();
+  }
+
+  /** @param {Name} name @returns {Promise<Model>} */
+  get(name) {
+    const held = this.loading.get(name);
+    if (held) return held;
+    const url = new URL(`../../models/${name}/`, import.meta.url);
+    const mine = this.load(url, { onProgress: (progress) => this.listeners.forEach((hear) => hear(name, progress)) });
+    this.loading.set(name, mine);
+    mine.catch(() => this.forget(name, mine));
+    return mine;
+  }
+
+  /** @param {Name} name @param {Promise<Model>} failed */
+  forget(name, failed) {
+    if (this.loading.get(name) === failed) this.loading.delete(name);
+  }
+
+  /**
+   * @param {Name} name @param {import('../../runtime/index.js').Feeds[string]} image @param {AbortSignal} [signal]
+   * @returns {Promise<Record<string, import('../../runtime/index.js').Tensor>>}
+   */
+  async run(name, image, signal) {
+    const held = this.get(name);
+    const model = await held;
+    checkSignal(signal);
+    try {
+      return await model.run({ image }, { signal });
+    } catch (error) {
+      if (error instanceof InPageError && FATAL.includes(error.code)) this.forget(name, held);
+      throw error;
+    }
+  }
+
+  /** @param {boolean} upperBody @param {OnProgress} [onProgress] */
+  async prepare(upperBody, onProgress) {
+    /** @type {Name[]} */
+    const names = ['face_detector', 'face_head', ...(upperBody ? /** @type {Name[]} */ (['upper_body']) : [])];
+    /** @type {Map<Name, Parameters<OnProgress>[0]>} */
+    const heard = new Map();
+    /** @type {(name: Name, progress: Parameters<OnProgress>[0]) => void} */
+    const hear = (name, progress) => {
+      if (!names.includes(name)) return;
+      heard.set(name, progress);
+      const all = [...heard.values()];
+      if (all.length < names.length) return; // the whole is not known yet
+      /** @param {'loaded' | 'total'} key */
+      const sum = (key) => all.reduce((total, p) => total + p[key], 0);
+      onProgress?.({ ...progress, loaded: sum('loaded'), total: sum('total') });
+    };
+    this.listeners.add(hear);
+    try {
+      await Promise.all(names.map((name) => this.get(name)));
+    } finally {
+      this.listeners.delete(hear);
+    }
+  }
+
+  async release() {
+    const held = [...this.loading.values()];
+    this.loading.clear();
+    const loaded = await Promise.all(held.map((model) => model.catch(() => null))); // a failed load holds nothing
+    await Promise.all(loaded.map((model) => model?.dispose()));
+  }
+}
+
+/** Stage by stage. */
+class Clock {
+  constructor() {
+    this.last = performance.now();
+    /** @type {Times} */
+    this.times = { read: 0, detect: 0, crop: 0, head: 0 };
+  }
+
+  /** @param {keyof Times} stage that ends now */
+  stop(stage) {
+    const now = performance.now();
+    this.times[stage] += now - this.last;
+    this.last = now;
+  }
+}
+
+/**
+ * @param {Models} models @param {Pixels} pixels @param {FacesOptions} options
+ * @returns {Promise<Found[]>} in pixels of `pixels`
+ */
+async function detect(models, pixels, { side, score, signal }) {
+  const { postprocess } = await models.get('face_detector');
+  const { sides, score: usual, overlap } = /** @type {{sides: number[], score: number, overlap: number}} */ (postprocess);
+  const { pixels: small, scale } = fitTo(pixels, side ?? Math.max(...sides));
+  const outputs = await models.run('face_detector', small, signal);
+  checkSignal(signal);
+  return decodeCells(outputs, { score: score ?? usual, overlap }).map((face) => toSource(face, [1 / scale, 1 / scale]));
+}
+
+/**
+ * @param {Models} models @param {Pixels} pixels @param {Found[]} found @param {Clock} clock @param {AbortSignal} [signal]
+ * @returns {Promise<(Face | null)[]>} null where the head sees no face
+ */
+async function heads(models, pixels, found, clock, signal) {
+  const model = await models.get('face_head');
+  const { crop, face: least } = /** @type {{crop: number, face: number}} */ (model.postprocess);
+  const side = sideOf(model), size = 3 * side * side;
+  /** @type {(Face | null)[]} */
+  const faces = [];
+  for (let first = 0; first < found.length;) {
+    const left = found.length - first, count = BATCHES.find((n) => n <= left) ?? 1;
+    const squares = found.slice(first, first + count).map(({ box }) => squareAround(box, crop));
+    const data = new Float32Array(count * size);
+    squares.forEach((square, row) => cropInto(pixels, square, side, data, row * size));
+    clock.stop('crop');
+    const { pose, points, eyes, trust } = await models.run('face_head', { data, shape: [count, 3, side, side] }, signal);
+    checkSignal(signal);
+    for (const [row, square] of squares.entries()) {
+      const { five, face, ...reading } = decodeHead({ pose, points, eyes, trust }, row, square);
+      const { box, score } = found[first + row];
+      faces.push(face < least ? null : { box, landmarks: five, score, ...reading });
+    }
+    first += count;
+    clock.stop('head');
+  }
+  return faces;
+}
+
+/** The side of a network's square input. @param {Model} model */
+function sideOf({ preprocess, name }) {
+  if (!preprocess?.size) throw new InPageError('invalid_model', `The model ${name} does not say how large a crop it takes`);
+  return preprocess.size[0];
+}
+
+/** @param {AbortSignal | undefined} signal */
+function checkSignal(signal) {
+  if (signal?.aborted) throw new InPageError('aborted', 'The search for faces was stopped', { cause: signal.reason });
+}
+
+/**
+ * The picture's pixels, read once; of a video or canvas no more than READ_SIDE. `scale` leads back to the source's.
+ * @param {PixelReader} reader @param {ImageSource} image @param {AbortSignal} [signal]
+ * @returns {Promise<{pixels: Pixels, scale: [number, number]}>}
+ */
+async function read(reader, image, signal) {
+  checkSignal(signal);
+  if (isPixels(image) || image instanceof Blob) return { pixels: await reader.read(image), scale: [1, 1] };
+  const drawable = /** @type {Drawable} */ (image);
+  const { width, height } = drawableSize(drawable);
+  const shrink = Math.min(1, READ_SIDE / Math.max(width, height));
+  const size = { width: Math.max(1, Math.round(width * shrink)), height: Math.max(1, Math.round(height * shrink)) };
+  const pixels = reader.draw(drawable, size, 'the picture');
+  return { pixels, scale: [width / size.width, height / size.height] };
+}
+
+/** @param {Point} at @param {[number, number]} scale @returns {Point} */
+const times = ([x, y], [sx, sy]) => [x * sx, y * sy];
+
+/**
+ * @template {{box: Box, landmarks: Point[], points?: Point[], eyeWidth?: {left: number, right: number}}} T
+ * @param {T} face @param {[number, number]} scale
+ * @returns {T} the same in pixels of the source
+ */
+function toSource(face, scale) {
+  if (scale[0] === 1 && scale[1] === 1) return face;
+  const [x, y, w, h] = face.box;
+  const moved = { ...face, box: [x * scale[0], y * scale[1], w * scale[0], h * scale[1]], landmarks: face.landmarks.map((p) => times(p, scale)) };
+  if (face.points) moved.points = face.points.map((p) => times(p, scale));
+  if (face.eyeWidth) moved.eyeWidth = { left: face.eyeWidth.left * scale[0], right: face.eyeWidth.right * scale[0] };
+  return /** @type {T} */ (moved);
+}
+
+/** The page's own detector: the networks in static/models. */
+export const { detectFaces, findFaces, readFaces, readUpperBody, prepare, release } = createDetector();
