@@ -9,7 +9,7 @@ from typing import Any
 from converter import __version__
 from converter.read.metadata import number
 from converter.run import ENGINES
-from converter.targets import BESIDE
+from converter.targets import BESIDE, ROADS
 from converter.write.web import PRECISIONS
 
 COMMANDS = ("convert", "run", "inspect", "verify", "zoo")
@@ -72,6 +72,9 @@ def _convert_parser() -> argparse.ArgumentParser:
         help="what the bundle holds besides the page's files, which are always there: web,onnx")
     add("--opset", type=int, choices=(13, 17), help="of model.onnx: 17, or 13 with plain weights for TensorRT 8")
     add("--precision", choices=PRECISIONS, default="float32", help="how weights are stored (default float32)")
+    add("--onnx-road", choices=ROADS, default="auto",
+        help="how model.onnx is made: from the graph that pages get, or by paddle2onnx (auto: the first that can)")
+    add("--paddle2onnx", metavar="PYTHON", help="a Python that has paddlepaddle and paddle2onnx (default: this one)")
     add("--labels", metavar="FILE", type=Path, help="class names: one per line, or a JSON list")
     add("--postprocess", metavar="FILE", type=Path, help="JSON object copied into the bundle")
     add("--no-verify", action="store_true", help="do not run the bundle")

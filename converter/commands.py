@@ -31,7 +31,8 @@ def convert_command(arguments: argparse.Namespace) -> int:
     with Progress(enabled=not arguments.quiet) as progress:
         report = convert(
             arguments.model, arguments.output, target=arguments.target, targets=arguments.targets,
-            opset=arguments.opset, precision=arguments.precision,
+            opset=arguments.opset, onnx_road=arguments.onnx_road, paddle2onnx=arguments.paddle2onnx,
+            precision=arguments.precision,
             preprocess=_preprocess(arguments),
             postprocess=read_json(arguments.postprocess, dict) if arguments.postprocess else None,
             labels=read_labels(arguments.labels) if arguments.labels else None, name=arguments.name,

@@ -48,7 +48,8 @@ class Report:
 
 
 def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple[str, ...] = ("web",),
-            opset: int | None = None, input_spec: Any = None, precision: str = "float32",
+            opset: int | None = None, onnx_road: str = "auto", paddle2onnx: str | None = None,
+            input_spec: Any = None, precision: str = "float32",
             preprocess: dict[str, Any] | None = None, postprocess: dict[str, Any] | None = None,
             labels: list[str] | None = None, name: str | None = None, params: str | Path | None = None,
             input_shapes: dict[str, tuple[int, ...]] | None = None, verify: bool = True,
@@ -57,7 +58,8 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
 
     source: folder or file of any kind that converter.read knows, or a paddle.nn.Layer with its input_spec.
     target: one of TARGETS. targets: what the bundle holds beside the page's files, see converter.targets; opset: of
-    model.onnx, 13 or 17 (by target). preprocess: keys of the bundle's spec over those found beside the model.
+    model.onnx, 13 or 17 (by target); onnx_road: how it is made, one of converter.targets.ROADS; paddle2onnx: a Python
+    that has it. preprocess: keys of the bundle's spec over those found beside the model.
     input_shapes: sizes of the trial inputs; for paddlejs2 those of the package, which has one size only.
     Raises ConvertError when the model cannot be read, written or verified within the tolerance.
     """
@@ -79,7 +81,8 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
         graph = optimise(graph, target, progress)
         refuse_nan(graph)
         progress("writing the bundle")
-        wanted = beside.Wanted(targets, precision, opset, VERSION, progress)
+        wanted = beside.Wanted(targets, precision, opset, VERSION, onnx_road, paddle2onnx, path,
+                               Path(params) if params else None, progress)
         if target != "web" and set(targets) - {"web"}:
             raise ConvertError(f"--target {target} makes a package of its own, without {', '.join(beside.BESIDE)}",
                                hint="leave --target or --targets out")

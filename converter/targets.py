@@ -4,19 +4,25 @@ compared with the reference answer."""
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from converter import with_onnxruntime
+from converter import with_onnxruntime, with_paddle2onnx
 from converter.errors import ConvertError
 from converter.graph import Graph
+from converter.read import find
+from converter.read.program import weights_of
 from converter.verify import Check, compare, found_sets
-from converter.write import onnx
+from converter.write import onnx, program
 
 BESIDE = ("onnx",)
+ROADS = ("auto", "graph", "paddle2onnx")
+"""How model.onnx is made: from our graph, by paddle2onnx from the model's own program, or the first that can."""
 
 
 @dataclass
@@ -27,6 +33,10 @@ class Wanted:
     precision: str = "float32"
     opset: int | None = None
     version: str = ""
+    road: str = "auto"
+    paddle2onnx: str | None = None
+    source: Path | None = None
+    params: Path | None = None
     progress: Callable[[str], None] = field(default=lambda step: None)
 
     @property
@@ -42,11 +52,44 @@ def write(graph: Graph, folder: Path, wanted: Wanted) -> dict[str, int]:
     if "onnx" in wanted.targets:
         wanted.progress("writing model.onnx")
         path = folder / onnx.FILE
-        sizes |= onnx.write(graph, path, wanted.dialect, wanted.precision, wanted.version)
+        sizes |= _write_onnx(graph, path, wanted)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         graph.meta["onnx"] = {"file": onnx.FILE, "bytes": sizes["onnx_bytes"], "sha256": digest,
                               "opset": sizes["onnx_opset"]}
     return sizes
+
+
+def _write_onnx(graph: Graph, path: Path, wanted: Wanted) -> dict[str, int]:
+    """By the road that was asked for; else paddle2onnx is asked where our own writer lacks an operator."""
+    if wanted.road == "paddle2onnx":
+        return _by_paddle2onnx(graph, path, wanted)
+    try:
+        return onnx.write(graph, path, wanted.dialect, wanted.precision, wanted.version)
+    except onnx.Cannot as own:
+        if wanted.road == "graph":
+            raise
+        try:
+            return _by_paddle2onnx(graph, path, wanted)
+        except ConvertError as other:
+            raise onnx.Cannot(f"{own.what}\n  {other.what}", hint=other.hint) from other
+
+
+def _by_paddle2onnx(graph: Graph, path: Path, wanted: Wanted) -> dict[str, int]:
+    """From the model's own program and combined weights; where it has none, or sizes of it were opened, from our graph
+    written as one."""
+    if wanted.precision != "float32":
+        raise ConvertError(f"paddle2onnx writes float32, not {wanted.precision}")
+    found = find(wanted.source) if wanted.source else None
+    with tempfile.TemporaryDirectory(prefix="inpage-onnx-") as work:
+        model, params = None, None
+        own = found is not None and found.kind in ("pir", "program") and found.path.suffix in (".json", ".pdmodel")
+        if found is not None and own and not graph.meta.get("declared_shapes"):
+            model, params = found.path, wanted.params or weights_of(found.path)
+        if model is None or (params is None and any(value.is_constant for value in graph.values.values())):
+            model, params = program.write(graph, Path(work))
+        with_paddle2onnx.convert(model, params, path, wanted.dialect.opset, wanted.paddle2onnx)
+    onnx.name_outputs(path, graph.outputs)
+    return {"onnx_bytes": path.stat().st_size, "onnx_opset": wanted.dialect.opset}
 
 
 def check(folder: Path, wanted: Wanted, feeds: dict[str, np.ndarray], expected: dict[str, np.ndarray],
@@ -57,6 +100,17 @@ def check(folder: Path, wanted: Wanted, feeds: dict[str, np.ndarray], expected: 
         wanted.progress("running model.onnx")
         if (why := with_onnxruntime.problem()) is not None:
             raise ConvertError(f"model.onnx cannot be checked: {why}", hint="or say --no-verify")
-        outputs = with_onnxruntime.run(with_onnxruntime.load(folder / onnx.FILE), feeds)
+        session = with_onnxruntime.load(folder / onnx.FILE)
+        _same_names(session, feeds, expected)
+        outputs = with_onnxruntime.run(session, feeds)
         checks += compare(outputs, expected, "onnx", tolerance, found_sets(folder))
     return checks
+
+
+def _same_names(session: Any, feeds: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    """The server asks model.onnx for the names that model.json declares."""
+    for kind, mine, wanted in (("inputs", session.get_inputs(), feeds), ("outputs", session.get_outputs(), expected)):
+        names = sorted(entry.name for entry in mine)
+        if names != sorted(wanted):
+            raise ConvertError(f"model.onnx has the {kind} {names}, the model {sorted(wanted)}",
+                               hint="convert with --onnx-road graph")

@@ -18,7 +18,7 @@ from converter.write.onnx import detect, elementwise, indexing, layers, layout, 
 from converter.write.onnx.emit import RULES, Cannot, Dialect, Emitter, tensor, value_info
 from converter.write.web import stored
 
-__all__ = ["DIALECTS", "FILE", "RULES", "Cannot", "Dialect", "build", "save", "write"]
+__all__ = ["DIALECTS", "FILE", "RULES", "Cannot", "Dialect", "build", "name_outputs", "save", "write"]
 
 FILE = "model.onnx"
 DIALECTS = {"onnx": Dialect(17, compact=True), "tensorrt": Dialect(13, compact=False)}
@@ -38,6 +38,26 @@ def save(model: Any, path: Path) -> dict[str, int]:
         raise ConvertError(f"the ONNX file would take {len(data)} bytes, more than its format can hold")
     path.write_bytes(data)
     return {"onnx_bytes": len(data), "onnx_opset": int(model.opset_import[0].version)}
+
+
+def name_outputs(path: Path, names: list[str]) -> None:
+    """Give the outputs of somebody else's file, in their order, these names; paddle2onnx makes up its own."""
+    model = schema.message("Model")()
+    model.ParseFromString(path.read_bytes())
+    given = [output.name for output in model.graph.output]
+    if len(given) != len(names):
+        raise ConvertError(f"has {len(given)} outputs where the model has {len(names)}", where=str(path))
+    fresh = {old: new for old, new in zip(given, names, strict=True) if old != new}
+    taken = {name for node in model.graph.node for name in node.output} - set(fresh)
+    if taken & set(fresh.values()):
+        raise ConvertError(f"uses the names {sorted(taken & set(fresh.values()))} for something else", where=str(path))
+    for node in model.graph.node:
+        for field in (node.input, node.output):
+            for index, name in enumerate(field):
+                field[index] = fresh.get(name, name)
+    for output in model.graph.output:
+        output.name = fresh.get(output.name, output.name)
+    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def build(graph: Graph, dialect: Dialect = DIALECTS["onnx"], precision: str = "float32", version: str = "") -> Any:
