@@ -68,7 +68,7 @@ def centred(boxes: np.ndarray) -> np.ndarray:
 
 
 # Sources differ in how many pictures and how many people they show; mosaics should not.
-SHARE = {"selfie": 3.0, "webcam": 3.0, "classroom": 1.6, "drowsy": 0.7, "synth": 2.5}
+SHARE = {"selfie": 3.0, "webcam": 3.0, "classroom": 2.6, "drowsy": 0.7, "synth": 2.5}
 
 
 def library(scenes: Scenes, empty: list[tuple[np.ndarray, np.ndarray]], device: str) -> Library:
