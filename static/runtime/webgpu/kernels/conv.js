@@ -136,11 +136,11 @@ function direct(step, k, weights) {
   let safe = min(run, ${total} - 1u);
   let hw0 = (safe % ${R}) * ${pixels}u; let nc = safe / ${R}; let c4 = nc % ${O4}; let n = nc / ${O4};
   let oh = i32(hw0 / ${OW}); let ow = i32(hw0 % ${OW});
-  let y0 = oh * ${kind === 'conv' ? `${sh} - ${top}` : `1 + ${top}`}; let x0 = ow * ${kind === 'conv' ? `${sw} - ${left}` : `1 + ${left}`};
+  let top_ = oh * ${kind === 'conv' ? `${sh} - ${top}` : `1 + ${top}`}; let left_ = ow * ${kind === 'conv' ? `${sw} - ${left}` : `1 + ${left}`};
   let block = n * ${C4} + (c4 / ${og}) * ${I4};
   let first = ${bias(step, k, weights)};
   ${each((i) => `var v${i} = select(vec4<f32>(0.), first, part == 0u);`)}
-  ${point ? `${each((i) => `const in${i} = true; let at${i} = y0 * ${W} + x0 + ${i} * ${sw};`)}
+  ${point ? `${each((i) => `const in${i} = true; let at${i} = top_ * ${W} + left_ + ${i} * ${sw};`)}
   let fat = c4 * ${I4} * 4u;
   ${inner}` : loops}`;
   if (parts > 1) k.globals.push(`var<workgroup> sums: array<vec4<f32>, ${64 * pixels}>;`);
@@ -160,10 +160,10 @@ function direct(step, k, weights) {
  */
 function position(kind, i, [sh, sw, dh, dw], H, W) {
   if (kind === 'conv') {
-    return `let y${i} = y0 + i * ${dh}; let x${i} = x0 + ${i} * ${sw} + j * ${dw};
+    return `let y${i} = top_ + i * ${dh}; let x${i} = left_ + ${i} * ${sw} + j * ${dw};
       let in${i} = y${i} >= 0 && y${i} < ${H} && x${i} >= 0 && x${i} < ${W}; let at${i} = y${i} * ${W} + x${i};`;
   }
-  return `let z${i} = y0 - i * ${dh}; let u${i} = x0 + ${i} - j * ${dw};
+  return `let z${i} = top_ - i * ${dh}; let u${i} = left_ + ${i} - j * ${dw};
       let y${i} = z${i} / ${sh}; let x${i} = u${i} / ${sw};
       let in${i} = z${i} >= 0 && u${i} >= 0 && y${i} * ${sh} == z${i} && x${i} * ${sw} == u${i} && y${i} < ${H} && x${i} < ${W};
       let at${i} = y${i} * ${W} + x${i};`;
@@ -221,7 +221,7 @@ function numbers(step, k, weights) {
   if (t >= ${total}) { return; }
   let hw = t % ${P}; let nc = t / ${P}; let c4 = nc % ${O4}; let n = nc / ${O4};
   let oh = i32(hw / ${OW}); let ow = i32(hw % ${OW});
-  let y0 = oh * ${kind === 'conv' ? `${sh} - ${top}` : `1 + ${top}`}; let x0 = ow * ${kind === 'conv' ? `${sw} - ${left}` : `1 + ${left}`};
+  let top_ = oh * ${kind === 'conv' ? `${sh} - ${top}` : `1 + ${top}`}; let left_ = ow * ${kind === 'conv' ? `${sw} - ${left}` : `1 + ${left}`};
   var v = ${bias(step, k, weights)};
   for (var lane = 0u; lane < 4u; lane++) {
     let o = min(4u * c4 + lane, ${O} - 1u); let head = (o / ${og}) * ${ig};
