@@ -64,7 +64,7 @@ def _graph(data: dict[str, Any], where: str) -> Graph:
         if var["dtype"] not in DTYPES:
             raise ConvertError(f"dtype {var['dtype']!r} is not supported", where=f"{where}: {name}")
         dims = tuple(int(size) if size >= 0 else fresh() for size in var["shape"])
-        graph.add_value(Value(name, shapes.get(name, dims), var["dtype"]))
+        graph.add_value(Value(name, shapes.get(name, dims), "float32" if "scale" in var else var["dtype"]))
     graph.nodes = _nodes(data["ops"])
     graph.inputs = texts([entry["name"] for entry in data["inputs"]])
     graph.outputs = texts([entry["name"] for entry in data["outputs"]])
@@ -150,7 +150,22 @@ def _fill(graph: Graph, entries: dict[str, Any], weights: bytearray, where: str)
     at = 0
     for name, size in zip(names, sizes, strict=True):
         value = graph.values[name]
-        stored = np.dtype(value.dtype).newbyteorder("<")
+        stored = np.dtype(entries[name]["dtype"]).newbyteorder("<")
         raw = np.frombuffer(weights, stored, size // stored.itemsize, at)
-        value.data = raw.astype(value.dtype, copy=False).reshape([int(dim) for dim in value.shape])
+        value.data = raw.astype(entries[name]["dtype"], copy=False).reshape([int(dim) for dim in value.shape])
         at += size
+    for name in names:
+        if "scale" in entries[name]:
+            _widen(graph, name, entries[name], where)
+
+
+def _widen(graph: Graph, name: str, entry: dict[str, Any], where: str) -> None:
+    """int8 rows times their scales, in float32 as the runtime does it."""
+    value, scales, axis = graph.values[name], graph.data_of(entry["scale"]), entry["axis"]
+    fits = isinstance(axis, int) and 0 <= axis < len(value.shape) and value.data is not None \
+        and value.data.dtype == np.int8 and scales is not None and scales.dtype == np.float32 \
+        and scales.shape == (value.shape[axis],)
+    if not fits or value.data is None or scales is None:
+        raise ConvertError("the scales of this weight do not fit it", where=f"{where}: {name}", hint=_AGAIN)
+    shape = [-1 if i == axis else 1 for i in range(len(value.shape))]
+    value.data = value.data.astype(np.float32) * scales.reshape(shape)

@@ -12,15 +12,21 @@ import numpy as np
 
 from converter.errors import ConvertError
 from converter.graph import Graph, Node, Value
+from converter.write import narrow
 from converter.write.blocks import flatten
 
 FORMAT, FORMAT_VERSION = "paddle-inpage", 1
 CHUNK_BYTES = 4 * 1024 * 1024
 MAX_WEIGHT_BYTES = 2**31
-PRECISIONS = ("float32", "float16")
+PRECISIONS = ("float32", "float16", "int8-weights", "int8")
+"""int8: a graph of operators on int8, whose other weights are float16. int8-weights: for the download alone."""
 _STORED = ("float32", "float16", "int32", "int64", "bool", "uint8", "int8")
+_WHOLE = {"conv2d_int8": "Filter", "fc_int8": "W"}
+"""Operators on int8 → the slot whose weights may have 16 bits."""
 # What the runtime has no arrays for, and the dtype that holds the same numbers.
 _NEXT = {"float64": "float32", "int16": "int32"}
+SCALES = "@scale"
+"""Behind a weight's name: the scales of its rows."""
 _F16_MAX = float(np.finfo(np.float16).max)
 _F16_TINY = float(np.finfo(np.float16).tiny)
 
@@ -36,18 +42,40 @@ def write(graph: Graph, folder: Path, precision: str = "float32", version: str =
     values = graph.values | {name: value for _, block in inner for name, value in block.values.items()}
     graph = Graph(values, graph.nodes, graph.inputs, graph.outputs, graph.meta)
     used = _used(graph).union(*(_used(block) for _, block in inner))
-    weights = {name: stored(graph.values[name], precision) for name in sorted(used) if graph.values[name].is_constant}
+    weights, rows = _weights(graph, used, precision)
     size = sum(data.nbytes for data in weights.values())
     if size > MAX_WEIGHT_BYTES:
         raise ConvertError(f"the weights take {size} bytes, more than a page can hold ({MAX_WEIGHT_BYTES})",
-                           hint="use a smaller model or --precision float16")
+                           hint="use a smaller model or --precision int8-weights")
     chunks = _write_chunks(weights, folder)
-    document = _document(graph, inner, used, weights, chunks, precision, version)
+    document = _document(graph, inner, used | set(weights), weights, chunks, precision, version)
+    for name, axis in rows.items():
+        document["vars"][name] |= {"scale": f"{name}{SCALES}", "axis": axis}
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
     (folder / "model.json").write_bytes(text.encode("utf-8", "surrogatepass"))
     halves = sum(data.dtype == np.float16 for data in weights.values())
     return {"weight_bytes": size, "json_bytes": len(text.encode("utf-8", "surrogatepass")), "chunks": len(chunks),
             "float16_weights": halves}
+
+
+def _weights(graph: Graph, used: set[str], precision: str) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """Arrays by name, in the order of the file; and which of them are int8 rows of one scale each, by axis."""
+    whole = {node.inputs[_WHOLE[node.type]][0] for node in graph.nodes if node.type in _WHOLE}
+    weights, rows = {}, {}
+    axes = narrow.row_axes(graph) if precision == "int8-weights" else {}
+    for name in sorted(used):
+        value = graph.values[name]
+        if value.data is None:
+            continue
+        if name in whole:
+            weights[name] = np.ascontiguousarray(value.data, value.data.dtype.newbyteorder("<"))
+        elif name in axes:
+            weights[name], weights[f"{name}{SCALES}"] = narrow.to_int8(value.data, axes[name])
+            rows[name] = axes[name]
+            graph.values[f"{name}{SCALES}"] = Value(f"{name}{SCALES}", weights[f"{name}{SCALES}"].shape)
+        else:
+            weights[name] = stored(value, "float16" if precision.startswith("int8") else precision)
+    return dict(sorted(weights.items())), rows
 
 
 def _used(graph: Graph) -> set[str]:

@@ -35,7 +35,7 @@ export { InPageError } from './errors.js';
  * @property {string[]|null} labels
  * @property {import('./preprocess.js').PreprocessSpec|null} preprocess
  * @property {Record<string, any>|null} postprocess as given to the converter
- * @property {'float32'|'float16'} precision of the weights in the bundle; the arithmetic is float32
+ * @property {'float32'|'float16'|'int8-weights'|'int8'} precision of the bundle; int8 computes with whole numbers, the others in float32
  */
 /**
  * @typedef {object} Running

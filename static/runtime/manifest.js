@@ -5,7 +5,12 @@ import { DTYPES } from './tensor.js';
 
 /** @typedef {import('./tensor.js').Dimension} Dimension */
 /** @typedef {import('./tensor.js').TensorInfo} TensorInfo */
-/** @typedef {{name: string, shape: number[], dtype: string, persistable: boolean}} Var a dynamic dimension is -1 */
+/**
+ * @typedef {object} Var a dynamic dimension is -1
+ * @property {string} name @property {number[]} shape @property {string} dtype @property {boolean} persistable
+ * @property {{scale: string, axis: number}} [rows] of a weight that the file holds as int8: the float32 weight with a
+ *   scale for each place along the axis
+ */
 /** @typedef {{type: string, inputs: Record<string, string[]>, outputs: Record<string, string[]>,
  *   attrs: Record<string, any>}} Op */
 /** @typedef {{inputs: string[], outputs: string[], ops: Op[]}} Block */
@@ -19,7 +24,7 @@ import { DTYPES } from './tensor.js';
  * @property {TensorInfo[]} inputs
  * @property {TensorInfo[]} outputs
  * @property {Chunk[]} chunks
- * @property {'float32'|'float16'} precision
+ * @property {'float32'|'float16'|'int8-weights'|'int8'} precision
  * @property {import('./preprocess.js').PreprocessSpec|null} preprocess
  * @property {Record<string, any>|null} postprocess
  * @property {string[]|null} labels
@@ -62,7 +67,7 @@ export function parseModel(json) {
     vars, chunks, inputs, outputs,
     ops: parseOps(json.ops),
     blocks: parseBlocks(json.blocks ?? []),
-    precision: ['float32', 'float16'].includes(json.precision) ? json.precision : refuse('"precision" is not known'),
+    precision: ['float32', 'float16', 'int8-weights', 'int8'].includes(json.precision) ? json.precision : refuse('"precision" is not known'),
     preprocess: json.preprocess == null ? null : checkSpec(json.preprocess, inputs),
     postprocess: json.postprocess == null ? null : parsePostprocess(json.postprocess),
     labels: json.labels == null ? null : parseLabels(json.labels),
@@ -114,6 +119,13 @@ function parseVars(json) {
     }
     vars.set(key, { name: key, shape: [...shape], dtype, persistable });
   }
+  for (const { name, scale, axis, dtype, shape, persistable } of Object.values(json)) {
+    if (scale === undefined) continue;
+    const found = typeof scale === 'string' ? vars.get(scale) : undefined, where = `vars[${JSON.stringify(name)}]`;
+    const fits = found?.persistable && found.dtype === 'float32' && found.shape.join() === String(shape[axis]);
+    if (!persistable || dtype !== 'int8' || !Number.isSafeInteger(axis) || !fits) refuse('its scales do not fit it', where);
+    vars.set(name, { name, shape: [...shape], dtype: 'float32', persistable, rows: { scale, axis } });
+  }
   return vars;
 }
 
@@ -140,8 +152,8 @@ function parseChunks({ chunks, chunkNum }) {
 function checkWeightBytes(vars, chunks) {
   const listed = chunks.reduce((total, chunk) => total + chunk.bytes, 0);
   let needed = 0;
-  for (const { shape, dtype, persistable } of vars.values()) {
-    if (persistable) needed += shape.reduce((total, dim) => total * dim, DTYPES[dtype].bytes);
+  for (const { shape, dtype, persistable, rows } of vars.values()) {
+    if (persistable) needed += shape.reduce((total, dim) => total * dim, DTYPES[rows ? 'int8' : dtype].bytes);
   }
   if (needed !== listed) refuse(`the weights take ${needed} bytes but the chunks hold ${listed}`);
   if (listed > MAX_WEIGHT_BYTES) refuse(`the weights take ${listed} bytes, more than a page can hold`);

@@ -19,7 +19,7 @@ export function byCodePoint(a, b) {
 
 /**
  * Weights lie sorted by name, row-major, little-endian, without padding: a weight may start at any byte.
- * Aligned ones are views of `buffer` (no copy), the others are copied; float16 is widened.
+ * Aligned ones are views of `buffer` (no copy), the others are copied; float16 is widened, and so is int8 that has scales.
  * @param {Map<string, import('./manifest.js').Var>} vars
  * @param {ArrayBuffer} buffer all chunks, joined; its size was checked against the vars
  * @returns {Map<string, TensorData>}
@@ -29,13 +29,29 @@ export function decodeWeights(vars, buffer) {
   const weights = new Map();
   let offset = 0;
   for (const name of [...vars.keys()].sort(byCodePoint)) {
-    const { shape, dtype, persistable } = /** @type {import('./manifest.js').Var} */ (vars.get(name));
+    const { shape, dtype, persistable, rows } = /** @type {import('./manifest.js').Var} */ (vars.get(name));
     if (!persistable) continue;
-    const length = sizeOf(shape);
-    weights.set(name, decode(dtype, buffer, offset, length));
-    offset += length * DTYPES[dtype].bytes;
+    const length = sizeOf(shape), stored = rows ? 'int8' : dtype;
+    weights.set(name, decode(stored, buffer, offset, length));
+    offset += length * DTYPES[stored].bytes;
+  }
+  for (const { name, shape, rows } of vars.values()) {
+    if (rows) weights.set(name, scaled(/** @type {Int8Array} */ (weights.get(name)), shape, rows.axis, /** @type {Float32Array} */ (weights.get(rows.scale))));
   }
   return weights;
+}
+
+/**
+ * @param {Int8Array} bytes row-major @param {number[]} shape @param {number} axis @param {Float32Array} scales along it
+ * @returns {Float32Array} rounded as float32 rounds a product
+ */
+export function scaled(bytes, shape, axis, scales) {
+  const out = new Float32Array(bytes.length), inner = sizeOf(shape.slice(axis + 1)), count = shape[axis];
+  for (let start = 0, row = 0; start < out.length; start += inner, row++) {
+    const scale = scales[row % count];
+    for (let i = start; i < start + inner; i++) out[i] = bytes[i] * scale;
+  }
+  return out;
 }
 
 /**

@@ -206,7 +206,7 @@ export class RemoteModel {
     this.labels = /** @type {string[]|null} */ (labels);
     this.preprocess = /** @type {import('./preprocess.js').PreprocessSpec|null} */ (preprocess);
     this.postprocess = /** @type {Record<string, any>|null} */ (postprocess);
-    this.precision = /** @type {'float32'|'float16'} */ (precision);
+    this.precision = /** @type {import('./index.js').Description['precision']} */ (precision);
     this.backend = /** @type {string} */ (backend);
     this.held = /** @type {{bytes: number}} */ (memory);
     this.host = host;

@@ -213,3 +213,35 @@ def test_a_model_json_that_was_tampered_with(tmp_path, change, message):
 
 def test_dump_of_a_bundle_reads(tmp_path):
     assert "conv2d(Input=x" in dump(load_bundle(write(tmp_path / "b")))
+
+
+def int8_graph():
+    net = graph("""
+        x: float32[1,64] = input
+        w: float32[64,32] = const
+        y: float32[1,32] = fc(x, w)
+        return y""".replace("fc(x, w)", "fc(Input=x, W=w)"))
+    rng = np.random.default_rng(3)
+    net.values["w"].data = (rng.standard_normal((64, 32)) * np.linspace(0.1, 5, 32)).astype(np.float32)
+    return net
+
+
+def test_int8_weights_have_a_scale_per_output_and_are_widened_when_read(tmp_path):
+    net, folder = int8_graph(), tmp_path / "b"
+    write(folder, net, precision="int8-weights")
+    assert (folder / "chunk_1.dat").stat().st_size == 64 * 32 + 32 * 4
+    entry = json.loads((folder / "model.json").read_text())["vars"]["w"]
+    assert (entry["dtype"], entry["scale"], entry["axis"]) == ("int8", "w@scale", 1)
+    read, original = load_bundle(folder).values["w"], int8_graph().values["w"].data
+    assert read.dtype == "float32" and read.data.dtype == np.float32
+    assert np.all(np.sqrt(((read.data - original) ** 2).mean(0)) <= np.abs(original).max(0) / 127 / np.sqrt(12) * 1.2)
+
+
+@pytest.mark.parametrize("change", [{"axis": 2}, {"axis": 0}, {"axis": "1"}, {"scale": "x"}, {"scale": "w"}])
+def test_scales_that_do_not_fit_are_refused(tmp_path, change):
+    file = write(tmp_path / "b", int8_graph(), precision="int8-weights") / "model.json"
+    document = json.loads(file.read_text())
+    document["vars"]["w"] |= change
+    file.write_text(json.dumps(document))
+    with pytest.raises(ConvertError):
+        load_bundle(tmp_path / "b")

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import { parseModel } from '../../static/runtime/manifest.js';
 import { digest, sha256 } from '../../static/runtime/sha256.js';
 import { byCodePoint, decodeWeights, widen } from '../../static/runtime/weights.js';
 
@@ -65,4 +66,25 @@ test('the own SHA-256 agrees with known vectors and with Node at every padding l
     assert.equal(hex(digest(bytes)), createHash('sha256').update(bytes).digest('hex'), `${length} bytes`);
   }
   assert.equal(await sha256(new TextEncoder().encode('abc')), hex(digest(new TextEncoder().encode('abc'))));
+});
+
+test('int8 with scales is widened along its axis, anything else refused', () => {
+  const vars = {
+    w: { name: 'w', shape: [2, 3], dtype: 'int8', persistable: true, scale: 'w@scale', axis: 1 },
+    'w@scale': { name: 'w@scale', shape: [3], dtype: 'float32', persistable: true },
+  };
+  const json = {
+    format: 'paddle-inpage', formatVersion: 1, name: 'm', chunkNum: 1, vars, ops: [], inputs: [], outputs: [],
+    chunks: [{ file: 'chunk_1.dat', bytes: 18, sha256: '0'.repeat(64) }], precision: 'int8-weights',
+  };
+  const graph = parseModel(json);
+  assert.equal(graph.vars.get('w')?.dtype, 'float32');
+  const bytes = new Uint8Array(18);
+  new Int8Array(bytes.buffer).set([1, -2, 3, 127, -127, 0]);
+  bytes.set(new Uint8Array(Float32Array.of(0.5, 2, 0.1).buffer), 6);
+  const weights = decodeWeights(graph.vars, bytes.buffer);
+  assert.deepEqual([...weights.get('w') ?? []], [0.5, -4, Math.fround(3 * Math.fround(0.1)), 63.5, -254, 0]);
+  for (const change of [{ axis: 0 }, { axis: 2 }, { scale: 'x' }, { dtype: 'float32' }, { persistable: false }]) {
+    assert.throws(() => parseModel({ ...json, vars: { ...vars, w: { ...vars.w, ...change } } }), { code: 'invalid_model' });
+  }
 });
