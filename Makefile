@@ -46,6 +46,7 @@ bench: tools
 
 tools: $(VENV)/installed-dev $(WASM) node_modules/installed
 	@.ci/find-chromium > /dev/null
+	@.ci/find-nginx > /dev/null
 
 clean:
 	rm -rf $(VENV) node_modules build dist .pytest_cache .ruff_cache .hypothesis static/runtime/wasm/*.wasm
