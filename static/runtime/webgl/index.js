@@ -4,6 +4,7 @@ import { count } from '../ops/node.js';
 import { acquireDevice } from './device.js';
 import { drawsOf, refusal } from './families/index.js';
 import { place } from './memory.js';
+import { profilePart } from './profile.js';
 import { rowsOf, shiftOf, texelsOf } from './shader.js';
 
 /** @typedef {import('../gpu/step.js').GpuPlan} GpuPlan */
@@ -20,9 +21,10 @@ import { rowsOf, shiftOf, texelsOf } from './shader.js';
  * @property {Program} program @property {Texture[]} inputs
  * @property {WebGLFramebuffer} target @property {number} width @property {number} rows
  * @property {Int32Array} ints @property {Float32Array} floats @property {number} step
+ * @property {number} bytes of the texels that it reads and writes
  */
 /** @typedef {{ready: Ready[], uploads: Texture[], downloads: import('./transfer.js').Wanted[], segment: GpuSegment}} Part */
-/** @typedef {{parts: (Part|null)[], textures: Texture[], keys: Set<string>, bytes: number}} Prepared */
+/** @typedef {{parts: (Part|null)[], programs: Program[], textures: Texture[], keys: Set<string>, bytes: number}} Prepared */
 
 /**
  * @param {{precision?: Precision}} [options] a device without float32 targets uses float16 whatever is asked
@@ -74,10 +76,14 @@ export class WebglBackend {
       gpu.push({ draws, segment });
     }
     /** @type {Prepared} */
-    const prepared = { parts: [], textures: [], keys: new Set(), bytes: 0 };
+    const prepared = { parts: [], programs: [], textures: [], keys: new Set(), bytes: 0 };
     this.prepared.add(prepared);
     try {
-      const linked = gpu.map(({ draws }) => draws.map((draw) => programs.take(draw.source))); // the driver works from here on
+      const linked = gpu.map(({ draws }) => draws.map((draw) => { // the driver works from here on
+        const program = programs.take(draw.source);
+        prepared.programs.push(program);
+        return program;
+      }));
       const find = place(plan, gpu.flatMap(({ draws }) => draws), this.half, this.device.hasFloat32, (slot) => {
         const texture = this.device.textures.make(slot.shift, slot.rows, slot.half);
         prepared.textures.push(texture);
@@ -97,16 +103,16 @@ export class WebglBackend {
 
   /**
    * @param {Prepared} prepared @param {Draw[]} draws @param {GpuSegment} segment @param {Program[]} linked
-   * @param {(place: Place, draw: Draw|null) => Texture|null} find textures of what is not constant
+   * @param {(place: Place) => Texture|null} find textures of what is not constant
    * @returns {Part}
    */
   assemble(prepared, draws, segment, linked, find) {
-    const { textures } = this.device, at = (/** @type {GpuValue} */ value) => /** @type {Texture} */ (find({ value }, null));
+    const { textures } = this.device, at = (/** @type {GpuValue} */ value) => /** @type {Texture} */ (find({ value }));
     const ready = draws.map((draw, i) => {
-      const output = /** @type {Texture} */ (find(draw.output, draw));
+      const output = /** @type {Texture} */ (find(draw.output)), inputs = draw.inputs.map((input) => find(input) ?? this.constant(prepared, input));
+      const bytes = [...draw.inputs, draw.output].reduce((sum, at, k) => sum + texelsOf(at) * ((inputs[k] ?? output).half ? 8 : 16), 0);
       return {
-        program: linked[i], inputs: draw.inputs.map((input) => find(input, draw) ?? this.constant(prepared, input)),
-        target: textures.targetOf(output), width: 2 ** output.shift, rows: rowsOf(texelsOf(draw.output)),
+        program: linked[i], inputs, bytes, target: textures.targetOf(output), width: 2 ** output.shift, rows: rowsOf(texelsOf(draw.output)),
         ints: draw.ints, floats: draw.floats, step: draw.step,
       };
     });
@@ -168,10 +174,21 @@ export class WebglBackend {
     }
   }
 
+  /**
+   * Runs a segment, then times its steps one by one.
+   * @param {Prepared} prepared @param {number} segment @param {Float32Array[]} feeds
+   * @returns {Promise<import('../gpu/step.js').StepTime[]>}
+   */
+  async profile(prepared, segment, feeds) {
+    await this.run(prepared, segment, feeds);
+    return profilePart(this.device, /** @type {Part} */ (prepared.parts[segment]), (list) => this.draw(list));
+  }
+
   /** Frees what a plan alone holds. @param {Prepared} prepared */
   release(prepared) {
     if (!this.prepared.delete(prepared)) return;
     for (const texture of prepared.textures) this.device.textures.drop(texture);
+    for (const program of prepared.programs) this.device.programs.drop(program);
     for (const key of prepared.keys) {
       const held = this.constants.get(key);
       if (!held || --held.users) continue;

@@ -19,6 +19,7 @@ void main() {
 }`;
 const POLL_MS = 2;
 const MAX_WAIT_MS = 60_000;
+const MAX_IDLE = 64; // programs kept that nobody uses: models come back, and come in kinds
 
 export class Programs {
   /** @param {Device} device */
@@ -87,6 +88,8 @@ export class Programs {
     if (!gl.getProgramParameter(handle, gl.LINK_STATUS)) {
       const log = gl.getShaderInfoLog(shader) || gl.getProgramInfoLog(handle) || 'no reason given';
       this.cache.delete(source.text);
+      gl.deleteShader(shader);
+      gl.deleteProgram(handle);
       throw new InPageError('no_backend', `The driver refuses the shader "${source.name}": ${explain(log, source.text)}`, {
         hint: 'use the backend "wasm"',
       });
@@ -99,11 +102,19 @@ export class Programs {
     source.samplers.forEach((name, unit) => gl.uniform1i(gl.getUniformLocation(handle, name), unit));
   }
 
-  /** Gives a program back; kept while anybody uses it. @param {Program} program */
+  /** Gives a program back: kept for a while, the longest unused goes first. @param {Program} program */
   drop(program) {
-    if (--program.users > 0) return;
-    this.cache.delete(program.source.text);
-    this.gl.deleteProgram(program.handle);
+    const { text } = program.source, entry = this.cache.get(text);
+    if (--program.users > 0 || !entry) return;
+    this.cache.delete(text);
+    this.cache.set(text, entry); // the latest is last
+    program.loaded = null;
+    const idle = [...this.cache.values()].filter((other) => !other.program.users);
+    for (const old of idle.slice(0, Math.max(0, idle.length - MAX_IDLE))) {
+      this.cache.delete(old.program.source.text);
+      if (old.shader) this.gl.deleteShader(old.shader);
+      this.gl.deleteProgram(old.program.handle);
+    }
   }
 
   dispose() {
