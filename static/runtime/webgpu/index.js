@@ -5,6 +5,7 @@ import { count } from '../ops/node.js';
 import { FUNCTIONS } from './functions.js';
 import { holdDevice } from './device.js';
 import { assign, bytesOf, packed } from './memory.js';
+import { profile } from './profile.js';
 import { programsOf } from './programs.js';
 
 /** @typedef {import('../gpu/step.js').GpuPlan} GpuPlan */
@@ -245,6 +246,13 @@ export class WebgpuBackend {
     if (idle.length < MAX_IDLE) idle.push(staging);
     else this.free(staging);
     return results;
+  }
+
+  /** @param {unknown} prepared @param {number} segment @param {Float32Array[]} feeds @returns {Promise<StepTime[]>} */
+  profile(prepared, segment, feeds) {
+    const ready = this.readyOf(prepared, segment);
+    feeds.forEach((feed, i) => this.upload(ready.uploads[i], feed));
+    return profile(this.device, ready.dispatches);
   }
 
   /** @param {unknown} prepared */
