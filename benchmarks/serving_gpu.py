@@ -273,9 +273,9 @@ def main() -> int:
     results: dict[tuple[str, str], dict[str, Any]] = {}
     by_name = {folder.name: folder for folder in folders}
     stages: list[tuple[tuple[str, str], Callable[[], dict]]] = [
-        (key, lambda build=build: measure_engine(build, by_name[build.model])) for key, build in builds.items()
+        ((folder.name, "ONNX Runtime, CPU"), lambda folder=folder: measure_cpu(folder)) for folder in folders
     ]
-    stages += [((folder.name, "ONNX Runtime, CPU"), lambda folder=folder: measure_cpu(folder)) for folder in folders]
+    stages += [(key, lambda build=build: measure_engine(build, by_name[build.model])) for key, build in builds.items()]
     for key, stage in stages:
         if time.monotonic() - began > given.minutes * 60 - 15:
             say(what="skipped", model=key[0], engine=key[1], reason="out of time")

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -61,7 +62,10 @@ def preprocessing(path: Path | None) -> dict[str, Any] | None:
 
 def build_engine(given: argparse.Namespace) -> None:
     """The command `build`."""
+    os.nice(given.nice)
     onnx = read_model(given.model)
+    if given.expect not in ("", hashlib.sha256(onnx).hexdigest()):
+        raise TrtError("invalid", f"{given.model} is not the file that was expected")
     recipe = Recipe(given.precision, dict(map(read_shapes, given.shape)), given.quick, given.workspace_mb)
     tolerance = check.TOLERANCES[given.precision] if given.tolerance is None else given.tolerance
     proof = Proof(tolerance, reference.read(given.reference) if given.reference else None, given.measure)
@@ -147,6 +151,8 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("--shape", action="append", required=True, metavar="NAME=SMALLEST,USUAL,LARGEST",
                        help="shapes like 1x3x256x256; one alone is fixed")  # fmt: skip
     build.add_argument("--quick", action="store_true", help="a short build: time convolutions' own kernels only")
+    build.add_argument("--nice", type=int, default=0, help="give way to other processes by so much")
+    build.add_argument("--expect", default="", metavar="SHA256", help="refuse another model than this one")
     build.add_argument("--workspace-mb", type=int, default=1024)
     build.add_argument("--calibrate", type=Path, help="folder of pictures or .npz files, or one .npz, for int8")
     build.add_argument("--preprocess", type=Path, help="model.json that says how a picture becomes the input")

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from trt.errors import TrtError
 
@@ -46,7 +46,7 @@ class Recipe:
     shapes: Mapping[str, Shapes]
     quick: bool = False
     workspace_mb: int = 1024
-    note: str = field(default="", compare=False)  # for people: what the calibration data were
+    calibration: str = ""  # a digest of what int8 is calibrated with
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -57,7 +57,7 @@ class Recipe:
     def words(self) -> str:
         """A short text that two recipes share only if they are the same."""
         shapes = {name: [s.smallest, s.usual, s.largest] for name, s in sorted(self.shapes.items())}
-        whole = json.dumps([self.precision, shapes, self.quick, self.workspace_mb])
+        whole = json.dumps([self.precision, shapes, self.quick, self.workspace_mb, self.calibration])
         return f"{self.precision}-{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
 
 

@@ -119,16 +119,17 @@ class Runner:
 
     @property
     def max_rows(self) -> int:
-        """The largest batch, where the first dimension of everything is one; else 1."""
-        rows = {shapes.largest[0] for shapes in self.shapes.values()}
-        if len(rows) != 1:
-            return 1
+        """The largest batch; 0 where not every input and output has a row for each of a request's."""
+        rows = {(shapes.smallest[:1], shapes.largest[:1]) for shapes in self.shapes.values()}
+        if len(rows) != 1 or () in next(iter(rows)):
+            return 0
+        (smallest,), (largest,) = rows.pop()
         with self.lock:
-            for count in (1, *rows):
+            for count in (smallest, largest):
                 shapes = {name: (count, *sizes.largest[1:]) for name, sizes in self.shapes.items()}
                 if any(shape[:1] != (count,) for shape in self.set_shapes(shapes).values()):
-                    return 1
-        return rows.pop()
+                    return 0
+        return largest
 
     def set_shapes(self, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
         """Tell the context the inputs' sizes; returns those of the outputs. Raises TrtError: invalid."""

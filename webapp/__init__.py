@@ -25,7 +25,20 @@ def add_serving(app: Flask, values: Mapping[str, Any], models: Models) -> None:
     """What runs models for browsers that cannot."""
     folder = Path(values["state_dir"]) if values["state_dir"] else None
     metrics = Metrics(folder)
-    options = Options(remote_url=values["remote_url"], remote_timeout_s=values["remote_timeout_s"])
+    options = Options(
+        remote_url=values["remote_url"],
+        remote_timeout_s=values["remote_timeout_s"],
+        trt_precision=values["trt_precision"],
+        trt_tolerance=values["trt_tolerance"],
+        trt_cache=values["trt_cache"],
+        trt_calibration=values["trt_calibration"],
+        trt_quick=values["trt_quick"],
+        batch_rows=values["batch_rows"],
+        batch_wait_s=values["batch_wait_ms"] / 1000,
+        batch_queue=values["batch_queue"],
+        cpu_runs=values["runs"],
+        watch_batch=metrics.batch,
+    )
 
     def changed() -> None:
         metrics.engines(serving.answering())

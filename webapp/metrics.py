@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any
 
 BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+BUCKETS_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 STAGES = ("queue", "decode", "preprocess", "infer", "encode", "total")
 
 
@@ -33,6 +34,9 @@ class Metrics:
         self.stages = client.Histogram(
             "inpage_stage_seconds", "Time per stage.", ["stage", "model"], buckets=BUCKETS_S, registry=own
         )
+        self.batches = client.Histogram(
+            "inpage_batch_rows", "Rows that ran together.", ["model"], buckets=BUCKETS_ROWS, registry=own
+        )
         self.running = client.Gauge("inpage_running", "Running now.", multiprocess_mode="livesum", registry=own)
         self.waiting = client.Gauge("inpage_queue_depth", "Waiting now.", multiprocess_mode="livesum", registry=own)
         self.processes = client.Gauge("inpage_processes", "Processes.", multiprocess_mode="livesum", registry=own)
@@ -42,6 +46,10 @@ class Metrics:
         )  # fmt: skip
         self.processes.set(1)
         self.shown: set[tuple[str, str, str]] = set()
+
+    def batch(self, model: str, rows: int) -> None:
+        """What an engine that batches reports."""
+        self.batches.labels(model).observe(rows)
 
     def gate(self, running: int, waiting: int) -> None:
         """What the gate reports."""
@@ -86,6 +94,7 @@ class Metrics:
         rejects: dict[str, float] = {}
         gauges = {"inpage_running": 0.0, "inpage_queue_depth": 0.0, "inpage_processes": 0.0}
         stages: dict[str, dict[float, float]] = {}
+        batches: dict[str, dict[str, float]] = {}
         for metric in self.collected().collect():
             for sample in metric.samples:
                 if sample.name == "inpage_requests_total":
@@ -94,6 +103,8 @@ class Metrics:
                     add(rejects, sample.labels["reason"], sample.value)
                 elif sample.name == "inpage_stage_seconds_bucket":
                     add(stages.setdefault(sample.labels["stage"], {}), float(sample.labels["le"]), sample.value)
+                elif sample.name in ("inpage_batch_rows_count", "inpage_batch_rows_sum"):
+                    add(batches.setdefault(sample.labels["model"], {}), sample.name.rsplit("_", 1)[1], sample.value)
                 elif sample.name in gauges:
                     gauges[sample.name] += sample.value
         return {
@@ -102,6 +113,10 @@ class Metrics:
             "running": int(gauges["inpage_running"]),
             "waiting": int(gauges["inpage_queue_depth"]),
             "processes": int(gauges["inpage_processes"]),
+            "batches": {
+                name: {"count": int(found["count"]), "meanRows": round(found["sum"] / max(1, found["count"]), 2)}
+                for name, found in batches.items()
+            },
             "stages": {name: percentiles(stages[name]) for name in STAGES if name in stages},
         }
 

@@ -1,6 +1,7 @@
 """The bundles on disk: found, checked, described. Nothing here runs a model.
 
-A bundle is a folder with model.json and chunk_N.dat, and model.onnx where the server is to run it too. A model has one
+A bundle is a folder with model.json and chunk_N.dat, and model.onnx (or the original program) where the server is to
+run it too. A model has one
 bundle, or several versions side by side: NAME/1, NAME/2 and so on; a bundle without such a number is version 1. Names
 and file names that visitors may ask for come from what was found on disk, never the other way round.
 """
@@ -18,6 +19,8 @@ from webapp.assets import Asset
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 CHUNK = re.compile(r"chunk_[1-9][0-9]{0,5}\.dat")
+PROGRAMS = ("inference.json", "inference.pdmodel")  # the original program, either generation; the first counts
+WEIGHTS = "inference.pdiparams"
 MAX_MODEL_JSON_BYTES = 64 << 20
 HASH_BLOCK_BYTES = 1 << 20
 
@@ -49,12 +52,13 @@ class Bundle:
     preprocess: dict[str, Any] | None = None
     onnx_sha256: str = ""  # of model.onnx; empty when there is none, or none that can be used
     onnx_problem: str = ""
+    program_sha256: str = ""  # of the original Paddle program and its weights, where they lie in the bundle too
     files: dict[str, Asset] = field(default_factory=dict, repr=False)
 
     @property
     def pages_only(self) -> bool:
         """Sound, and without anything that this server could run; nothing is wrong with it."""
-        return not (self.problem or self.onnx_sha256 or self.onnx_problem)
+        return not (self.problem or self.onnx_sha256 or self.onnx_problem or self.program_sha256)
 
     @property
     def url(self) -> str:
@@ -160,6 +164,15 @@ def read_onnx(model: dict[str, Any], folder: Path) -> tuple[str, str]:
     return found, ""
 
 
+def read_program(folder: Path) -> str:
+    """One SHA-256 over the original program and its weights; empty where not both are there."""
+    for name in PROGRAMS:
+        if (folder / name).is_file() and (folder / WEIGHTS).is_file():
+            both = sha256_of(folder / name) + sha256_of(folder / WEIGHTS)
+            return hashlib.sha256(both.encode()).hexdigest()
+    return ""
+
+
 def read_bundle(folder: Path, name: str, number: int) -> Bundle:
     """Check a folder and describe it; BundleError says what is wrong with it."""
     model = read_model_json(folder / "model.json")
@@ -188,6 +201,7 @@ def read_bundle(folder: Path, name: str, number: int) -> Bundle:
         preprocess=preprocess if isinstance(preprocess, dict) else None,
         onnx_sha256=onnx_sha256,
         onnx_problem=onnx_problem,
+        program_sha256=read_program(folder),
         files={"model.json": main, **chunks},
     )
 

@@ -12,10 +12,11 @@ from webapp import inputs, security
 from webapp.engines import RunError
 from webapp.errors import AnswerError
 from webapp.gate import Full, Gate, Late
+from webapp.loading import Loaded
 from webapp.metrics import Metrics
 from webapp.models import NoPictures
 from webapp.pictures import NotAPicture, TooLarge
-from webapp.serving import Loaded, NotReady, Serving, UnknownModel
+from webapp.serving import NotReady, Serving, UnknownModel
 from webapp.tensors import InferRequest, TensorError, write_response
 
 RUN_CODES = {422: "cannot_run", 429: "busy", 502: "engine_failed", 503: "engine_failed", 504: "too_late"}
@@ -87,6 +88,7 @@ class Turn:
 
     loaded: Loaded
     deadline: float
+    give_back: Callable[[], None]  # lets the next request have its turn
 
     def run(self, asked: InferRequest) -> Response:
         """Run, and write the answer. Raises Late without running when the time is up by now."""
@@ -95,8 +97,15 @@ class Turn:
         left_s = self.deadline - time.monotonic()
         if left_s <= 0:
             raise Late
+        engine = self.loaded.engine
+        if engine.batches:
+            self.give_back()  # it waits for company now, in the engine's own queue
         with stage("infer"):
-            results = self.loaded.engine.run(asked.feeds, left_s)
+            try:
+                results = engine.run(asked.feeds, left_s)
+            finally:
+                if engine.broken:
+                    serving().look_soon()
         bundle = self.loaded.bundle
         head = {"model_name": bundle.name, "model_version": str(bundle.number)}
         if asked.id:
@@ -134,11 +143,12 @@ def run(name: str, number: int | None, work: Callable[[Turn, bytes], Response]) 
         security.take_token()
         deadline = inputs.deadline()
         body = inputs.read_body()
+        turn = stack.enter_context(ExitStack())
         with stage("queue"):
-            stack.enter_context(gate.enter(deadline))
+            turn.enter_context(gate.enter(deadline))
         loaded = stack.enter_context(serving().use(name, number))
         with stage("total"):
-            return work(Turn(loaded, deadline), body)
+            return work(Turn(loaded, deadline, turn.close), body)
 
 
 def count(response: Response) -> Response:

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from webapp.engines import ENGINES, Engine, EngineError, Load, Options
-from webapp.engines.trial import trial
+from webapp.engines import ENGINES, Load, Options, Pending
+from webapp.loading import Loaded, Loader, NoEngine
 from webapp.models import Bundle, Models
 
 RETRY_S = 30.0  # how long an engine that failed for a passing reason is left alone
+PENDING_S = 1.0  # between looks while an engine is being made ready
 
 log = logging.getLogger(__name__)
 
@@ -29,58 +30,25 @@ class NotReady(Exception):
 
 
 @dataclass
-class Loaded:
-    """A version that can run. It is closed when it was replaced and the last request let go of it."""
-
-    bundle: Bundle
-    engine: Engine
-    engine_name: str
-    refused: list[str]  # engines that were tried before, each with its reason
-    load_s: float
-    since: float = field(default_factory=time.time)
-    holders: int = 0
-    retired: bool = False
-    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def hold(self) -> bool:
-        """Keep it open; False when it is gone already."""
-        with self.lock:
-            if self.retired:
-                return False
-            self.holders += 1
-            return True
-
-    def release(self) -> None:
-        """Let go of it."""
-        with self.lock:
-            self.holders -= 1
-            last = self.retired and self.holders == 0
-        if last:
-            self.engine.close()
-
-    def retire(self) -> None:
-        """Nobody new may hold it."""
-        with self.lock:
-            self.retired = True
-            last = self.holders == 0
-        if last:
-            self.engine.close()
-
-
-@dataclass
 class Entry:
     """One version: what is on disk, what of it runs (maybe an earlier content), and what is wrong."""
 
     bundle: Bundle
     loaded: Loaded | None = None
     problem: str = ""
-    tried: tuple[str, str] | None = None
+    tried: tuple[str, ...] | None = None
     retry_at: float | None = None  # time.monotonic; None: only when a file changes
+    pending: dict[str, Pending] = field(default_factory=dict)
+
+    @property
+    def building(self) -> dict[str, Pending]:
+        """Engines on their way, whether another one answers meanwhile or not."""
+        return self.loaded.pending if self.loaded else self.pending
 
 
-def identity(bundle: Bundle) -> tuple[str, str]:
+def identity(bundle: Bundle) -> tuple[str, ...]:
     """What a version holds: touching a file does not change it."""
-    return bundle.version, bundle.onnx_sha256
+    return bundle.version, bundle.onnx_sha256, bundle.program_sha256
 
 
 class Serving:
@@ -95,12 +63,12 @@ class Serving:
         engines: Mapping[str, Load] = ENGINES,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self.models, self.order, self.options, self.engines = models, order, options, engines
+        self.models, self.loader = models, Loader(order, options, engines)
         self.changed = changed
         self.table: dict[str, dict[int, Entry]] = {}
         self.scanning = threading.Lock()
         self.scanned = threading.Event()
-        self.ended = threading.Event()
+        self.ended, self.wake = threading.Event(), threading.Event()
         self.thread: threading.Thread | None = None
 
     # ---- keeping up with the disk ----
@@ -120,9 +88,15 @@ class Serving:
             except Exception:
                 log.exception("looking for models failed; the known ones keep answering")
             self.scanned.set()
-            if not every_s:
+            waiting = any(entry.building for _, _, entry in self.entries())
+            if not every_s and not waiting:
                 return
-            self.ended.wait(every_s)
+            self.wake.wait(min(every_s or PENDING_S, PENDING_S) if waiting else every_s)
+            self.wake.clear()
+
+    def look_soon(self) -> None:
+        """Something happened that the next look should see to."""
+        self.wake.set()
 
     def wait_for_first_look(self) -> None:
         """Where nobody started the thread (another server than ours), look once now."""
@@ -157,6 +131,9 @@ class Serving:
         self.table = table
         if old is not None and old.loaded is not None and (new is None or new.loaded is not old.loaded):
             old.loaded.retire()
+        if old is not None and (new is None or identity(new.bundle) != identity(old.bundle)):
+            for pending in old.building.values():
+                pending.cancel()
         if new is None:
             log.info("model removed", extra={"model": name, "version": number})
         self.changed()
@@ -170,50 +147,41 @@ class Serving:
             log.warning("model refused: %s", bundle.problem, extra={"model": bundle.name, "version": bundle.number})
             return Entry(bundle, loaded, bundle.problem)
         if loaded and identity(loaded.bundle) == identity(bundle):
-            return entry if entry and not entry.problem else Entry(bundle, loaded, tried=identity(bundle))
-        waiting = entry and entry.tried == identity(bundle)
-        if waiting and (entry.retry_at is None or time.monotonic() < entry.retry_at):
+            loaded = self.loader.improved(loaded)
+            if loaded.engine.broken:
+                return self.replaced(loaded, bundle)
+            return entry if entry and not entry.problem and entry.loaded is loaded else Entry(
+                bundle, loaded, tried=identity(bundle)
+            )
+        if entry and entry.tried == identity(bundle) and not self.due(entry):
             return entry
-        try:
-            return Entry(bundle, self.load(bundle), tried=identity(bundle))
-        except EngineError as error:
-            retry_at = time.monotonic() + RETRY_S if error.passing else None
-            return Entry(bundle, loaded, str(error), identity(bundle), retry_at)
+        return self.replaced(loaded, bundle)
 
-    def load(self, bundle: Bundle) -> Loaded:
-        """The first engine that takes the model and passes its trial. Raises EngineError with every reason."""
-        reasons, passing = [], False
-        about = {"model": bundle.name, "version": bundle.number}
-        for name in self.order:
-            began = time.monotonic()
-            try:
-                engine = self.engines[name](bundle, self.options)
-                try:
-                    trial(engine, bundle)
-                except BaseException:
-                    engine.close()
-                    raise
-            except EngineError as error:
-                passing = passing or error.passing
-                reasons.append(f"{name}: {error}")
-            except Exception as error:  # an engine's own bug must not keep the others from being tried
-                log.exception("engine %s failed in an unexpected way", name, extra=about)
-                reasons.append(f"{name}: {type(error).__name__}")
-            else:
-                took_s = time.monotonic() - began
-                log.info("model ready on %s after %.2f s", name, took_s, extra={**about, "engine": name})
-                return Loaded(bundle, engine, name, reasons, took_s)
-            level = logging.INFO if bundle.pages_only else logging.WARNING
-            log.log(level, "engine not used: %s", reasons[-1], extra={**about, "engine": name})
-        raise EngineError("; ".join(reasons), passing=passing)
+    def due(self, entry: Entry) -> bool:
+        """Whether a version that could not be loaded should be tried again."""
+        if any(pending.finished() for pending in entry.pending.values()):
+            return True
+        return entry.retry_at is not None and time.monotonic() >= entry.retry_at
+
+    def replaced(self, loaded: Loaded | None, bundle: Bundle) -> Entry:
+        """The entry with what is on disk now; where that fails, with what ran before, unless that can run no more."""
+        try:
+            return Entry(bundle, self.loader.load(bundle), tried=identity(bundle))
+        except NoEngine as error:
+            retry_at = time.monotonic() + RETRY_S if error.passing else None
+            kept = None if loaded and loaded.engine.broken else loaded
+            return Entry(bundle, kept, str(error), identity(bundle), retry_at, error.pending)
 
     def stop(self) -> None:
-        """End the thread, and close what nobody holds."""
+        """End the thread, stop what is being built, and close what nobody holds."""
         self.ended.set()
+        self.wake.set()
         with self.scanning:
             table, self.table = self.table, {}
         for versions in table.values():
             for entry in versions.values():
+                for pending in entry.building.values():
+                    pending.cancel()
                 if entry.loaded is not None:
                     entry.loaded.retire()
 

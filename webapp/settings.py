@@ -65,6 +65,13 @@ def switch(text: str) -> bool:
     return one_of("0", "1")(text) == "1"
 
 
+def share(text: str) -> float:
+    """Parse a number above 0, up to 1."""
+    if not re.fullmatch(r"(0\.\d{1,9}|1(\.0*)?|\d(\.\d+)?e-\d)", text) or not 0 < float(text) <= 1:
+        raise ValueError("it takes a number above 0, up to 1, such as 0.01")
+    return float(text)
+
+
 def hostname(text: str) -> str:
     """Parse an address to listen on."""
     if not text or any(c.isspace() or c == "/" for c in text):
@@ -121,9 +128,18 @@ SETTINGS = (
     Setting("timeout_s", "30", "A process that answers nothing for so long is replaced.", whole(1, 3600)),
     Setting("grace_s", "20", "How long a stopping process may finish what it is doing.", whole(1, 3600)),
     Setting("max_body_kb", "64", "A request body above this is refused with 413.", whole(0, 1 << 20)),
-    Setting("engines", "onnx", "What runs models, in this order: onnx, remote.", several_of("onnx", "remote")),
+    Setting("engines", "tensorrt,onnx,paddle", "What runs models, in this order; `remote` is another server.",
+            several_of("tensorrt", "onnx", "paddle", "remote")),
     Setting("remote_url", "", "Another server with the same protocol, for the engine `remote`.", address),
     Setting("remote_timeout_s", "10", "How long that server may take.", whole(1, 3600)),
+    Setting("trt_precision", "fp16", "On the GPU: fp32, fp16 or int8.", one_of("fp32", "fp16", "int8")),
+    Setting("trt_tolerance", "0.01", "An engine further off than this share of an output's range is refused.", share),
+    Setting("trt_calibration", "", "Folder of pictures (or .npz) that int8 is calibrated with.", str),
+    Setting("trt_cache", "", "Folder of built engines; by default in the user's cache.", str),
+    Setting("trt_quick", "0", "1: shorter builds, perhaps slower engines.", switch),
+    Setting("batch_rows", "32", "On the GPU: requests that run together at most.", whole(1, 1024)),
+    Setting("batch_wait_ms", "2", "How long the first of them waits for others.", whole(0, 1000)),
+    Setting("batch_queue", "128", "Requests that may wait for the GPU; above it, 429.", whole(0, 65536)),
     Setting("scan_s", "5", "Seconds between looks for new model versions; 0 looks only at start.", whole(0, 3600)),
     Setting("runs", "2", "Models running at the same time in each process.", whole(1, 256)),
     Setting("queue", "24", "Requests that may wait for that in each process; above it, 429.", whole(0, 4096)),

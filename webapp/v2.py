@@ -77,6 +77,8 @@ def state(entry: Entry) -> dict[str, Any]:
     found: dict[str, Any] = {"version": str(entry.bundle.number), "ready": loaded is not None, "pagesOnly": pages_only}
     if entry.problem:
         found["reason"] = entry.problem
+    for name, pending in entry.building.items():
+        found["building"] = {"engine": name, **pending.state()}
     if loaded is not None:
         found |= {
             "engine": loaded.engine_name,

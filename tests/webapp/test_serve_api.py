@@ -16,7 +16,7 @@ from serving_helpers import SPEC, binary_body, json_request, mean_model, noise, 
 
 import picture
 from webapp import create_app
-from webapp.engines import RunError
+from webapp.engines import Engine, RunError
 from webapp.logs import JsonFormatter
 from webapp.tensors import read_binary_response
 
@@ -281,7 +281,7 @@ def test_a_tensor_has_a_longest_side(app_of):
     assert answer.status_code == 400 and "above 31" in answer.json["error"]
 
 
-class Slow:
+class Slow(Engine):
     """Runs when it may."""
 
     platform = "slow"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from serving_helpers import mean_model, noise, write_bundle
 
-from webapp.engines import EngineError, Options, onnx
+from webapp.engines import Engine, EngineError, Options, onnx
 from webapp.models import Models
 from webapp.serving import NotReady, Serving, UnknownModel
 
@@ -216,7 +216,7 @@ def test_two_reloads_at_once_load_once(models_dir: Path):
     assert loads == [1, 2] and factor(serving) == 2
 
 
-class Recording:
+class Recording(Engine):
     """An engine that knows when it was closed."""
 
     platform = "recording"

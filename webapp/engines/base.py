@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,11 +12,23 @@ Arrays = dict[str, np.ndarray]
 
 
 class EngineError(Exception):
-    """An engine that cannot take this model. `passing`: it may be able to later, so try again."""
+    """An engine that cannot take this model. `passing`: it may be able to later, so try again.
 
-    def __init__(self, reason: str, *, passing: bool = False) -> None:
+    `quiet`: nothing is wrong, this machine simply has no such engine.
+    """
+
+    def __init__(self, reason: str, *, passing: bool = False, quiet: bool = False) -> None:
         super().__init__(reason)
-        self.passing = passing
+        self.passing, self.quiet = passing, quiet
+
+
+class Pending(EngineError):
+    """An engine that is being made ready; another one answers meanwhile, and is replaced when `finished()`."""
+
+    def __init__(self, reason: str, finished: Callable[[], bool], state: Callable[[], dict[str, Any]],
+                 cancel: Callable[[], None] = lambda: None) -> None:  # fmt: skip
+        super().__init__(reason, passing=True)
+        self.finished, self.state, self.cancel = finished, state, cancel
 
 
 class RunError(Exception):
@@ -27,6 +39,10 @@ class RunError(Exception):
         self.status = status
 
 
+def unwatched(model: str, rows: int) -> None:
+    """Where nobody counts."""
+
+
 @dataclass(frozen=True)
 class Options:
     """The settings that engines need."""
@@ -34,15 +50,30 @@ class Options:
     remote_url: str = ""
     remote_timeout_s: float = 10.0
     max_answer_bytes: int = 256 << 20
+    trt_precision: str = "fp16"
+    trt_tolerance: float = 1e-2
+    trt_cache: str = ""
+    trt_calibration: str = ""
+    trt_quick: bool = False
+    batch_rows: int = 32
+    batch_wait_s: float = 0.002
+    batch_queue: int = 128
+    cpu_runs: int = 2
+    watch_batch: Callable[[str, int], None] = unwatched
 
 
 class Engine(Protocol):
     """A loaded model; `run` is called by several threads at once."""
 
     platform: str  # as the protocol names it, for example onnxruntime_onnx
+    batches: bool = False  # puts requests together by itself, so that each needs no turn of its own
+    broken: str = ""  # why it will never run again, where that happened
 
     def run(self, feeds: Arrays, timeout_s: float) -> Arrays:
-        """All outputs by name. Raises RunError; `timeout_s` is what is left of the request's time."""
+        """All outputs by name. Raises RunError; one that batches also Full and Late (see gate).
+
+        `timeout_s` is what is left of the request's time.
+        """
 
     def close(self) -> None:
         """Free what it holds; nothing runs any more."""

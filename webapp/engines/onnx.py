@@ -4,7 +4,7 @@ import hashlib
 import re
 from typing import Any
 
-from webapp.engines.base import Arrays, EngineError, Options, RunError
+from webapp.engines.base import Arrays, Engine, EngineError, Options, RunError
 from webapp.models import Bundle
 
 CODES = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
@@ -20,7 +20,7 @@ def runtime() -> Any:
     return onnxruntime
 
 
-class OnnxEngine:
+class OnnxEngine(Engine):
     """One session; it may be run by several threads at once."""
 
     platform = "onnxruntime_onnx"
@@ -61,7 +61,7 @@ def session_options(library: Any) -> Any:
 def load(bundle: Bundle, options: Options) -> OnnxEngine:
     """Raises EngineError when there is no sound model.onnx, or when it is not this bundle's model."""
     if not bundle.onnx_sha256:
-        raise EngineError(bundle.onnx_problem or "the bundle has no model.onnx")
+        raise EngineError(bundle.onnx_problem or "the bundle has no model.onnx", quiet=not bundle.onnx_problem)
     library = runtime()
     content = (bundle.folder / "model.onnx").read_bytes()
     if hashlib.sha256(content).hexdigest() != bundle.onnx_sha256:

@@ -6,14 +6,14 @@ import threading
 import time
 from urllib.parse import quote, urlsplit
 
-from webapp.engines.base import Arrays, EngineError, Options, RunError
+from webapp.engines.base import Arrays, Engine, EngineError, Options, RunError
 from webapp.models import Bundle
 from webapp.tensors import TensorError, binary_request, read_binary_response
 
 KEPT_CONNECTIONS = 8
 
 
-class RemoteEngine:
+class RemoteEngine(Engine):
     """One model on another server; connections are kept and shared."""
 
     platform = "remote"

@@ -1,0 +1,151 @@
+"""Engines that take minutes to build: in a process of their own, one at a time for all processes of the server.
+
+Beside the engine's file lies `.lock`, held by whoever builds (the building process itself included, so that a server
+process that dies loses nothing), and `.progress`, the last thing it said.
+"""
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trt.cache import write_whole
+from trt.errors import TrtError
+
+LOOK_S = 1.0
+FAILURE_COUNTS_S = 300.0  # for so long another process's failure is taken for ours, and a passing one not tried again
+PASSING = ("cannot_write", "run_failed")
+
+log = logging.getLogger(__name__)
+
+
+class BuildProcess:
+    """One engine being built, here or elsewhere. `event` is its last known state; `ended`: no other will follow."""
+
+    def __init__(self, path: Path, command: Sequence[str]) -> None:
+        self.path, self.command = path, list(command)
+        self.progress = path.with_suffix(".progress")
+        self.event: dict[str, Any] = {"stage": "waiting", "steps": 0, "seconds": 0.0}
+        self.process: subprocess.Popen[str] | None = None
+        self.ended = self.stopped = False
+        self.ended_at = 0.0
+        self.thread = threading.Thread(target=self.go, name=f"build {path.name}", daemon=True)
+        self.thread.start()
+
+    @property
+    def failure(self) -> tuple[str, str] | None:
+        """(kind, reason) of a build that failed."""
+        return (self.event["kind"], self.event["reason"]) if self.event.get("stage") == "failed" else None
+
+    @property
+    def worth_a_new_try(self) -> bool:
+        """Whether it failed for a reason that passes, a while ago."""
+        failed = self.failure is not None and self.failure[0] in PASSING
+        return self.ended and failed and time.monotonic() - self.ended_at > FAILURE_COUNTS_S
+
+    def state(self) -> dict[str, Any]:
+        """For people: stage, layers timed so far, seconds, and the reason of a failure."""
+        return {name: self.event[name] for name in ("stage", "steps", "seconds", "reason") if name in self.event}
+
+    def cancel(self) -> None:
+        """Stop it; nothing half-written is left."""
+        self.stopped = True
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
+    def go(self) -> None:
+        """The thread."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self.path.with_suffix(".lock").open("ab") as lock:
+                self.with_lock(lock.fileno())
+        except OSError as error:
+            self.fail("cannot_write", f"the folder of engines {self.path.parent} cannot be used ({error.strerror})")
+        except Exception as error:  # whatever it is, the model must not seem to be on its way for ever
+            log.exception("watching a build failed")
+            self.fail("build_failed", f"{type(error).__name__}: {error}")
+        finally:
+            self.ended_at = time.monotonic()
+            self.ended = True
+
+    def fail(self, kind: str, reason: str) -> None:
+        """Nothing will come of it."""
+        self.event = {**self.event, "stage": "failed", "kind": kind, "reason": reason}
+
+    def with_lock(self, lock: int) -> None:
+        """Wait until nobody else builds this engine; then build it, unless that is done or was in vain."""
+        while not self.stopped:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self.event = self.told() or self.event
+                time.sleep(LOOK_S)
+                continue
+            earlier = self.told()
+            if self.path.exists():
+                self.event = {**self.event, "stage": "done"}
+            elif earlier and earlier.get("stage") == "failed" and time.time() - earlier["at"] < FAILURE_COUNTS_S:
+                self.event = earlier
+            else:
+                self.build(lock)
+            return
+        self.fail("run_failed", "the build was stopped")
+
+    def told(self) -> dict[str, Any] | None:
+        """What the process that builds last said."""
+        try:
+            found = json.loads(self.progress.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) and {"stage", "at"} <= found.keys() else None
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """Keep the state, also for other processes."""
+        self.event = {**self.event, **event}
+        # They then only know less; the same full disk will show when the engine is written.
+        with contextlib.suppress(TrtError):
+            write_whole(self.progress, json.dumps({**self.event, "at": time.time()}).encode())
+
+    def build(self, lock: int) -> None:
+        """Run the command, line by line, to its end."""
+        self.tell({"stage": "starting"})
+        with tempfile.TemporaryFile("w+", errors="replace") as errors:
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True,
+                pass_fds=(lock,), env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )  # fmt: skip
+            if self.stopped:
+                self.process.terminate()
+            assert self.process.stdout is not None
+            with self.process.stdout as lines:
+                for line in lines:
+                    if line.startswith("{"):
+                        self.tell(json.loads(line))
+            code = self.process.wait()
+            errors.seek(0)
+            last = (errors.read().strip().splitlines() or [""])[-1]
+        if self.event["stage"] not in ("done", "failed"):
+            how = f"by signal {-code}" if code < 0 else f"with status {code}"
+            kind = "run_failed" if self.stopped else "build_failed"
+            self.tell({"stage": "failed", "kind": kind, "reason": f"the build ended {how} {last[:200]}".rstrip()})
+
+
+builds: dict[Path, BuildProcess] = {}
+lock = threading.Lock()
+
+
+def build_of(path: Path, command: Sequence[str]) -> BuildProcess:
+    """The build of that engine in this process, begun now if there is none or if it may be tried again."""
+    with lock:
+        found = builds.get(path)
+        if found is None or found.worth_a_new_try or (found.ended and found.failure is None and not path.exists()):
+            found = builds[path] = BuildProcess(path, command)
+        return found
