@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from converter.run import ENGINES
 from converter.targets import BESIDE, ROADS
 from converter.write.web import PRECISIONS
 
-COMMANDS = ("convert", "run", "inspect", "verify", "zoo")
+COMMANDS = ("convert", "run", "inspect", "verify", "diff", "push", "pull", "zoo")
 
 _ABOUT = """\
 Convert Paddle models into bundles that run inside a web page.
@@ -23,13 +25,16 @@ Convert Paddle models into bundles that run inside a web page.
   python -m converter inspect MODEL_OR_BUNDLE      show graph, operators, sizes
   python -m converter verify BUNDLE [--model MODEL] [--input in.npz]
                                                    compare a bundle with its model
+  python -m converter diff BUNDLE BUNDLE           what two bundles do not have in common
+  python -m converter push BUNDLE DIR|URL          put a version where a server or devices pick it up
+  python -m converter pull URL DIR                 take a model's latest version from there
   python -m converter zoo [NAME] [-o BUNDLE]       Paddle's official models: list, show, download and convert
 
 MODEL is a folder or a file, and its kind is found out: Paddle 3 (inference.json + .pdiparams),
 Paddle 2 (.pdmodel + .pdiparams), fluid (__model__), an old Paddle.js package, or a bundle.
-A model folder that is itself called run, inspect, verify or zoo is named ./run.
+A model folder that is itself called as a command is, such as run, is named ./run.
 """
-_END = "exit codes: 0 done, 1 cannot convert, 2 the command line is wrong.  More: COMMAND --help"
+_END = "exit codes: 0 done, 1 cannot (diff: they differ), 2 the command line is wrong.  More: COMMAND --help"
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -42,11 +47,35 @@ def parse(argv: list[str]) -> argparse.Namespace:
         raise SystemExit(0)
     command = argv[0] if argv[0] in COMMANDS else "convert"
     parsers = {"convert": _convert_parser, "run": _run_parser, "inspect": _inspect_parser, "verify": _verify_parser,
-               "zoo": _zoo_parser}
+               "diff": _diff_parser, "push": _push_parser, "pull": _pull_parser, "zoo": _zoo_parser}
     parser = parsers[command]()
     arguments = parser.parse_args(argv[1:] if argv[0] in COMMANDS else argv)
     arguments.command = command
+    arguments.said = _said(argv[1:] if argv[0] in COMMANDS else argv, arguments) if command == "convert" else ""
     return arguments
+
+
+def _said(argv: list[str], arguments: argparse.Namespace) -> str:
+    """The command for the bundle's provenance: files by their names alone, and without where the bundle went."""
+    files = {str(value): value.name for value in vars(arguments).values() if isinstance(value, Path)}
+    words, skip = [], False
+    for word in argv:
+        option, _, value = word.partition("=")
+        if skip or word == "--quiet" or (option == "--output" and value) or (word[:2] == "-o" and len(word) > 2):
+            skip = False
+            continue
+        if word in ("-o", "--output"):
+            skip = True
+        elif word.startswith("--") and value:
+            words.append(f"{option}={_bare(value, files)}")
+        else:
+            words.append(_bare(word, files))
+    return shlex.join(["python", "-m", "converter", *words])
+
+
+def _bare(word: str, files: dict[str, str]) -> str:
+    path = Path(word)
+    return path.name if path.is_absolute() else files.get(str(path), word)
 
 
 def _options_only(parser: argparse.ArgumentParser) -> str:
@@ -66,6 +95,8 @@ def _convert_parser() -> argparse.ArgumentParser:
     add("-o", "--output", metavar="BUNDLE", type=Path, required=True, help="folder to write; replaces a bundle")
     add("--params", metavar="FILE", type=Path, help="combined weights, where they are not beside the program")
     add("--name", help="the bundle's name (default: the model's)")
+    add("--model-version", type=_version, default="0.0.0", metavar="X.Y.Z",
+        help="semantic version of this bundle (default 0.0.0: not versioned)")
     add("--target", choices=("web", "paddlejs2"), default="web",
         help="paddlejs2: a package for the original Paddle.js 2.x runtime, where it can run the model")
     add("--targets", type=_targets, default=("web",), metavar="LIST",
@@ -132,6 +163,29 @@ def _verify_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _diff_parser() -> argparse.ArgumentParser:
+    parser = _new("diff BUNDLE BUNDLE", "Say what differs between two bundles; exit code 1 where something does.")
+    for name in ("first", "second"):
+        parser.add_argument(name, metavar="BUNDLE", type=Path)
+    return parser
+
+
+def _push_parser() -> argparse.ArgumentParser:
+    parser = _new("push BUNDLE DIR|URL", "Put a bundle as a new version of its model where a server's hot reload "
+                  "(DIR, file://) or devices (http(s):// store that takes PUT) pick it up: whole or not at all.")
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path)
+    parser.add_argument("target", metavar="DIR|URL", help="the folder of models, or the store's address")
+    parser.add_argument("--force", action="store_true", help="also where this semantic version has other content")
+    return parser
+
+
+def _pull_parser() -> argparse.ArgumentParser:
+    parser = _new("pull URL DIR", "Take a model's latest version from a store into a server's folder of models.")
+    parser.add_argument("url", metavar="URL", help="the model's address there: the store's, then its name")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of models")
+    return parser
+
+
 def _zoo_parser() -> argparse.ArgumentParser:
     parser = _new("zoo [NAME] [-o BUNDLE] [options]",
                   "List Paddle's official inference models; show one; download one and convert it.")
@@ -145,6 +199,16 @@ def _zoo_parser() -> argparse.ArgumentParser:
     add("--no-verify", action="store_true", help="do not run the bundle")
     add("--quiet", action="store_true", help="no report, no progress")
     return parser
+
+
+_SEMANTIC = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
+                       r"(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?")
+
+
+def _version(text: str) -> str:
+    if not _SEMANTIC.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no semantic version such as 1.2.0")
+    return text
 
 
 def _targets(text: str) -> tuple[str, ...]:

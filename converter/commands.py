@@ -14,9 +14,11 @@ import numpy as np
 
 from converter import inspect_model, zoo
 from converter.convert import Report, convert
+from converter.difference import diff
 from converter.errors import ConvertError
 from converter.inspect_model import bytes_text
 from converter.progress import Progress
+from converter.publish import Pushed, pull, push
 from converter.read.metadata import read_json, read_labels
 from converter.run import run
 from converter.verify import Check, verify
@@ -31,6 +33,7 @@ def convert_command(arguments: argparse.Namespace) -> int:
     with Progress(enabled=not arguments.quiet) as progress:
         report = convert(
             arguments.model, arguments.output, target=arguments.target, targets=arguments.targets,
+            model_version=arguments.model_version, said=arguments.said,
             opset=arguments.opset, onnx_road=arguments.onnx_road, paddle2onnx=arguments.paddle2onnx,
             precision=arguments.precision,
             preprocess=_preprocess(arguments),
@@ -132,6 +135,25 @@ def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
         raise ConvertError(f"cannot write: {error.strerror}", where=str(path)) from error
 
 
+def diff_command(arguments: argparse.Namespace) -> int:
+    lines = diff(arguments.first, arguments.second)
+    print("\n".join(lines) if lines else "the bundles hold the same model")
+    return 1 if lines else 0
+
+
+def push_command(arguments: argparse.Namespace) -> int:
+    return _pushed(push(arguments.bundle, arguments.target, arguments.force))
+
+
+def pull_command(arguments: argparse.Namespace) -> int:
+    return _pushed(pull(arguments.url, arguments.folder))
+
+
+def _pushed(done: Pushed) -> int:
+    print(f"{done.place}: version {done.number}" + ("" if done.new else ", there already"))
+    return 0
+
+
 def zoo_command(arguments: argparse.Namespace) -> int:
     if arguments.name is None:
         if arguments.output is not None:
@@ -153,4 +175,4 @@ def zoo_command(arguments: argparse.Namespace) -> int:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "convert": convert_command, "run": run_command, "inspect": inspect_command, "verify": verify_command,
-    "zoo": zoo_command}
+    "diff": diff_command, "push": push_command, "pull": pull_command, "zoo": zoo_command}

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from converter import signature, with_paddle
 from converter import targets as beside
-from converter import with_paddle
 from converter.errors import ConvertError, refusing
 from converter.graph import Graph
 from converter.metadata import describe
@@ -51,7 +51,8 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
             opset: int | None = None, onnx_road: str = "auto", paddle2onnx: str | None = None,
             input_spec: Any = None, precision: str = "float32",
             preprocess: dict[str, Any] | None = None, postprocess: dict[str, Any] | None = None,
-            labels: list[str] | None = None, name: str | None = None, params: str | Path | None = None,
+            labels: list[str] | None = None, name: str | None = None, model_version: str = "0.0.0",
+            said: str = "", params: str | Path | None = None,
             input_shapes: dict[str, tuple[int, ...]] | None = None, verify: bool = True,
             tolerance: float | None = None, progress: Callable[[str], None] = lambda step: None) -> Report:
     """Convert a model into the bundle folder `out`, which appears whole or not at all.
@@ -60,6 +61,7 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
     target: one of TARGETS. targets: what the bundle holds beside the page's files, see converter.targets; opset: of
     model.onnx, 13 or 17 (by target); onnx_road: how it is made, one of converter.targets.ROADS; paddle2onnx: a Python
     that has it. preprocess: keys of the bundle's spec over those found beside the model.
+    model_version: semantic version of the bundle; said: the command, for its provenance.
     input_shapes: sizes of the trial inputs; for paddlejs2 those of the package, which has one size only.
     Raises ConvertError when the model cannot be read, written or verified within the tolerance.
     """
@@ -80,6 +82,7 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
         expected = evaluate(graph, feeds) if verify else {}
         graph = optimise(graph, target, progress)
         refuse_nan(graph)
+        graph.meta |= {"version": model_version, "command": said, "paddle": _paddle_version(graph, source)}
         progress("writing the bundle")
         wanted = beside.Wanted(targets, precision, opset, VERSION, onnx_road, paddle2onnx, path,
                                Path(params) if params else None, progress)
@@ -97,7 +100,18 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
             report.checks = beside.check(folder, wanted, feeds, expected, allowed)
             _verify(report, folder, feeds, expected, allowed,
                     check_package if target == "paddlejs2" else check_bundle)
+        if target == "web":
+            signature.sign(folder)
     return report
+
+
+def _paddle_version(graph: Graph, source: Any) -> str | None:
+    """Which Paddle wrote the program, where that is known: Paddle 2 programs say so, Paddle 3's do not."""
+    if not isinstance(source, (str, Path)):
+        return with_paddle.version()
+    said = graph.meta.get("source", {})
+    number = said.get("version", 0) if said.get("format") == "program" else 0
+    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}" if number else None
 
 
 def _write(graph: Graph, folder: Path, target: str, precision: str) -> dict[str, int]:

@@ -52,6 +52,10 @@ def exported(layer: Any, input_spec: Any) -> Iterator[Path]:
         yield Path(folder)
 
 
+def version() -> str:
+    return str(_paddle().__version__)
+
+
 def run(program: Path, params: Path | None, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Paddle Inference on the CPU, float32, no optimisation: outputs by name."""
     inference = _paddle().inference

@@ -159,7 +159,10 @@ def _document(graph: Graph, inner: list[tuple[Graph, Graph]], used: set[str], we
             document[key] = meta[key]
     if meta.get("onnx") is not None:  # what the server runs; pages do not fetch it
         document["onnx"] = meta["onnx"]
-    return document | {"precision": precision, "converter": {"version": version}, "source": meta.get("source", {})}
+    maker = {"version": version} | ({"command": meta["command"]} if meta.get("command") else {})
+    source = meta.get("source", {}) | ({"paddle": meta["paddle"]} if meta.get("paddle") else {})
+    return document | {"version": meta.get("version", "0.0.0"), "precision": precision, "converter": maker,
+                       "source": source}
 
 
 def _dtype(value: Value, weights: dict[str, np.ndarray]) -> str:
