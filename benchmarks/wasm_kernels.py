@@ -65,8 +65,11 @@ def report(name: str, found: dict[str, Any], each: bool) -> None:
         groups[f"{i:3} {step['kernel']} {step['where']}" if each else step["kernel"]].append(step)
     total = sum(step["ms"] for step in steps)
     work = sum(step["work"] for step in steps if step["kernel"] in PRODUCTS)
-    print(f"\n{name}: whole run {found['run_ms']:.2f} ms, sum of steps {total:.2f} ms, {work / 1e6:.1f} M multiply-adds, "
-          f"{2 * work / found['run_ms'] / 1e6:.1f} of {peak:.1f} GFLOP/s = {2 * work / found['run_ms'] / 1e4 / peak:.0f} %")
+    rate = 2 * work / found["run_ms"] / 1e6
+    print(
+        f"\n{name}: whole run {found['run_ms']:.2f} ms, sum of steps {total:.2f} ms, {work / 1e6:.1f} M multiply-adds"
+    )
+    print(f"{rate:.1f} of {peak:.1f} GFLOP/s = {100 * rate / peak:.0f} %")
     print(f"{'kernel':<60} {'steps':>5} {'ms':>8} {'share':>6} {'GFLOP/s':>8} {'of peak':>8}")
     for key, members in sorted(groups.items(), key=lambda pair: 0 if each else -sum(s["ms"] for s in pair[1])):
         ms, flops = sum(s["ms"] for s in members), 2 * sum(s["work"] for s in members)
@@ -96,16 +99,17 @@ def main() -> int:
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome-stable")
     with tempfile.TemporaryDirectory(prefix="wasm-kernels-") as name, sync_playwright() as playwright:
         folder = Path(name)
-        found = list(models(args, folder))
-        files = {label: {p.name: p.read_bytes() for p in path.iterdir() if p.is_file()} for label, path, _ in found}
+        nets = list(models(args, folder))
+        files = {label: {p.name: p.read_bytes() for p in path.iterdir() if p.is_file()} for label, path, _ in nets}
         files["bench"] = {"driver.js": (HERE / "wasm_kernels.js").read_bytes(), "peak.wasm": peak_wasm(folder)}
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         with running(files) as site:
             page = browser.new_page()
             page.goto(site.url + "/")
             call = "async (a) => (await import('/bench/driver.js')).profile(...a)"
-            for label, _, shape in found:
-                report(label, page.evaluate(call, [f"{site.url}/{label}/", shape, args.strict, args.rounds]), args.steps)
+            for label, _, shape in nets:
+                found = page.evaluate(call, [f"{site.url}/{label}/", shape, args.strict, args.rounds])
+                report(label, found, args.steps)
         browser.close()
     return 0
 

@@ -19,6 +19,8 @@ import { checkFeeds, DTYPES } from './tensor.js';
  * @property {WebAssembly.Module} wasm the kernels, from compile() of backends/wasm.js
  * @property {number} [maxArenaBytes] working memory that a plan may take
  * @property {boolean} [poison] fill the working memory with NaN before every run; for tests
+ * @property {number} [threads] at most (default: what fits the device)
+ * @property {boolean} [stress] divide every step among the threads, in changing order; for tests
  */
 /** @typedef {Awaited<ReturnType<typeof createEngine>>} Engine */
 /** @typedef {import('./plan_stages.js').Stage} Stage */
@@ -46,11 +48,11 @@ export async function unsupported(graph) {
  * @param {EngineOptions} options
  * @throws {InPageError} unsupported, naming everything that is missing; out_of_memory
  */
-export async function createEngine(graph, weights, { backend = 'wasm', wasm, maxArenaBytes, poison = false }) {
+export async function createEngine(graph, weights, { backend = 'wasm', wasm, maxArenaBytes, poison = false, threads, stress }) {
   if (backend !== 'wasm') throw new InPageError('no_backend', `There is no backend "${backend}"`, { hint: 'use "wasm"' });
   const operators = await loadOperators(opsOf(graph).map((op) => op.type));
   refuse(problemsOfGraph(graph, operators));
-  const engine = new WasmEngine(graph, weights, operators, await createBackend(wasm, weights), { maxArenaBytes, poison });
+  const engine = new WasmEngine(graph, weights, operators, await createBackend(wasm, weights, { threads, stress }), { maxArenaBytes, poison });
   return /** @type {const} */ ({
     backend,
     /** @param {Record<string, Tensor>} feeds @returns {Promise<Record<string, Tensor>>} */
@@ -266,6 +268,7 @@ export class WasmEngine {
   }
 
   dispose() {
+    this.backend?.dispose();
     this.backend = null;
     this.plans.clear();
     this.weights = new Map();

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
 import { compile, hasRelaxedSimd } from '../../static/runtime/backends/wasm.js';
 import { createEngine } from '../../static/runtime/engine.js';
 import { graphOf, number, parseCases, tensorOf } from './case_graph.js';
@@ -18,10 +20,19 @@ export { graphOf, tensorOf };
 const RUNTIME = fileURLToPath(new URL('../../static/runtime/', import.meta.url));
 const CASES = new URL('../cases/', import.meta.url);
 
-/** The compiled kernels, built first where they are out of date. @returns {Promise<WebAssembly.Module>} */
-export async function kernels() {
+/** The two builds of the kernels. @type {('relaxed'|'strict')[]} */
+export const BUILDS = ['relaxed', 'strict'];
+
+// Node 20 has relaxed SIMD behind a flag.
+if (!hasRelaxedSimd()) setFlagsFromString('--experimental-wasm-relaxed-simd');
+
+/**
+ * The compiled kernels, built first where they are out of date.
+ * @param {'relaxed'|'strict'} [which] @returns {Promise<WebAssembly.Module>}
+ */
+export async function kernels(which = 'strict') {
   execFileSync(process.env.PYTHON ?? 'python3', [`${RUNTIME}wasm/build.py`], { stdio: ['ignore', 'ignore', 'inherit'] });
-  return compile(readFileSync(`${RUNTIME}wasm/kernels${hasRelaxedSimd() ? '' : '.strict'}.wasm`));
+  return compile(readFileSync(`${RUNTIME}wasm/kernels${which === 'strict' ? '.strict' : ''}.wasm`));
 }
 
 /** @returns {string[]} the names of the families that have cases */
@@ -38,17 +49,19 @@ export function readCases(family) {
 
 /**
  * Runs a case twice on poisoned memory and holds both results to Paddle's.
- * @param {Case} test @param {WebAssembly.Module} wasm
+ * @param {Case} test @param {WebAssembly.Module} wasm @param {{threads?: number, stress?: boolean}} [options]
  */
-export async function checkCase(test, wasm) {
+export async function checkCase(test, wasm, options = {}) {
   const { graph, weights, feeds } = graphOf(test);
-  const engine = await createEngine(graph, weights, { wasm, poison: true });
+  const engine = await createEngine(graph, weights, { wasm, poison: true, ...options });
+  if (options.threads) await sleep(2); // helpers arrive
   for (let i = 0; i < 2; i++) {
     const out = await engine.run(feeds);
     for (const [slot, tensors] of Object.entries(test.outputs)) {
       tensors.forEach((expected, k) => assertClose(out[`${slot}_${k}`], expected, test.tol));
     }
   }
+  engine.dispose();
 }
 
 /**

@@ -6,11 +6,22 @@ import { createEngine } from '../../static/runtime/engine.js';
 import { actArgs, activation, fused, KINDS } from '../../static/runtime/ops/activation.js';
 import { convWindow } from '../../static/runtime/ops/conv/index.js';
 import { count, OpNode } from '../../static/runtime/ops/node.js';
-import { kernels, random } from './cases.js';
+import { BUILDS, kernels, random } from './cases.js';
 
 /** @typedef {import('../../static/runtime/plan.js').StepArg} StepArg */
 
-const wasm = await kernels();
+const modules = { relaxed: await kernels('relaxed'), strict: await kernels('strict') };
+let wasm = modules.strict;
+
+/** A test of both builds. @param {string} name @param {() => Promise<void>} body */
+function both(name, body) {
+  for (const build of BUILDS) {
+    test(`${name}, ${build}`, async () => {
+      wasm = modules[build];
+      await body();
+    });
+  }
+}
 
 /**
  * Runs one kernel on arrays: each array becomes a pointer, and is returned as it is afterwards.
@@ -82,12 +93,12 @@ async function compareConv({ attrs, x, w, bias, residual }, next) {
   out.y.data.forEach((got, i) => assert.ok(Math.abs(Number(got) - expected[i]) <= 2e-5, `${JSON.stringify({ attrs, x, w })}: ${i} is ${got}, not ${expected[i]}`));
 }
 
-test('convolutions of random geometry equal the naive one', async () => {
+both('convolutions of random geometry equal the naive one', async () => {
   const next = random(7);
   for (let i = 0; i < 150; i++) await compareConv(randomConv(next), next);
 });
 
-test('a convolution longer than a strip, with every row tail, equals the naive one', async () => {
+both('a convolution longer than a strip, with every row tail, equals the naive one', async () => {
   const next = random(11);
   for (const [O, H, W] of [[1, 33, 31], [7, 25, 41], [13, 17, 61], [12, 32, 32]]) {
     const attrs = {
@@ -125,14 +136,14 @@ const ACCURACY = [
   ['sin', 1, Math.sin, -100, 100], ['cos', 1, Math.cos, -1e6, 1e6], ['sigmoid', 3, (x) => 1 / (1 + Math.exp(-x)), -80, 80],
 ];
 for (const [kind, limit, exact, from, to] of ACCURACY) {
-  test(`${kind} is right to ${limit} ULP`, async () => {
+  both(`${kind} is right to ${limit} ULP`, async () => {
     const x = Float32Array.from({ length: 20001 }, (_, i) => from + (to - from) * i / 20000), y = await unary(kind, x);
     const worst = x.reduce((top, v, i) => Math.max(top, ulps(y[i], exact(v))), 0);
     assert.ok(worst <= limit, `${worst} ULP`);
   });
 }
 
-test('pow is right to 1 ULP, and keeps C\'s special cases', async () => {
+both('pow is right to 1 ULP, and keeps C\'s special cases', async () => {
   for (const factor of [0.5, 2.5, -1.7, 3, -2, 10, 0.1]) {
     const x = Float32Array.from({ length: 5001 }, (_, i) => 1e-3 + i * 0.01), y = await unary('pow', x, factor);
     const worst = x.reduce((top, v, i) => Math.max(top, ulps(y[i], v ** Math.fround(factor))), 0);
@@ -144,7 +155,7 @@ test('pow is right to 1 ULP, and keeps C\'s special cases', async () => {
   }
 });
 
-test('special values go through', async () => {
+both('special values go through', async () => {
   const x = Float32Array.of(NaN, Infinity, -Infinity, 0, 1e30, -1e30, 1e-40);
   assert.deepEqual(Array.from(await unary('exp', x)), [NaN, Infinity, 0, 1, Infinity, 0, 1]);
   assert.deepEqual(Array.from((await unary('log', x)).slice(0, 6)), [NaN, Infinity, NaN, -Infinity, Math.fround(Math.log(1e30)), NaN]);
@@ -153,7 +164,7 @@ test('special values go through', async () => {
   assert.deepEqual(Array.from((await unary('sigmoid', x)).slice(0, 6)), [NaN, 1, 0, 0.5, 1, 0]);
 });
 
-test('every length hits its tail', async () => {
+both('every length hits its tail', async () => {
   for (let n = 1; n <= 19; n++) {
     const x = Float32Array.from({ length: n }, (_, i) => i - 7);
     for (const kind of ['abs', 'square', 'floor']) {

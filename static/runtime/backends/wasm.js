@@ -1,17 +1,22 @@
 // The WASM backend: one linear memory per model, one call per run. A plan is plain data to it.
 import { InPageError } from '../errors.js';
+import { defaultThreads, Pace, pool } from './wasm_threads.js';
 
 /** @typedef {import('../plan.js').Plan} Plan */
 /** @typedef {import('../plan.js').Ref} Ref */
 /** @typedef {import('../plan.js').StepArg} StepArg */
 /** @typedef {import('../plan.js').Resident} Resident */
 /** @typedef {import('../plan.js').Weights} Weights */
-/** @typedef {{plan: Plan, steps: number, inputs: number[], outputs: number[]}} Prepared addresses: of the list of steps,
- *   of inputs and outputs */
+/** @typedef {{plan: Plan, steps: number, inputs: number[], outputs: number[], pace: Pace|null}} Prepared addresses: of the
+ *   list of steps, of inputs and outputs; pace: null where helpers would not pay */
+/** @typedef {{threads?: number, stress?: boolean}} ThreadOptions threads: the calling one among them; stress: helpers
+ *   always come, and take parts in changing order; for tests */
 
 const PAGE = 65536;
 const INITIAL_PAGES = 16;
 const ALIGN = 64;
+const STACK = 65536; // of each helper, as build.py gives the kernels themselves
+const SHARED_WORK = 4_000_000; // multiply-adds of a plan that is worth calling helpers for: some 150 us
 const SPARE = 256; // bytes behind the last block that vector loads may read
 const MAX_BYTES = 2 ** 31 - PAGE; // addresses are ints in the kernels
 export const STEP_BYTES = 12; // as in run.c
@@ -51,11 +56,15 @@ export async function compile(source) {
 /**
  * @param {WebAssembly.Module} module
  * @param {Weights} weights stays the owner of the data; each is copied when a plan first needs it
+ * @param {ThreadOptions} [options]
  * @returns {Promise<WasmBackend>}
  */
-export async function createBackend(module, weights) {
+export async function createBackend(module, weights, { threads = defaultThreads(), stress = false } = {}) {
   const memory = newMemory(), instance = await WebAssembly.instantiate(module, { env: { memory } });
-  return new WasmBackend(memory, /** @type {Record<string, any>} */ (instance.exports), weights);
+  const backend = new WasmBackend(memory, /** @type {Record<string, any>} */ (instance.exports), weights, stress);
+  if (threads > 1) backend.enlist = () => backend.enlistCrew(module, threads - 1);
+  if (stress) backend.enlist();
+  return backend;
 }
 
 /**
@@ -83,10 +92,10 @@ function tabulate(exports) {
   return new Map(names.map((name, i) => [name, first + i]));
 }
 
-/** Memory: the kernels' own data and stack | weights | arena, shared by all plans | constants, structs and steps of each plan. */
+/** Memory: the kernels' own data and stack | the helpers' stacks | weights | arena, shared by all plans | constants, structs and steps of each plan. */
 export class WasmBackend {
-  /** @param {WebAssembly.Memory} memory @param {Record<string, any>} kernels @param {Weights} weights */
-  constructor(memory, kernels, weights) {
+  /** @param {WebAssembly.Memory} memory @param {Record<string, any>} kernels @param {Weights} weights @param {boolean} [stress] */
+  constructor(memory, kernels, weights, stress = false) {
     this.memory = memory;
     this.kernels = kernels;
     this.places = tabulate(kernels);
@@ -99,6 +108,34 @@ export class WasmBackend {
     this.arenaBytes = 0;
     /** @type {Prepared[]} */
     this.prepared = [];
+    this.stress = stress;
+    /** @type {Promise<number>|null} the number under which the pool knows this model, once its helpers are started */
+    this.enlisted = null;
+    this.crew = 0;
+    /** Starts helpers, where there may be any; runs begin without them. */
+    this.enlist = () => {};
+    this.disposed = false;
+  }
+
+  /** @param {WebAssembly.Module} module @param {number} helpers */
+  enlistCrew(module, helpers) {
+    if (this.enlisted) return;
+    const stacks = this.end;
+    this.end = align(stacks + helpers * STACK);
+    this.reserve(this.end);
+    const home = pool();
+    this.enlisted = home.join(module, this.memory, stacks, STACK, helpers).then((id) => {
+      if (this.disposed) home.leave(id);
+      else this.crew = id;
+      return id;
+    });
+  }
+
+  /** Lets the helpers go. */
+  dispose() {
+    this.disposed = true;
+    if (this.crew) pool().leave(this.crew);
+    this.crew = 0;
   }
 
   /**
@@ -108,6 +145,7 @@ export class WasmBackend {
    * @throws {InPageError} out_of_memory
    */
   prepare(plans) {
+    if (plans.some(paysHelpers)) this.enlist();
     for (const plan of plans) for (const weight of plan.weights) this.reside(weight);
     this.arena = this.end;
     this.arenaBytes = Math.max(0, ...plans.map((plan) => align(plan.arenaBytes)));
@@ -132,12 +170,12 @@ export class WasmBackend {
     const address = (/** @type {Ref} */ ref) => this.address(ref, data);
     let at = structs;
     plan.steps.forEach(({ kernel, args, work }, i) => {
-      const parts = Math.min(Math.max(Math.floor(work / PART_WORK), 1), MAX_PARTS), step = steps + i * STEP_BYTES;
+      const parts = Math.min(Math.max(Math.floor(work / (this.stress ? 1 : PART_WORK)), 1), MAX_PARTS), step = steps + i * STEP_BYTES;
       [this.placeOf(kernel), at, parts].forEach((word, k) => this.view.setUint32(step + 4 * k, word, true));
       writeStruct(this.view, at, args, address);
       at += sizes[i];
     });
-    return { plan, steps, inputs: plan.inputs.map((port) => address(port.at)), outputs: plan.outputs.map((port) => address(port.at)) };
+    return { plan, steps, pace: paysHelpers(plan) ? new Pace() : null, inputs: plan.inputs.map((port) => address(port.at)), outputs: plan.outputs.map((port) => address(port.at)) };
   }
 
   /** @param {string} kernel @returns {number} */
@@ -192,10 +230,11 @@ export class WasmBackend {
    * @param {ArrayBufferView[]} feeds in order of the plan's inputs, of the right size
    * @param {ArrayBufferView[]} results in order of the outputs; filled
    */
-  run({ plan, steps, inputs, outputs }, feeds, results) {
+  run({ plan, steps, inputs, outputs, pace }, feeds, results) {
     const bytes = new Uint8Array(this.memory.buffer);
     for (let i = 0; i < feeds.length; i++) bytes.set(new Uint8Array(feeds[i].buffer, feeds[i].byteOffset, feeds[i].byteLength), inputs[i]);
-    const fault = this.kernels.run(steps, plan.steps.length, 1), status = fault & 255;
+    const fault = this.crew && (pace || this.stress) ? this.runShared(steps, plan.steps.length, pace) : this.kernels.run(steps, plan.steps.length, 1);
+    const status = fault & 255;
     if (status) {
       const { where } = plan.steps[fault >> 8];
       throw new InPageError('invalid_input', FAULTS[status] ?? `a kernel failed with status ${status}`, { where });
@@ -206,11 +245,26 @@ export class WasmBackend {
     }
   }
 
+  /** @param {number} steps @param {number} n @param {Pace|null} pace @returns {number} as run() of run.c */
+  runShared(steps, n, pace) {
+    const helped = this.stress || !pace || pace.withHelpers(), start_ms = performance.now();
+    if (helped) {
+      this.kernels.begin(this.stress ? 1 + Math.floor(Math.random() * 2 ** 30) : 0);
+      pool().call(this.crew);
+    }
+    const fault = this.kernels.run(steps, n, helped ? 0 : 1);
+    pace?.note(helped, performance.now() - start_ms);
+    return fault;
+  }
+
   /** Fills the arena with NaN, so that a test sees who reads what nobody wrote. */
   poison() {
     new Float32Array(this.memory.buffer, this.arena, this.arenaBytes / 4).fill(NaN);
   }
 }
+
+/** Whether helpers would pay. @param {Plan} plan */
+const paysHelpers = ({ steps }) => steps.reduce((sum, { work }) => sum + (work >= 2 * PART_WORK ? work : 0), 0) >= SHARED_WORK;
 
 /** @param {number} n */
 const align = (n) => Math.ceil(n / ALIGN) * ALIGN;

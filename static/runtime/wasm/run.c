@@ -17,7 +17,8 @@ typedef struct {
   _Atomic int offers;   // counts offers; helpers with nothing to do sleep on it
   _Atomic int sleepers;
   _Atomic int waiting;  // whether the leader sleeps on `done`
-  _Atomic int order;    // turns the order in which parts are given out; for tests
+  _Atomic int helped;   // parts that helpers did, ever
+  int order;            // not 0: gives parts out in another order and keeps threads busy in between; for tests
 } Control;
 static Control control;
 
@@ -26,13 +27,19 @@ enum { PATIENCE = 20000 };
 
 #define EXPORT(name) __attribute__((export_name(#name)))
 
+// Whether there was anything to claim.
 static int take(void) {
   uint64_t c = control.claim;
   if (!(c & 0xffff)) return 0;
   const Step *s = control.step;
   if (!__c11_atomic_compare_exchange_strong(&control.claim, &c, c - 1, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) return 1;
-  int part = ((int)(c & 0xffff) - 1 + control.order) % s->parts;
-  int status = s->kernel(s->args, part, s->parts);
+  unsigned part = (unsigned)(c & 0xffff) - 1;
+  if (control.order) {
+    unsigned turn = (unsigned)(c >> 16) * (unsigned)control.order;
+    part = (part + turn) % (unsigned)s->parts;
+    for (volatile unsigned i = (turn ^ part * 2654435761u) & 4095; i; i--);
+  }
+  int status = s->kernel(s->args, (int)part, s->parts);
   if (status) control.status = status;
   int parts = s->parts; // the step may be another's once the last part is reported
   if (__c11_atomic_fetch_add(&control.done, 1, __ATOMIC_SEQ_CST) + 1 == parts && control.waiting)
@@ -78,11 +85,13 @@ EXPORT(begin) void begin(int order) {
   control.running = 1;
 }
 
+EXPORT(helped) int helped(void) { return control.helped; }
+
 // What a helper does during one run.
 EXPORT(help) void help(void) {
   for (int idle = 0; control.running;) {
     int offers = control.offers;
-    if (take()) idle = 0;
+    if (take()) idle = 0, control.helped++;
     else if (++idle > PATIENCE && control.running) {
       control.sleepers++;
       if (!(control.claim & 0xffff)) __builtin_wasm_memory_atomic_wait32((int *)&control.offers, offers, -1);
