@@ -1,0 +1,61 @@
+"""All three networks from the pack's folder to shipped bundles:
+
+    python -m training.faces --faces FOLDER --work DIR [--minutes 15] [-o static/models]
+
+draws pictures without a face (the scenes of training/document_corners), trains the three side by side, exports what did
+best on the validation split, and evaluates the bundles through the page's detector. DIR keeps drawings, checkpoints
+and logs; drawings that are there are taken as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+DRAWN = 440  # backdrops: about one a second on one core
+SHARE = {"detector": 1.0, "head": 0.8, "upper": 0.4}  # of the minutes
+
+
+def module(name: str, *args: object) -> list[str]:
+    return [sys.executable, "-m", f"training.{name}", *map(str, args)]
+
+
+def train(faces: Path, work: Path, drawn: Path, minutes: float, device: list[str]) -> None:
+    """RuntimeError when one of the three fails; the others are waited for."""
+    running = {
+        name: subprocess.Popen(
+            module(
+                "faces.train", name, "--faces", faces, "--backdrops", drawn, "--out", work, "--minutes", minutes * share
+            )
+            + device
+        )
+        for name, share in SHARE.items()
+    }
+    codes = {name: process.wait() for name, process in running.items()}
+    if any(codes.values()):
+        raise RuntimeError(f"training failed; exit codes: {codes}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faces", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--device")
+    parser.add_argument("-o", "--output", type=Path, default=Path("static/models"))
+    args = parser.parse_args()
+    drawn = args.work / "drawn"
+    if not drawn.is_dir():
+        subprocess.run(
+            module("document_corners.validation", "--out", drawn, "--count", DRAWN, "--seed", 77), check=True
+        )
+    train(args.faces, args.work, drawn, args.minutes, ["--device", args.device] if args.device else [])
+    subprocess.run(module("faces.export", args.work, "-o", args.output), check=True)
+    evaluate = module("faces.evaluate", "--faces", args.faces, "--bundles", args.output)
+    return subprocess.run([*evaluate, "--table", args.work / "table.md"], check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
