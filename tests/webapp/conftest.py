@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from tests.trt.conftest import cudart, gpu  # noqa: F401  (fixtures)
 from webapp import create_app
 
 CHUNK = bytes(range(256)) * 4

@@ -26,8 +26,8 @@ class Pending(EngineError):
     """An engine that is being made ready; another one answers meanwhile, and is replaced when `finished()`."""
 
     def __init__(self, reason: str, finished: Callable[[], bool], state: Callable[[], dict[str, Any]],
-                 cancel: Callable[[], None] = lambda: None) -> None:  # fmt: skip
-        super().__init__(reason, passing=True)
+                 cancel: Callable[[], None] = lambda: None, *, quiet: bool = False) -> None:  # fmt: skip
+        super().__init__(reason, passing=True, quiet=quiet)
         self.finished, self.state, self.cancel = finished, state, cancel
 
 

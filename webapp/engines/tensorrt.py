@@ -194,7 +194,7 @@ def load(bundle: Bundle, options: Options) -> TensorRtEngine:
 def not_yet(build: BuildProcess) -> EngineError:
     """What to say of an engine that is not there: on its way, failed for now, or for good."""
     if build.failure is None:
-        return Pending("the engine is being built", lambda: build.ended, build.state, build.cancel)
+        return Pending("the engine is being built", lambda: build.ended, build.state, build.cancel, quiet=True)
     kind, reason = build.failure
     if kind in PASSING:
         return Pending(reason, lambda: build.worth_a_new_try, build.state)

@@ -73,7 +73,7 @@ def trial(engine: Engine, bundle: Bundle) -> None:
         try:
             results = engine.run(feeds, TRIAL_S)
         except RunError as error:
-            raise EngineError(f"the trial run failed: {error}", passing=error.status != 422) from error
+            raise EngineError(f"the trial run failed: {engine.broken or error}", passing=error.status != 422) from error
         for entry in bundle.outputs:
             if entry["name"] not in results:
                 raise EngineError(f"there is no output {entry['name']!r}, only {sorted(results)}")
