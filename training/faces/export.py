@@ -90,6 +90,9 @@ def export(name: str, checkpoint: Path, out: Path) -> int:
         bundle = BUNDLES[name]
         command = [sys.executable, "-m", "converter", scratch, "-o", str(out / bundle), "--name", bundle]
         command += ["--precision", "float16", "--postprocess", str(Path(scratch) / "postprocess.json")]
+        if SIDES[name]:
+            # Of one picture of noise both eyes are the same, and errors are judged by an output's range.
+            command += ["--input-shape", f"image=16,3,{SIDES[name]},{SIDES[name]}"]
         return subprocess.run(command, check=False).returncode
 
 
