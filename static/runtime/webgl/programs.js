@@ -81,15 +81,13 @@ export class Programs {
     return !this.parallel || this.gl.getProgramParameter(handle, this.parallel.COMPLETION_STATUS_KHR) !== false;
   }
 
-  /** @param {Program} program @param {WebGLShader} shader @param {{shader: WebGLShader|null}} entry */
+  /** @param {Program} program @param {WebGLShader} shader @param {{program: Program, shader: WebGLShader|null}} entry */
   link(program, shader, entry) {
     const { gl } = this, { handle, source } = program;
     this.device.refuseWhenLost(source.name);
     if (!gl.getProgramParameter(handle, gl.LINK_STATUS)) {
       const log = gl.getShaderInfoLog(shader) || gl.getProgramInfoLog(handle) || 'no reason given';
-      this.cache.delete(source.text);
-      gl.deleteShader(shader);
-      gl.deleteProgram(handle);
+      this.forget(entry);
       throw new InPageError('no_backend', `The driver refuses the shader "${source.name}": ${explain(log, source.text)}`, {
         hint: 'use the backend "wasm"',
       });
@@ -107,14 +105,17 @@ export class Programs {
     const { text } = program.source, entry = this.cache.get(text);
     if (--program.users > 0 || !entry) return;
     this.cache.delete(text);
-    this.cache.set(text, entry); // the latest is last
-    program.loaded = null;
+    if (!entry.shader) this.cache.set(text, entry); // the latest is last
+    else this.forget(entry); // nobody waited for it: it may be as bad as the one that failed
     const idle = [...this.cache.values()].filter((other) => !other.program.users);
-    for (const old of idle.slice(0, Math.max(0, idle.length - MAX_IDLE))) {
-      this.cache.delete(old.program.source.text);
-      if (old.shader) this.gl.deleteShader(old.shader);
-      this.gl.deleteProgram(old.program.handle);
-    }
+    for (const old of idle.slice(0, Math.max(0, idle.length - MAX_IDLE))) this.forget(old);
+  }
+
+  /** @param {{program: Program, shader: WebGLShader|null}} entry */
+  forget({ program, shader }) {
+    this.cache.delete(program.source.text);
+    if (shader) this.gl.deleteShader(shader);
+    this.gl.deleteProgram(program.handle);
   }
 
   dispose() {

@@ -1,0 +1,140 @@
+"""WebGL2 in Chromium, its GPU computed by the CPU: operator cases, real models, and the life of a context."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.runtime.browser_kit import Site, make_bundle, running
+from tests.runtime.gpu_kit import LIMITS, Bundles, case_files, launch, packed, script_files, unpacked
+from tests.runtime.test_browser_models import MODELS, reference, worst_error
+
+pytestmark = pytest.mark.browser
+
+ON_GPU = 650
+"""Operator cases that must be computed by shaders, at least: integers and what picks by value stay on the host."""
+FRAMES = 2_000
+
+
+@pytest.fixture(scope="module")
+def gpu(browser: Any) -> Iterator[Any]:
+    chromium = launch(browser)
+    try:
+        yield chromium
+    finally:
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    with running({"small": make_bundle(), **script_files()}) as served:
+        yield served
+
+
+@pytest.fixture
+def page(site: Site, gpu: Any) -> Iterator[Any]:
+    """A page that must not write to its console; `call` runs a function of webgl_page.js or gpu_page.js in it."""
+    context = gpu.new_context()
+    lines: list[str] = []
+    try:
+        page = context.new_page()
+        page.set_default_timeout(300_000)
+        page.on("console", lambda message: lines.append(message.text))
+        page.goto(site.url)
+        yield page
+    finally:
+        context.close()
+    assert not [line for line in lines if "WebGL" in line or "performance" in line], lines[:3]
+
+
+def call(page: Any, name: str, wish: Any, module: str = "webgl_page") -> Any:
+    """What a function of the page's scripts gives for a wish."""
+    script = f"async (wish) => (await import('/tests/runtime/{module}.js')).{name}(wish)"
+    return page.evaluate(script, wish)
+
+
+@pytest.mark.parametrize("precision", LIMITS)
+def test_every_operator_case(precision: str, page: Any) -> None:
+    wish = {"backend": "webgl", "precision": precision, "files": case_files()}
+    outcomes = call(page, "checkCases", wish, "gpu_page")
+    assert not [one for one in outcomes if one["error"]]
+    assert not [one for one in outcomes if not one["worst"] <= max(LIMITS[precision], one["tol"])]
+    assert sum(one["steps"] > 0 for one in outcomes) >= ON_GPU
+
+
+@pytest.fixture(scope="module")
+def bundles(shared_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundles:
+    return Bundles(shared_dir / "models", tmp_path_factory.mktemp("bundles"))
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", MODELS)
+def test_real_model_matches_paddle(name: str, bundles: Bundles, site: Site, page: Any) -> None:
+    inputs, wanted = reference(bundles.models / name)
+    site.files |= {f"/model/{leaf}": body for leaf, body in bundles.of(name).items()}
+    wish = {"bundle": "/model", "feeds": packed(inputs), "precision": "float32", "worker": False}
+    told = call(page, "runModel", wish)
+    assert told["backend"] == "webgl"
+    assert worst_error(name, unpacked(told["outputs"]), wanted) <= LIMITS["float32"]
+
+
+@pytest.mark.shared
+def test_a_worker_computes_the_same(bundles: Bundles, site: Site, page: Any) -> None:
+    name = "face_mtcnn_onet"
+    inputs, wanted = reference(bundles.models / name)
+    site.files |= {f"/model/{leaf}": body for leaf, body in bundles.of(name).items()}
+    wish = {"bundle": "/model", "feeds": packed(inputs), "precision": "float32", "worker": True}
+    told = call(page, "runModel", wish)
+    assert told["backend"] == "webgl"
+    assert told["bytes"] > 0
+    assert worst_error(name, unpacked(told["outputs"]), wanted) <= LIMITS["float32"]
+
+
+def test_a_lost_context_is_replaced_and_the_frame_computed_again(page: Any) -> None:
+    told = call(page, "loseContext", "/small")
+    assert told["same"]
+    assert told["opened"] == 3
+
+
+def test_a_context_lost_for_good_is_one_typed_error(page: Any) -> None:
+    told = call(page, "loseContextForGood", "/small")
+    assert told["typed"]
+    assert told["code"] == "no_backend"
+    assert told["again"] is True
+
+
+def test_two_models_share_a_context_and_the_last_frees_it(page: Any) -> None:
+    told = call(page, "shareContext", "/small")
+    assert told == {"shared": True, "alive": True, "same": True, "gone": True, "bytes": 0}
+
+
+def test_thousands_of_frames_leave_nothing_behind(page: Any) -> None:
+    told = call(page, "runMany", {"address": "/small", "frames": FRAMES})
+    assert told["wrong"] == 0
+    assert told["grown"] == 0
+    assert told["end"] == told["after"]
+    assert told["end"]["Texture"] > 0
+    left = {kind: count for kind, count in told["kept"].items() if kind not in ("Program", "Shader", "Buffer")}
+    assert not any(left.values()), told["kept"]  # programs and buffers wait for the next model
+
+
+def test_plans_of_many_shapes_do_not_add_up(page: Any) -> None:
+    told = call(page, "manyShapes", "/small")
+    assert told["plans"] == 4
+    assert max(told["sizes"][8:]) <= max(told["sizes"][:8]) * 1.5
+
+
+def test_an_error_in_a_shader_names_its_line(page: Any) -> None:
+    told = call(page, "refuseShader", "/small")
+    assert told["code"] == "no_backend"
+    assert re.search(r"syntax error ← line \d+: result = v;", told["message"])
+    assert "conv of conv2d" in told["message"] or "move of" in told["message"]
+    assert told["again"] == "ran"
+
+
+def test_a_profile_names_every_step(page: Any) -> None:
+    steps = call(page, "profile", "/small")
+    assert [step["kind"] for step in steps if step["on"] == "gpu"].count("conv") == 1
+    assert all(step["ms"] >= 0 and step["bytes"] > 0 for step in steps)

@@ -1,0 +1,172 @@
+// What the WebGL tests run inside a page: models through the public face, and a context that comes and goes.
+import { InPageError, load } from '../../static/runtime/index.js';
+import { loadBundle } from '../../static/runtime/bundle.js';
+import { createGpuEngine } from '../../static/runtime/gpu/engine.js';
+import { kernels } from '../../static/runtime/kernels.js';
+import { createBackend } from '../../static/runtime/webgl/index.js';
+
+/** @typedef {import('../../static/runtime/tensor.js').Tensor} Tensor */
+/** @typedef {import('../../static/runtime/webgl/index.js').WebglBackend} WebglBackend */
+/** @typedef {Record<string, {shape: number[], base64: string, dtype?: string}>} Packed */
+
+/** Numbers in [-1, 1) that are the same every time. @param {number} n */
+const wave = (n) => Float32Array.from({ length: n }, (_, i) => Math.sin(12.9898 * i + 1));
+
+/** @param {Packed} packed float32 alone @returns {Record<string, Tensor>} */
+function unpack(packed) {
+  return Object.fromEntries(Object.entries(packed).map(([name, { shape, base64 }]) => {
+    const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+    return [name, { shape, data: new Float32Array(bytes.buffer) }];
+  }));
+}
+
+/** @param {Record<string, Tensor>} tensors @returns {Packed} */
+function pack(tensors) {
+  return Object.fromEntries(Object.entries(tensors).map(([name, { shape, data }]) => {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength), dtype = data.constructor.name.replace(/Big|Array/g, '').toLowerCase();
+    let text = '';
+    for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));
+    return [name, { shape, dtype, base64: btoa(text) }];
+  }));
+}
+
+/**
+ * A model through load(), twice.
+ * @param {{bundle: string, feeds: Packed, precision: 'float32'|'float16', worker: boolean}} wish
+ */
+export async function runModel({ bundle, feeds, precision, worker }) {
+  const model = await load(bundle, /** @type {any} */ ({ backend: 'webgl', precision, worker, cache: false }));
+  const tensors = unpack(feeds), start = performance.now();
+  await model.run(tensors);
+  const first_ms = performance.now() - start, again = performance.now(), outputs = await model.run(tensors);
+  const told = { outputs: pack(outputs), backend: model.backend, first_ms, next_ms: performance.now() - again, bytes: model.memory().bytes };
+  await model.dispose();
+  return told;
+}
+
+/** An engine on WebGL for the small bundle, its latest backend, and a frame. @param {string} address */
+async function small(address) {
+  const { graph, weights } = await loadBundle(address, { cache: false, check: async () => {} });
+  /** @type {WebglBackend[]} */
+  const opened = [];
+  const engine = await createGpuEngine(graph, weights, {
+    wasm: await kernels(),
+    open: async (precision) => {
+      const backend = await createBackend({ precision });
+      opened.push(backend);
+      return backend;
+    },
+  });
+  const feeds = { x: { data: wave(3 * 8 * 6), shape: [1, 3, 8, 6] } };
+  return { engine, opened, feeds };
+}
+
+/** @param {Record<string, Tensor>} p @param {Record<string, Tensor>} q */
+const same = (p, q) => p.y.data.length === q.y.data.length && p.y.data.every((value, i) => value === q.y.data[i]);
+
+/** The context goes while a frame is computed, and between two frames. @param {string} address */
+export async function loseContext(address) {
+  const { engine, opened, feeds } = await small(address), before = await engine.run(feeds);
+  opened[0].device.gl.getExtension('WEBGL_lose_context')?.loseContext();
+  const after = await engine.run(feeds), running = engine.run(feeds);
+  opened[1].device.gl.getExtension('WEBGL_lose_context')?.loseContext();
+  const during = await running, told = { same: same(before, after) && same(before, during), opened: opened.length, reason: await opened[0].lost };
+  engine.dispose();
+  return told;
+}
+
+/** No context can be had any more: one typed error, and a later success once there is one. @param {string} address */
+export async function loseContextForGood(address) {
+  const { engine, opened, feeds } = await small(address), before = await engine.run(feeds);
+  const { getContext } = OffscreenCanvas.prototype;
+  OffscreenCanvas.prototype.getContext = /** @type {any} */ (() => null);
+  opened[0].device.gl.getExtension('WEBGL_lose_context')?.loseContext();
+  const error = await engine.run(feeds).then(() => null, (thrown) => thrown);
+  OffscreenCanvas.prototype.getContext = getContext;
+  const again = await engine.run(feeds).then((result) => same(before, result), (thrown) => String(thrown));
+  engine.dispose();
+  return { typed: error instanceof InPageError, code: error?.code, again };
+}
+
+/** Two models share a context; the last to go takes it away. @param {string} address */
+export async function shareContext(address) {
+  const first = await small(address), second = await small(address), { device } = first.opened[0];
+  const [p, q] = await Promise.all([first.engine.run(first.feeds), second.engine.run(second.feeds)]);
+  const shared = device === second.opened[0].device;
+  first.engine.dispose();
+  const alive = !device.gl.isContextLost(), r = await second.engine.run(second.feeds);
+  second.engine.dispose();
+  await new Promise((resolve) => { setTimeout(resolve, 0); });
+  return { shared, alive, same: same(p, q) && same(q, r), gone: device.gl.isContextLost(), bytes: first.opened[0].memory().bytes };
+}
+
+/** Objects of WebGL that were made and not deleted. @param {WebGL2RenderingContext} gl */
+function countObjects(gl) {
+  /** @type {Record<string, number>} */
+  const left = {};
+  const any = /** @type {any} */ (gl);
+  for (const kind of ['Texture', 'Framebuffer', 'Buffer', 'Program', 'Shader']) {
+    const [make, drop] = [any[`create${kind}`].bind(gl), any[`delete${kind}`].bind(gl)];
+    left[kind] = 0;
+    any[`create${kind}`] = (/** @type {any[]} */ ...args) => { left[kind]++; return make(...args); };
+    any[`delete${kind}`] = (/** @type {any} */ one) => { if (one) left[kind]--; drop(one); };
+  }
+  const [fence, end] = [gl.fenceSync.bind(gl), gl.deleteSync.bind(gl)];
+  left.Sync = 0;
+  gl.fenceSync = (...args) => { left.Sync++; return fence(...args); };
+  gl.deleteSync = (sync) => { left.Sync--; end(sync); };
+  return left;
+}
+
+/**
+ * Many frames, some at once: what the driver holds afterwards is what it held after the first few.
+ * @param {{address: string, frames: number}} wish
+ */
+export async function runMany({ address, frames }) {
+  const keeper = await createBackend({}), left = countObjects(keeper.device.gl), { engine, feeds } = await small(address);
+  const want = await engine.run(feeds);
+  await Promise.all(Array.from({ length: 8 }, () => engine.run(feeds)));
+  const after = { ...left }, bytes = engine.memory().bytes;
+  let wrong = 0;
+  for (let i = 0; i < frames; i += 8) {
+    const results = await Promise.all(Array.from({ length: 8 }, () => engine.run(feeds)));
+    wrong += results.filter((result) => !same(want, result)).length;
+  }
+  const end = { ...left }, grown = engine.memory().bytes - bytes;
+  engine.dispose();
+  const kept = { ...left };
+  keeper.dispose();
+  return { after, end, wrong, grown, kept };
+}
+
+/** A plan per shape, more shapes than plans are kept. @param {string} address */
+export async function manyShapes(address) {
+  const { engine, opened } = await small(address), sizes = [];
+  for (let high = 8; high < 38; high += 2) {
+    const wide = 46 - high; // about as many pixels every time
+    await engine.run({ x: { data: wave(3 * high * wide), shape: [1, 3, high, wide] } });
+    sizes.push(opened[0].memory().bytes);
+  }
+  const plans = opened[0].prepared.size;
+  engine.dispose();
+  return { plans, sizes };
+}
+
+/** A driver that does not take a shader. @param {string} address */
+export async function refuseShader(address) {
+  const { gl } = (await createBackend({})).device, { shaderSource } = gl;
+  gl.shaderSource = (shader, text) => shaderSource.call(gl, shader, text.replace('result = v;', 'result = v +;'));
+  const { engine, feeds } = await small(address);
+  const error = await engine.run(feeds).then(() => null, (thrown) => thrown);
+  gl.shaderSource = shaderSource;
+  const again = await engine.run(feeds).then(() => 'ran', (thrown) => String(thrown));
+  engine.dispose();
+  return { code: error?.code, message: error?.message, again };
+}
+
+/** Time of every step. @param {string} address */
+export async function profile(address) {
+  const { engine, feeds } = await small(address), steps = await engine.profile(feeds);
+  engine.dispose();
+  return steps;
+}
