@@ -74,7 +74,10 @@ def build_engine(given: argparse.Namespace) -> None:
         rows = partial(calibrate.samples, given.calibrate, preprocessing(given.preprocess))
         calibrator = calibrate.entropy(rows, recipe, given.table)
     about = {"precision": given.precision, "model": hashlib.sha256(onnx).hexdigest()[:16]}
-    say({**about, **produce(onnx, recipe, given.output, proof, calibrator=calibrator, tell=paced(say))})
+    done = produce(
+        onnx, recipe, given.output, proof, calibrator=calibrator, timing=given.timing, tell=paced(say, given.every_s)
+    )
+    say({**about, **done})
 
 
 def load(path: Path) -> Runner:
@@ -157,6 +160,8 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("--calibrate", type=Path, help="folder of pictures or .npz files, or one .npz, for int8")
     build.add_argument("--preprocess", type=Path, help="model.json that says how a picture becomes the input")
     build.add_argument("--table", type=Path, help="the calibration's table: read when it is there, else written")
+    build.add_argument("--timing", type=Path, help="times of layers' candidates on this GPU: read, then written")
+    build.add_argument("--every-s", type=float, default=0.5, help="seconds between lines of progress")
     build.add_argument("--reference", type=Path, help=".npz with in:NAME and out:NAME; else ONNX Runtime is asked")
     build.add_argument("--tolerance", type=float, help="error over the range of an output")
     build.add_argument("--measure", choices=check.MEASURES, default="largest", help="which error that is about")
@@ -187,6 +192,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0: done; 1: it cannot be done, and the last line says why; 2: wrong usage."""
+    # Before CUDA is loaded: its default is to load every kernel of the library, of which a model needs a few.
+    os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")
     given = parser().parse_args(arguments)
     try:
         given.command(given)

@@ -4,10 +4,13 @@ What changed between them: 10 made explicit batches the only kind, 11 took away 
 calibrators, so that the model itself has to say where it is in half precision or in integers.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from trt import library
+from trt.cache import write_whole
 from trt.errors import TrtError
 from trt.recipe import Recipe
 
@@ -19,10 +22,11 @@ def silent(stage: str, steps: int) -> None:
 
 
 def build(onnx: bytes, recipe: Recipe, *, calibrator: Callable[[Any], Any] | None = None,
-          progress: Progress = silent) -> bytes:
+          timing: Path | None = None, progress: Progress = silent) -> bytes:
     """The engine as bytes; takes minutes. Raises TrtError.
 
     calibrator: makes the library's calibrator, needed for int8 where the model has no Q/DQ nodes.
+    timing: a file that keeps how fast each layer's candidates were on this GPU, for further builds.
     progress: called with the stage ("parsing", "building") and how many layers have been timed so far.
     """  # fmt: skip
     trt = library.tensorrt()
@@ -40,7 +44,8 @@ def build(onnx: bytes, recipe: Recipe, *, calibrator: Callable[[Any], Any] | Non
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, recipe.workspace_mb << 20)
     if recipe.quick:
-        config.set_tactic_sources(1 << int(trt.TacticSource.EDGE_MASK_CONVOLUTIONS))
+        hurry(trt, config)
+    times = known_times(config, timing)
     add_profile(builder, config, network, recipe)
     # The calibrator must live as long as the build; the library keeps no reference of its own.
     kept = set_precision(trt, builder, config, network, recipe, calibrator)
@@ -54,7 +59,33 @@ def build(onnx: bytes, recipe: Recipe, *, calibrator: Callable[[Any], Any] | Non
         raise kept.problem
     if plan is None:
         raise TrtError("build_failed", f"TensorRT could not build the engine{library.because(told)}")
+    if timing is not None and times is not None:
+        with contextlib.suppress(TrtError):  # only the next build is slower for it
+            write_whole(timing, bytes(times.serialize()))
     return bytes(plan)
+
+
+def hurry(trt: Any, config: Any) -> None:
+    """A build in a fraction of the time: only convolutions' own kernels, the likely ones, each timed once."""
+    config.set_tactic_sources(1 << int(trt.TacticSource.EDGE_MASK_CONVOLUTIONS))
+    config.avg_timing_iterations = 1
+    if hasattr(trt.BuilderFlag, "ENABLE_TACTIC_HEURISTIC"):
+        config.set_flag(trt.BuilderFlag.ENABLE_TACTIC_HEURISTIC)
+
+
+def known_times(config: Any, timing: Path | None) -> Any:
+    """The library's table of times, filled from the file if there is one that it takes."""
+    if timing is None:
+        return None
+    try:
+        content = timing.read_bytes()
+    except OSError:
+        content = b""
+    for start in (content, b""):
+        times = config.create_timing_cache(start)
+        if times is not None and config.set_timing_cache(times, False):
+            return times
+    return None
 
 
 def parse(trt: Any, builder: Any, onnx: bytes, told: Any) -> Any:

@@ -32,6 +32,11 @@ def write_whole(path: Path, content: bytes) -> None:
         raise TrtError("cannot_write", reason) from error
 
 
+def machine(version: str, gpu: str) -> str:
+    """What an engine is bound to, as part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", f"{version} {gpu}").strip("-")
+
+
 class EngineCache:
     """A folder of engines. An engine runs only on the GPU and the TensorRT version that it was built with."""
 
@@ -40,8 +45,11 @@ class EngineCache:
 
     def path(self, model_sha256: str, version: str, gpu: str, recipe: Recipe) -> Path:
         """Where the engine of exactly this model, TensorRT, GPU, precision and profile is."""
-        machine = re.sub(r"[^A-Za-z0-9]+", "-", f"{version} {gpu}").strip("-")
-        return self.folder / f"{model_sha256[:24]}-{machine}-{recipe.words()}.engine"
+        return self.folder / f"{model_sha256[:24]}-{machine(version, gpu)}-{recipe.words()}.engine"
+
+    def timing(self, version: str, gpu: str) -> Path:
+        """Where the builds of all models keep how fast kernels are there."""
+        return self.folder / f"{machine(version, gpu)}.timing"
 
     def load(self, path: Path) -> bytes | None:
         """The engine, or None when there is none or the file was damaged."""

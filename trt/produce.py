@@ -56,7 +56,7 @@ def made_up(runner: Runner, onnx: bytes) -> tuple[Arrays, Arrays]:
 
 
 def produce(onnx: bytes, recipe: Recipe, path: Path, proof: Proof, *, calibrator: Callable[[Any], Any] | None = None,
-            tell: Callable[[dict[str, Any]], None] = lambda event: None) -> dict[str, Any]:
+            timing: Path | None = None, tell: Callable[[dict[str, Any]], None] = lambda event: None) -> dict[str, Any]:
     """Build, prove, keep. Returns what `tell` is told at the end; raises TrtError, and then nothing is kept.
 
     tell: called with {"stage": "parsing" | "building" | "checking" | "writing" | "done", "steps", "seconds", …}.
@@ -68,7 +68,7 @@ def produce(onnx: bytes, recipe: Recipe, path: Path, proof: Proof, *, calibrator
         tell(event)
         return event
 
-    plan = build(onnx, recipe, calibrator=calibrator, progress=at)
+    plan = build(onnx, recipe, calibrator=calibrator, timing=timing, progress=at)
     at("checking")
     errors = prove(plan, onnx, proof)
     at("writing")

@@ -93,8 +93,16 @@ def test_flags_of_each_precision(gpu, tmp_path: Path):
     assert head_of(build(model, recipe("fp16")))["flags"] == ["FP16"]
     calibrator = entropy(lambda: iter([{"image": kit.images(1)}] * 9), recipe("int8"), tmp_path / "table")
     assert head_of(build(model, recipe("int8"), calibrator=calibrator))["flags"] == ["FP16", "INT8"]
-    assert head_of(build(model, recipe(quick=True)))["sources"] == 1 << 3
+    quick = head_of(build(model, recipe(quick=True)))
+    assert quick["sources"] == 1 << 3 and quick["flags"] == ["ENABLE_TACTIC_HEURISTIC", "FP16"]
     assert head_of(build(model, recipe()))["sources"] is None
+
+
+def test_times_of_one_build_serve_the_next(gpu, tmp_path: Path):
+    file = tmp_path / "gpu.timing"
+    file.write_bytes(b"of another GPU")
+    known = [head_of(build(kit.small_model(), recipe(), timing=file))["known_times"] for _ in range(2)]
+    assert known == [False, True]
 
 
 def test_calibration_feeds_whole_batches_and_keeps_its_table(gpu, cudart: Path, tmp_path: Path):

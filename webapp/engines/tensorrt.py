@@ -138,7 +138,7 @@ def calibration_of(options: Options) -> str:
     return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
 
 
-def command_of(bundle: Bundle, recipe: Recipe, path: Path, options: Options) -> list[str]:
+def command_of(bundle: Bundle, recipe: Recipe, path: Path, timing: Path, options: Options) -> list[str]:
     """What builds the engine, in a process of its own."""
     command = [
         sys.executable, "-c", "import sys; sys.path.insert(0, sys.argv.pop(1)); from trt.__main__ import main; "
@@ -149,6 +149,7 @@ def command_of(bundle: Bundle, recipe: Recipe, path: Path, options: Options) -> 
     for name, shapes in recipe.shapes.items():
         sizes = ",".join("x".join(map(str, shape)) for shape in (shapes.smallest, shapes.usual, shapes.largest))
         command += ["--shape", f"{name}={sizes}"]
+    command += ["--timing", str(timing)]
     if recipe.quick:
         command.append("--quick")
     if recipe.calibration:
@@ -175,11 +176,12 @@ def load(bundle: Bundle, options: Options) -> TensorRtEngine:
         library = tensorrt()
         make(library, "Runtime", make_log(library))  # says at once whether there is a GPU
         cache = EngineCache(cache_folder(options))
-        path = cache.path(bundle.onnx_sha256, library.__version__, cuda().gpu(), recipe)
+        machine = library.__version__, cuda().gpu()
+        path, timing = cache.path(bundle.onnx_sha256, *machine, recipe), cache.timing(*machine)
         plan = cache.load(path)
         if plan is None:
             path.unlink(missing_ok=True)  # damaged, if it is there at all
-            raise not_yet(build_of(path, command_of(bundle, recipe, path, options)))
+            raise not_yet(build_of(path, command_of(bundle, recipe, path, timing, options)))
         runner = Runner(plan, BUFFERS)
     except TrtError as error:
         raise EngineError(str(error), passing=error.kind in PASSING, quiet=error.kind == "not_installed") from error

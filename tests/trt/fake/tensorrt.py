@@ -17,7 +17,7 @@ import onnxruntime
 
 __version__ = os.environ.get("FAKE_TRT_VERSION", "8.5.3.1")
 MAJOR = int(__version__.split(".")[0])
-LAYERS = 7
+LAYERS, TIMES = 7, b"times on this GPU"
 
 
 def mode() -> str:
@@ -67,7 +67,8 @@ class LayerType(enum.Enum):
     CONVOLUTION, QUANTIZE, OTHER = range(3)
 
 
-BuilderFlag = enum.IntEnum("BuilderFlag", ["TF32", "DEBUG"] if MAJOR >= 11 else ["FP16", "INT8", "TF32", "DEBUG"])
+FLAGS = ["TF32", "DEBUG"] if MAJOR >= 11 else ["FP16", "INT8", "TF32", "ENABLE_TACTIC_HEURISTIC"]
+BuilderFlag = enum.IntEnum("BuilderFlag", FLAGS)
 
 if MAJOR < 11:
 
@@ -137,8 +138,17 @@ class Profile:
         self.shapes[name] = [tuple(smallest), tuple(usual), tuple(largest)]
 
 
+class TimingCache:
+    def __init__(self, content):
+        self.content = bytes(content)
+
+    def serialize(self):
+        return TIMES
+
+
 class Config:
     def __init__(self):
+        self.times, self.avg_timing_iterations = None, 8
         self.flags, self.pools, self.profiles, self.sources = set(), {}, [], None
         if MAJOR < 11:
             self.int8_calibrator = None
@@ -148,6 +158,15 @@ class Config:
 
     def set_tactic_sources(self, mask):
         self.sources = mask
+
+    def create_timing_cache(self, content):
+        return TimingCache(content)
+
+    def set_timing_cache(self, cache, ignore_mismatch):
+        if cache.content not in (b"", TIMES):
+            return False
+        self.times = cache
+        return True
 
     def set_flag(self, flag):
         self.flags.add(flag.name)
@@ -190,9 +209,12 @@ class Builder:
                                      "find any implementation for node conv_0.)")  # fmt: skip
             return None
         table = self.calibrate(config) if "INT8" in config.flags and config.int8_calibrator is not None else ""
-        head = {"shapes": config.profiles[0].shapes, "flags": sorted(config.flags), "sources": config.sources,
-                "table": table, "version": __version__}  # fmt: skip
+        head = {"known_times": self.known_times(config), "shapes": config.profiles[0].shapes, "table": table,
+                "flags": sorted(config.flags), "sources": config.sources, "version": __version__}  # fmt: skip
         return json.dumps(head).encode() + b"\n" + network.onnx
+
+    def known_times(self, config):
+        return config.times is not None and config.times.content == TIMES
 
     def calibrate(self, config):
         """The largest absolute value of each input over all batches, or what the table says."""
