@@ -1,0 +1,363 @@
+"""The server under load: gunicorn against the bare ONNX Runtime loop, then ten times more than it can take.
+
+    python benchmarks/serving_load.py [--seconds 20] [--rounds 3] [--overload-minutes 10] [--skip throughput|overload]
+
+Throughput: MobileNetV3-small (random weights, 224 x 224), 24 clients that keep their connections and send tensors in
+binary, each the next one when its answer is there. Bare: two threads that do nothing but run the same session. Both are
+measured in turns, and in CPU time too, since the clients need some of the same two cores: "CPU ms" is what one request
+takes of the server's processes and one run of the bare loop's, and does not depend on what else a machine is doing.
+
+Overload: ten times as many requests a second as the server can answer, from many connections, for some minutes. Every
+request must be answered (200, 429 or 504), the accepted ones within twice the deadline, and memory must stay as it is.
+"""
+
+import argparse
+import gc
+import json
+import os
+import queue
+import re
+import resource
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+REPO = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPO))
+
+NAME = "mobilenet_v3_small"
+SHAPE = (1, 3, 224, 224)
+CLIENTS, CORES = 24, 2
+DEADLINE_MS = 1000
+START_S = 120
+PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def make_model(folder: Path) -> None:
+    """The network as Paddle defines it, random weights, converted for pages and for the server."""
+    code = (
+        "import sys, paddle; from converter import convert; paddle.seed(7);"
+        "net = paddle.vision.models.mobilenet_v3_small(); net.eval();"
+        "spec = [paddle.static.InputSpec([None, 3, 224, 224], 'float32', 'image')];"
+        "convert(net, sys.argv[1], input_spec=spec, targets=('web', 'onnx'), verify=False)"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(folder / NAME)], cwd=REPO, check=True)
+
+
+# ---- the server ----
+
+
+class Server:
+    """gunicorn in processes of its own; what they take of CPU and memory."""
+
+    def __init__(self, process: subprocess.Popen, port: int) -> None:
+        self.process, self.port = process, port
+
+    def processes(self) -> list[int]:
+        """The parent and its workers."""
+        found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [self.process.pid, *map(int, found)]
+
+    def cpu_s(self) -> float:
+        """CPU seconds so far, the kernel's for it included."""
+        total = 0
+        for pid in self.processes():
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            total += int(fields[11]) + int(fields[12])
+        return total / TICKS
+
+    def settle(self) -> None:
+        """Wait until it has done what it does once: load the models, compress the static files."""
+        until, before = time.monotonic() + START_S, -1.0
+        while (now := self.cpu_s()) - before > 0.02:
+            if time.monotonic() > until:
+                raise RuntimeError("the server does not come to rest")
+            before = now
+            time.sleep(1)
+
+    def memory_mb(self) -> float:
+        """Resident memory of all processes."""
+        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.processes())
+        return pages * PAGE_KB / 1024
+
+
+@contextmanager
+def serving(folder: Path, **settings: object) -> Iterator[Server]:
+    """`python -m webapp` over the models in `folder`."""
+    log = folder.parent / "server.log"
+    environment = {
+        **os.environ, "PYTHONPATH": str(REPO), "PYTHONUNBUFFERED": "1", "INPAGE_MODELS": str(folder),
+        "INPAGE_PORT": "0", "INPAGE_RATE_PER_S": "0", "INPAGE_ENGINES": "onnx", "INPAGE_DRAIN_S": "0",
+        **{f"INPAGE_{name.upper()}": str(value) for name, value in settings.items()},
+    }  # fmt: skip
+    with log.open("w") as out:
+        process = subprocess.Popen([sys.executable, "-m", "webapp"], env=environment, cwd=folder.parent, stdout=out,
+                                   stderr=subprocess.STDOUT)  # fmt: skip
+    try:
+        until = time.monotonic() + START_S
+        while not (found := re.search(r"Paddle InPage is at http://[\d.]+:(\d+)/", log.read_text())):
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"the server did not start:\n{log.read_text()[-2000:]}")
+            time.sleep(0.05)
+        server = Server(process, int(found.group(1)))
+        server.settle()
+        yield server
+    finally:
+        for _ in range(2):  # the second one skips the wait for balancers
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                time.sleep(0.3)
+        process.wait(timeout=60)
+
+
+# ---- clients ----
+
+
+def request_bytes(port: int) -> bytes:
+    """One inference request, whole."""
+    blob = np.random.default_rng(1).normal(0, 1, SHAPE).astype(np.float32).tobytes()
+    entry = {"name": "image", "datatype": "FP32", "shape": SHAPE, "parameters": {"binary_data_size": len(blob)}}
+    text = json.dumps({"inputs": [entry], "parameters": {"binary_data_output": True}}).encode()
+    head = [
+        f"POST /v2/models/{NAME}/infer HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Content-Length: {len(text) + len(blob)}",
+        "Content-Type: application/octet-stream", f"Inference-Header-Content-Length: {len(text)}", "", "",
+    ]  # fmt: skip
+    return "\r\n".join(head).encode() + text + blob
+
+
+class Connection:
+    """A kept connection that does as little as a client can."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.socket: socket.socket | None = None
+        self.buffer = bytearray(65536)
+
+    def ask(self, request: bytes) -> int:
+        """The status; 0 when the connection broke before an answer."""
+        for attempt in range(2):
+            kept = self.socket is not None
+            try:
+                if self.socket is None:
+                    self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+                    self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return self.exchange(request)
+            except OSError:
+                self.close()
+                if not kept or attempt:
+                    return 0  # a kept connection may have been closed while it was idle: that one is tried again
+        return 0
+
+    def exchange(self, request: bytes) -> int:
+        """Send, and read one answer to its end; an answer may come before all is sent."""
+        assert self.socket is not None
+        early = False
+        try:
+            self.socket.sendall(request)
+        except (BrokenPipeError, ConnectionResetError):
+            early = True
+        view, got = memoryview(self.buffer), 0
+        while (end := self.buffer.find(b"\r\n\r\n", 0, got)) < 0:
+            count = self.socket.recv_into(view[got:])
+            if not count:
+                raise ConnectionError("closed")
+            got += count
+        head = bytes(self.buffer[:end])
+        length = int(re.search(rb"content-length: (\d+)", head, re.I).group(1))  # type: ignore[union-attr]
+        left = length - (got - end - 4)
+        while left > 0:
+            count = self.socket.recv_into(view, min(left, len(view)))
+            if not count:
+                raise ConnectionError("closed")
+            left -= count
+        if early or re.search(rb"connection: close", head, re.I):
+            self.close()
+        return int(head[9:12])
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self.socket is not None:
+            self.socket.close()
+        self.socket = None
+
+
+# ---- throughput ----
+
+
+def bare_loop(session, seconds: float) -> tuple[float, float]:
+    """Runs a second of two threads, and CPU milliseconds of a run."""
+    name, array = session.get_inputs()[0].name, np.random.default_rng(1).normal(0, 1, SHAPE).astype(np.float32)
+    until, counts = time.perf_counter() + seconds, [0] * CORES
+
+    def loop(i: int) -> None:
+        while time.perf_counter() < until:
+            session.run(None, {name: array})
+            counts[i] += 1
+
+    before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    threads = [threading.Thread(target=loop, args=(i,)) for i in range(CORES)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    after, took = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter() - began
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return sum(counts) / took, 1000 * cpu / sum(counts)
+
+
+def through_server(server: Server, seconds: float) -> tuple[float, float, Counter[int], float]:
+    """Answers a second, CPU milliseconds of one in the server and in the clients, and their statuses."""
+    request, statuses = request_bytes(server.port), Counter()
+    until = time.perf_counter() + seconds
+    lock = threading.Lock()
+
+    def loop() -> None:
+        connection, mine = Connection(server.port), Counter()
+        while time.perf_counter() < until:
+            mine[connection.ask(request)] += 1
+        connection.close()
+        with lock:
+            statuses.update(mine)
+
+    before, own, began = server.cpu_s(), resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    threads = [threading.Thread(target=loop) for _ in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    took, now = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
+    clients = now.ru_utime + now.ru_stime - own.ru_utime - own.ru_stime
+    good = max(1, statuses[200])
+    return good / took, 1000 * (server.cpu_s() - before) / good, statuses, 1000 * clients / good
+
+
+def throughput(folder: Path, seconds: float, rounds: int) -> bool:
+    """Print the comparison; False when the server answered anything but 200."""
+    import onnxruntime
+
+    from webapp.engines.onnx import session_options
+
+    content = (folder / NAME / "model.onnx").read_bytes()
+    session = onnxruntime.InferenceSession(content, session_options(onnxruntime), providers=["CPUExecutionProvider"])
+    bare_loop(session, 1)
+    bare, served, all_statuses = [], [], Counter()
+    with serving(folder, runs=CORES) as server:
+        through_server(server, 2)
+        for _ in range(rounds):
+            bare.append(bare_loop(session, seconds / 2))
+            rate, cpu_ms, statuses, client_ms = through_server(server, seconds)
+            served.append((rate, cpu_ms, client_ms))
+            all_statuses.update(statuses)
+            print(f"  bare {bare[-1][0]:6.0f}/s  served {rate:6.0f}/s  {dict(statuses)}", flush=True)
+    middle = [statistics.median(column) for column in zip(*bare, strict=True)]
+    mine = [statistics.median(column) for column in zip(*served, strict=True)]
+    print(f"\n{'':28} {'a second':>9} {'CPU ms':>8} {'share':>7}")
+    print(f"{'bare loop, 2 threads':28} {middle[0]:9.0f} {middle[1]:8.2f} {1:7.2f}")
+    print(f"{f'gunicorn, {CLIENTS} clients':28} {mine[0]:9.0f} {mine[1]:8.2f} {mine[0] / middle[0]:7.2f}")
+    print(f"{'  in CPU time':28} {'':9} {'':8} {middle[1] / mine[1]:7.2f}")
+    print(f"{'  with the clients on top':28} {'':9} {mine[1] + mine[2]:8.2f} {middle[1] / (mine[1] + mine[2]):7.2f}")
+    return set(all_statuses) == {200}
+
+
+# ---- overload ----
+
+
+def overload(folder: Path, minutes: float) -> bool:
+    """Ten times what the server can take; False when something was lost, late or grew."""
+    with serving(folder, runs=CORES, deadline_ms=DEADLINE_MS) as server:
+        capacity = through_server(server, 5)[0]
+        rate = 10 * capacity
+        request = request_bytes(server.port)
+        tickets: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        statuses: Counter[int] = Counter()
+        accepted: list[float] = []
+        lock = threading.Lock()
+
+        def client() -> None:
+            connection = Connection(server.port)
+            while tickets.get():
+                began = time.perf_counter()
+                status = connection.ask(request)
+                took = time.perf_counter() - began
+                with lock:
+                    statuses[status] += 1
+                    if status == 200:
+                        accepted.append(took)
+
+        threads = [threading.Thread(target=client) for _ in range(10 * CLIENTS)]
+        for thread in threads:
+            thread.start()
+        memory: list[float] = []
+        began, sent = time.perf_counter(), 0
+        until, look_at = began + 60 * minutes, began + min(30, 6 * minutes)
+        while (now := time.perf_counter()) < until:
+            waiting = tickets.qsize()
+            while sent < (now - began) * rate and waiting < len(threads):
+                tickets.put(True)
+                sent, waiting = sent + 1, waiting + 1
+            if now >= look_at:
+                memory.append(server.memory_mb())
+                look_at = now + max(5, 3 * minutes)
+            time.sleep(0.005)
+        for _ in threads:
+            tickets.put(False)
+        for thread in threads:
+            thread.join()
+        took = time.perf_counter() - began
+    return report(capacity, rate, took, statuses, accepted, memory)
+
+
+def report(capacity: float, rate: float, took: float, statuses: Counter[int], accepted: list[float],
+           memory: list[float]) -> bool:  # fmt: skip
+    """The overload's figures, and whether they are as they must be."""
+    asked = sum(statuses.values())
+    accepted.sort()
+    p99_ms = 1000 * accepted[int(0.99 * (len(accepted) - 1))] if accepted else float("nan")
+    half = max(1, len(memory) // 2)
+    early, late = statistics.median(memory[:half]), statistics.median(memory[half:] or memory)
+    print(f"\noverload: {took / 60:.1f} min, {asked} requests of {10 * CLIENTS} connections")
+    print(f"  asked {asked / took:.0f}/s, wanted {rate:.0f}/s, capacity {capacity:.0f}/s")
+    print(f"  answers: {dict(sorted(statuses.items()))}; accepted {len(accepted) / took:.0f}/s")
+    median_ms = 1000 * statistics.median(accepted or [0])
+    print(f"  accepted: median {median_ms:.0f} ms, p99 {p99_ms:.0f} ms; the deadline is {DEADLINE_MS} ms")
+    print(f"  memory: {memory[0]:.0f} MB first, {early:.0f} MB in the first half, {late:.0f} MB in the second")
+    fine = set(statuses) <= {200, 429, 504} and p99_ms <= 2 * DEADLINE_MS and late <= 1.03 * early + 2
+    print("  every request answered, in time, memory flat" if fine else "  NOT as it must be")
+    return fine
+
+
+def main() -> int:
+    """1 when something was not as it must be."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--overload-minutes", type=float, default=1)
+    parser.add_argument("--skip", choices=["throughput", "overload"])
+    arguments = parser.parse_args()
+    gc.disable()  # of this process: the clients allocate nothing that goes in circles
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "models"
+        folder.mkdir()
+        make_model(folder)
+        fine = True
+        if arguments.skip != "throughput":
+            fine = throughput(folder, arguments.seconds, arguments.rounds) and fine
+        if arguments.skip != "overload":
+            fine = overload(folder, arguments.overload_minutes) and fine
+    return int(not fine)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
