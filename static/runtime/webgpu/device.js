@@ -4,6 +4,7 @@ import { InPageError } from '../errors.js';
 /** @typedef {{pipeline: GPUComputePipeline, layout: GPUBindGroupLayout}} Compiled */
 
 const ADAPTER_WAIT_MS = 4000;
+const PATIENCE_MS = 12;
 const WISHES = /** @type {const} */ (['timestamp-query', 'shader-f16', 'subgroups']);
 /** Limits that models may use up: as much as the adapter has. */
 const LIMITS = /** @type {const} */ ([
@@ -60,6 +61,9 @@ export class SharedDevice {
     this.info = info;
     this.users = 0;
     this.gone = false;
+    this.waiting = 0;
+    this.patience = 0;
+    this.asking = false;
     /** @type {Map<string, Promise<Compiled>>} by code and bindings */
     this.programs = new Map();
     /** @type {Map<number, GPUBindGroupLayout>} by number of read buffers */
@@ -120,6 +124,32 @@ export class SharedDevice {
       const told = messages.map(({ lineNum, message }) => `${message} (in line ${lineNum}: ${lines[lineNum - 1]?.trim()})`);
       throw new InPageError('no_backend', `The GPU's compiler refused a program: ${told.join('; ') || String(cause)}`, { where, cause });
     }
+  }
+
+  /**
+   * Waits for work of the device. A browser looks for finished work every few milliseconds, or when it hears from us: so
+   * it hears from us, one question at a time, for as long as a short frame may take.
+   * @template T
+   * @param {Promise<T>} work @returns {Promise<T>}
+   */
+  async await(work) {
+    this.waiting++;
+    this.patience = performance.now() + PATIENCE_MS;
+    if (!this.asking) this.ask();
+    try {
+      return await work;
+    } finally {
+      this.waiting--;
+    }
+  }
+
+  async ask() {
+    this.asking = true;
+    while (this.waiting > 0 && !this.gone && performance.now() < this.patience) {
+      this.device.pushErrorScope('validation');
+      await this.device.popErrorScope().catch(() => null); // a lost device is told by `lost`
+    }
+    this.asking = false;
   }
 
   /** The last one to leave frees the device. */

@@ -237,7 +237,7 @@ export class WebgpuBackend {
     for (const { buffer, bytes, at } of downloads) encoder.copyBufferToBuffer(buffer, 0, staging, at, bytes);
     this.device.queue.submit([encoder.finish()]);
     try {
-      await staging.mapAsync(GPUMapMode.READ);
+      await this.home.await(staging.mapAsync(GPUMapMode.READ));
     } catch (cause) {
       throw new InPageError(this.disposed ? 'disposed' : 'device_lost', this.disposed ? 'The model is disposed' : 'The GPU was lost', { cause });
     }

@@ -130,13 +130,15 @@ export class Kernel {
    * @param {Step} step @returns {string}
    */
   finish(step) {
-    const { y } = step, lines = step.tail.map((tail) => this.tail(step, tail));
-    if (y.layout === 'c4' && y.shape[1] % 4) {
+    const { y } = step, lines = step.tail.map((tail) => this.tail(step, tail)), c4 = y.layout === 'c4';
+    if (c4 && y.shape[1] % 4) {
       const C = this.number('lanes', y.shape[1]);
       lines.push(`v = select(vec4<f32>(0.), v, vec4<u32>(4u * c4) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(${C}));`);
     }
     this.output({ value: y }, this.formatOf(owner(y)));
-    return [...lines, 'st(t, v);'].join('\n');
+    const more = c4 ? ', n: u32, c4: u32, hw: u32' : '';
+    this.globals.push(`fn finish(first: vec4<f32>, t: u32${more}) {\nvar v = first;\n${lines.join('\n')}\nst(t, v);\n}`);
+    return `finish(v, t${c4 ? ', n, c4, hw' : ''});`;
   }
 
   /** @param {Step} step @param {Tail} tail @returns {string} */

@@ -145,7 +145,7 @@ function direct(step, k, weights) {
   ${inner}` : loops}`;
   if (parts > 1) k.globals.push(`var<workgroup> sums: array<vec4<f32>, ${64 * pixels}>;`);
   const end = k.finish(step);
-  const write = each((i) => `{ var v = v${i}; let hw = hw0 + ${i}u; let t = (n * ${O4} + c4) * ${P} + hw; ${end} }`);
+  const write = each((i) => `{ let v = v${i}; let hw = hw0 + ${i}u; let t = (n * ${O4} + c4) * ${P} + hw; ${end} }`);
   const join = `${each((i) => `sums[${i * 64}u + local.x] = v${i};`)}
   workgroupBarrier();
   if (part > 0u || !live) { return; }
@@ -202,7 +202,7 @@ function product(step, k, weights) {
     workgroupBarrier();
   }
   ${outputs.map(({ i, p, o }) => `{
-    var v = v${i}; let c4 = o0 + ot * 2u + ${o}u; let hw = p0 + pt + ${16 * p}u; let t = (n * ${O4} + c4) * ${P} + hw;
+    let v = v${i}; let c4 = o0 + ot * 2u + ${o}u; let hw = p0 + pt + ${16 * p}u; let t = (n * ${O4} + c4) * ${P} + hw;
     if (c4 < ${O4} && hw < ${P}) { ${end} }
   }`).join('\n')}`;
   return k.program(body, [Math.ceil(g.OH * g.OW / TILE_P), Math.ceil(fours(g.O) / TILE_O), g.N]);

@@ -7,6 +7,8 @@ import { Kernel, folded, GROUP_ID, LINE, LINE_ID, lines } from '../kernel.js';
 /** @typedef {import('../kernel.js').Program} Program */
 /** @typedef {import('./conv.js').FormatOf} FormatOf */
 
+const WIDE = 256; // invocations that share a large plane
+
 /** @param {number} n */
 const fours = (n) => Math.ceil(n / 4);
 
@@ -20,18 +22,22 @@ export function pool(step, formatOf) {
   const add = (/** @type {string} */ value) => (max ? `v = max(v, ${value});` : `v += ${value};`);
   if (rows.length === 1 && columns.length === 1 && H * W >= 16 && rows[0].stop - rows[0].start === H && columns[0].stop - columns[0].start === W) {
     const P = k.number('P', H * W), scale = k.float('scale', max ? 1 : 1 / (rows[0].area * columns[0].area));
-    k.globals.push(`var<workgroup> sums: array<vec4<f32>, ${LINE}>;`);
+    const wide = H * W > 1024 ? WIDE : LINE;
+    k.globals.push(`var<workgroup> sums: array<vec4<f32>, ${wide}>;`);
     const body = `${GROUP_ID}
     let t = g; let hw = 0u; let c4 = g % ${c}; let n = g / ${c};
     if (g >= ${k.number('planes', planes)}) { return; }
     var v = ${start};
-    for (var i = local.x; i < ${P}; i += ${LINE}u) { ${add(`ld${b}(g * ${P} + i)`)} }
+    for (var i = local.x; i < ${P}; i += ${wide}u) { ${add(`ld${b}(g * ${P} + i)`)} }
     sums[local.x] = v;
     workgroupBarrier();
+    for (var w = ${wide / 2}u; w > 0u; w /= 2u) {
+      if (local.x < w) { v = sums[local.x]; ${add('sums[local.x + w]')} sums[local.x] = v; }
+      workgroupBarrier();
+    }
     if (local.x > 0u) { return; }
-    for (var i = 1u; i < ${LINE}u; i++) { ${add('sums[i]')} }
-    v *= ${scale};`;
-    return [k.program(`${body}\n${k.finish(step)}`, folded(planes))];
+    v = sums[0] * ${scale};`;
+    return [k.program(`${body}\n${k.finish(step)}`, folded(planes), [wide, 1, 1])];
   }
   const r = k.table({ key: '', format: 'f32', data: () => spanTable(rows) }), s = k.table({ key: '', format: 'f32', data: () => spanTable(columns) });
   const texels = planes * rows.length * columns.length, OW = k.number('OW', columns.length), P = k.number('P', rows.length * columns.length);
