@@ -75,7 +75,7 @@ export const FUNCTIONS = {
   pow: 'pow_(x, a)',
   affine: 'x * a + b',
   affine_after: '(x + b) * a',
-  softsign: 'select(x / (1. + abs(x)), sign(x), abs(x) > vec4<f32>(1e30))',
+  softsign: 'x * .0625 / (.0625 + .0625 * abs(x))',
   tanh_shrink: 'x - tanh_(x)',
   softshrink: 'select(select(vec4<f32>(0.), x + a, x < -a), x - a, x > a)',
   hard_shrink: 'select(x, vec4<f32>(0.), (x > -a) & (x < a))',
