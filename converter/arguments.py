@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from converter import __version__
+from converter.paddle_lite import TARGETS as LITE_TARGETS
 from converter.read.metadata import number
 from converter.run import ENGINES
 from converter.targets import BESIDE, ROADS
@@ -100,12 +101,17 @@ def _convert_parser() -> argparse.ArgumentParser:
     add("--target", choices=("web", "paddlejs2"), default="web",
         help="paddlejs2: a package for the original Paddle.js 2.x runtime, where it can run the model")
     add("--targets", type=_targets, default=("web",), metavar="LIST",
-        help="what the bundle holds besides the page's files, which are always there: web,onnx")
+        help="what the bundle holds besides the page's files, which are always there: web,onnx,lite")
     add("--opset", type=int, choices=(13, 17), help="of model.onnx: 17, or 13 with plain weights for TensorRT 8")
     add("--precision", choices=PRECISIONS, default="float32", help="how weights are stored (default float32)")
     add("--onnx-road", choices=ROADS, default="auto",
         help="how model.onnx is made: from the graph that pages get, or by paddle2onnx (auto: the first that can)")
     add("--paddle2onnx", metavar="PYTHON", help="a Python that has paddlepaddle and paddle2onnx (default: this one)")
+    add("--lite-targets", type=_lite_targets, default=("arm", "x86"), metavar="LIST",
+        help=f"which .nb files: {', '.join(LITE_TARGETS)} (default arm,x86)")
+    add("--paddle-lite-opt", metavar="PROGRAM", help="Paddle Lite's optimiser (default: on PATH)")
+    add("--paddle-lite-install", action="store_true",
+        help="install it where it is missing, into an environment of its own (Python 3.7 by uv or pyenv)")
     add("--labels", metavar="FILE", type=Path, help="class names: one per line, or a JSON list")
     add("--postprocess", metavar="FILE", type=Path, help="JSON object copied into the bundle")
     add("--no-verify", action="store_true", help="do not run the bundle")
@@ -199,6 +205,14 @@ def _zoo_parser() -> argparse.ArgumentParser:
     add("--no-verify", action="store_true", help="do not run the bundle")
     add("--quiet", action="store_true", help="no report, no progress")
     return parser
+
+
+def _lite_targets(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    unknown = [name for name in names if name not in LITE_TARGETS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(LITE_TARGETS)}")
+    return names
 
 
 _SEMANTIC = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"

@@ -21,6 +21,7 @@ from converter.progress import Progress
 from converter.publish import Pushed, pull, push
 from converter.read.metadata import read_json, read_labels
 from converter.run import run
+from converter.targets import Options
 from converter.verify import Check, verify
 
 # --option → key of the bundle's preprocessing spec
@@ -33,8 +34,7 @@ def convert_command(arguments: argparse.Namespace) -> int:
     with Progress(enabled=not arguments.quiet) as progress:
         report = convert(
             arguments.model, arguments.output, target=arguments.target, targets=arguments.targets,
-            model_version=arguments.model_version, said=arguments.said,
-            opset=arguments.opset, onnx_road=arguments.onnx_road, paddle2onnx=arguments.paddle2onnx,
+            options=_options(arguments), model_version=arguments.model_version, said=arguments.said,
             precision=arguments.precision,
             preprocess=_preprocess(arguments),
             postprocess=read_json(arguments.postprocess, dict) if arguments.postprocess else None,
@@ -44,6 +44,11 @@ def convert_command(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         print(report_text(report))
     return 0
+
+
+def _options(arguments: argparse.Namespace) -> Options:
+    return Options(arguments.opset, arguments.onnx_road, arguments.paddle2onnx, arguments.lite_targets,
+                   arguments.paddle_lite_opt, arguments.paddle_lite_install)
 
 
 def _preprocess(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -67,6 +72,8 @@ def report_text(report: Report) -> str:
              f"{bytes_text(sizes['json_bytes'])} of model.json"]
     if "onnx_bytes" in sizes:
         lines.append(f"  onnx       {bytes_text(sizes['onnx_bytes'])}, operator set {sizes['onnx_opset']}")
+    lines += [f"  {name.removesuffix('_bytes').replace('_', ' '):10} {bytes_text(size)}"
+              for name, size in sizes.items() if name.startswith("lite_")]
     if sizes["float16_weights"]:
         lines.append(f"  precision  {sizes['float16_weights']} weights are float16")
     lines += [f"  worst error {_check_text(check)}" for check in report.checks]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,8 +49,7 @@ class Report:
 
 
 def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple[str, ...] = ("web",),
-            opset: int | None = None, onnx_road: str = "auto", paddle2onnx: str | None = None,
-            input_spec: Any = None, precision: str = "float32",
+            options: beside.Options | None = None, input_spec: Any = None, precision: str = "float32",
             preprocess: dict[str, Any] | None = None, postprocess: dict[str, Any] | None = None,
             labels: list[str] | None = None, name: str | None = None, model_version: str = "0.0.0",
             said: str = "", params: str | Path | None = None,
@@ -58,14 +58,19 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
     """Convert a model into the bundle folder `out`, which appears whole or not at all.
 
     source: folder or file of any kind that converter.read knows, or a paddle.nn.Layer with its input_spec.
-    target: one of TARGETS. targets: what the bundle holds beside the page's files, see converter.targets; opset: of
-    model.onnx, 13 or 17 (by target); onnx_road: how it is made, one of converter.targets.ROADS; paddle2onnx: a Python
-    that has it. preprocess: keys of the bundle's spec over those found beside the model.
+    target: one of TARGETS. targets: what the bundle holds beside the page's files, with its options: see
+    converter.targets. preprocess: keys of the bundle's spec over those found beside the model.
     model_version: semantic version of the bundle; said: the command, for its provenance.
     input_shapes: sizes of the trial inputs; for paddlejs2 those of the package, which has one size only.
     Raises ConvertError when the model cannot be read, written or verified within the tolerance.
     """
-    with staged(out) as folder, _as_path(source, input_spec) as path:
+    with staged(out) as folder, _as_path(source, input_spec) as path, \
+            tempfile.TemporaryDirectory(prefix="inpage-targets-") as work:
+        if target != "web" and set(targets) - {"web"}:
+            raise ConvertError(f"--target {target} makes a package of its own, without {', '.join(beside.BESIDE)}",
+                               hint="leave --target or --targets out")
+        others = beside.Beside(beside.Wanted(targets, options or beside.Options(), precision, VERSION, path,
+                                             Path(params) if params else None, progress), Path(work))
         progress("reading the model")
         graph = read(path, params)
         with refusing("what says how pictures are prepared is malformed", str(path), "see preprocess in the README"):
@@ -80,24 +85,20 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
         progress("computing the reference answer")
         feeds = samples(graph, input_shapes) if verify else {}
         expected = evaluate(graph, feeds) if verify else {}
+        others.prepare(graph)
         graph = optimise(graph, target, progress)
         refuse_nan(graph)
         graph.meta |= {"version": model_version, "command": said, "paddle": _paddle_version(graph, source)}
         progress("writing the bundle")
-        wanted = beside.Wanted(targets, precision, opset, VERSION, onnx_road, paddle2onnx, path,
-                               Path(params) if params else None, progress)
-        if target != "web" and set(targets) - {"web"}:
-            raise ConvertError(f"--target {target} makes a package of its own, without {', '.join(beside.BESIDE)}",
-                               hint="leave --target or --targets out")
         with refusing("the bundle cannot be written", str(path), "the file is damaged; export the model again"):
-            sizes = beside.write(graph, folder, wanted) | _write(graph, folder, target, precision)
+            sizes = others.write(graph, folder) | _write(graph, folder, target, precision)
         if target == "paddlejs2" and graph.meta.get("preprocess"):
             notes.append(package.runner_note(graph.meta["preprocess"]))
         report = Report(str(out), before, _count(graph), sizes, notes=notes)
         if verify:
             progress("verifying the bundle")
             allowed = TOLERANCE[precision] if tolerance is None else tolerance
-            report.checks = beside.check(folder, wanted, feeds, expected, allowed)
+            report.checks = others.check(folder, feeds, expected, allowed)
             _verify(report, folder, feeds, expected, allowed,
                     check_package if target == "paddlejs2" else check_bundle)
         if target == "web":

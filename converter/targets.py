@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from converter import with_onnxruntime, with_paddle2onnx
+from converter import lite_target, paddle_lite, with_onnxruntime, with_paddle2onnx
 from converter.errors import ConvertError
 from converter.graph import Graph
 from converter.read import find
@@ -20,21 +20,34 @@ from converter.read.program import weights_of
 from converter.verify import Check, compare, found_sets
 from converter.write import onnx, program
 
-BESIDE = ("onnx",)
+BESIDE = ("onnx", "lite")
 ROADS = ("auto", "graph", "paddle2onnx")
 """How model.onnx is made: from our graph, by paddle2onnx from the model's own program, or the first that can."""
 
 
+@dataclass(frozen=True)
+class Options:
+    """How the targets besides web are made. opset: 13 or 17, None by target. paddle2onnx: a Python that has it.
+
+    lite_targets: which .nb files. lite_opt: Paddle Lite's optimiser, None finds it; lite_install: or installs it.
+    """
+
+    opset: int | None = None
+    onnx_road: str = "auto"
+    paddle2onnx: str | None = None
+    lite_targets: tuple[str, ...] = ("arm", "x86")
+    lite_opt: str | None = None
+    lite_install: bool = False
+
+
 @dataclass
 class Wanted:
-    """What the caller asked for besides web."""
+    """What the caller asked for besides web, of which model."""
 
     targets: tuple[str, ...] = ()
+    options: Options = Options()
     precision: str = "float32"
-    opset: int | None = None
     version: str = ""
-    road: str = "auto"
-    paddle2onnx: str | None = None
     source: Path | None = None
     params: Path | None = None
     progress: Callable[[str], None] = field(default=lambda step: None)
@@ -42,8 +55,43 @@ class Wanted:
     @property
     def dialect(self) -> onnx.Dialect:
         """13 where TensorRT 8 is to read the file."""
-        opset = self.opset or (13 if "tensorrt" in self.targets else 17)
+        opset = self.options.opset or (13 if "tensorrt" in self.targets else 17)
         return next(dialect for dialect in onnx.DIALECTS.values() if dialect.opset == opset)
+
+
+class Beside:
+    """The targets of one conversion: prepared before the passes, written before model.json, run at the end."""
+
+    def __init__(self, wanted: Wanted, work: Path) -> None:
+        self.wanted, self.work = wanted, work
+        lite = "lite" in wanted.targets  # a missing tool shows before anything is computed
+        self.tools = paddle_lite.needed(wanted.options.lite_opt, wanted.options.lite_install) if lite else None
+        self.lite: tuple[Path, Path] | None = None
+
+    def prepare(self, graph: Graph) -> None:
+        """What is made of the graph as it was read."""
+        if self.tools is not None:
+            self.lite = lite_target.prepare(graph, self.work)
+
+    def write(self, graph: Graph, folder: Path) -> dict[str, int]:
+        """Into the bundle's folder; returns sizes by name."""
+        sizes = write(graph, folder, self.wanted)
+        if self.tools is not None and self.lite is not None:
+            self.wanted.progress("running Paddle Lite's optimiser")
+            graph.meta["lite"] = lite_target.write(self.tools, self.lite, folder, self.wanted.options.lite_targets,
+                                                   self.wanted.precision)
+            sizes |= {f"lite_{name}_bytes": entry["bytes"] for name, entry in graph.meta["lite"].items()}
+        return sizes
+
+    def check(self, folder: Path, feeds: dict[str, np.ndarray], expected: dict[str, np.ndarray],
+              tolerance: float) -> list[Check]:
+        """Run each target that can run here. What nothing has run is not handed out: ConvertError."""
+        checks = check(folder, self.wanted, feeds, expected, tolerance)
+        if self.tools is not None and self.lite is not None:
+            self.wanted.progress("running Paddle Lite")
+            found = lite_target.check(self.tools, self.lite, self.work, self.wanted.precision, list(expected), feeds)
+            checks += compare(found, expected, f"lite {paddle_lite.here()}", tolerance, found_sets(folder))
+        return checks
 
 
 def write(graph: Graph, folder: Path, wanted: Wanted) -> dict[str, int]:
@@ -61,12 +109,12 @@ def write(graph: Graph, folder: Path, wanted: Wanted) -> dict[str, int]:
 
 def _write_onnx(graph: Graph, path: Path, wanted: Wanted) -> dict[str, int]:
     """By the road that was asked for; else paddle2onnx is asked where our own writer lacks an operator."""
-    if wanted.road == "paddle2onnx":
+    if wanted.options.onnx_road == "paddle2onnx":
         return _by_paddle2onnx(graph, path, wanted)
     try:
         return onnx.write(graph, path, wanted.dialect, wanted.precision, wanted.version)
     except onnx.Cannot as own:
-        if wanted.road == "graph":
+        if wanted.options.onnx_road == "graph":
             raise
         try:
             return _by_paddle2onnx(graph, path, wanted)
@@ -87,7 +135,7 @@ def _by_paddle2onnx(graph: Graph, path: Path, wanted: Wanted) -> dict[str, int]:
             model, params = found.path, wanted.params or weights_of(found.path)
         if model is None or (params is None and any(value.is_constant for value in graph.values.values())):
             model, params = program.write(graph, Path(work))
-        with_paddle2onnx.convert(model, params, path, wanted.dialect.opset, wanted.paddle2onnx)
+        with_paddle2onnx.convert(model, params, path, wanted.dialect.opset, wanted.options.paddle2onnx)
     onnx.name_outputs(path, graph.outputs)
     return {"onnx_bytes": path.stat().st_size, "onnx_opset": wanted.dialect.opset}
 

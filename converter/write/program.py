@@ -31,7 +31,7 @@ _OUTPUTS: dict[str, tuple[str, ...]] = {
     "yolo_box": ("Boxes", "Scores"), "multiclass_nms3": ("Out", "Index", "NmsRoisNum"),
     "matrix_nms": ("Out", "Index", "RoisNum"), "rnn": ("Out", "*State"), "top_k_v2": ("Out", "Indices"),
     "argsort": ("Out", "Indices"), "grid_sampler": ("Output",), "take_along_axis": ("Result",),
-    "put_along_axis": ("Result",), "masked_select": ("Y",)}
+    "put_along_axis": ("Result",), "stack": ("Y",), "masked_select": ("Y",)}
 # What it computes besides and nobody reads, but its kernels want to write.
 _UNREAD: dict[str, tuple[str, ...]] = {
     "layer_norm": ("Mean", "Variance"), "group_norm": ("Mean", "Variance"),
@@ -149,6 +149,9 @@ class _Program:
     def activated(self, node: Node, write: Callable[[str], None]) -> None:
         """write(name) computes the value; the node's activation, if any, follows."""
         kind = node.attrs.get("fuse_activation", "")
+        alpha, beta = node.attrs.get("fuse_alpha", 0.0), node.attrs.get("fuse_beta", 0.0)
+        if kind == "silu":  # by its older name, which Paddle Lite knows
+            kind, alpha = "swish", 1.0
         if not kind:
             write(node.out)
             return
@@ -156,9 +159,8 @@ class _Program:
             raise ConvertError(f"'{kind}' is no fused activation", where=node.where)
         inner = self.temporary(node.out, node.out)
         write(inner)
-        values = (node.attrs["fuse_alpha"], node.attrs["fuse_beta"])
         attrs = dict(REGISTRY[kind].attrs)
-        attrs |= dict(zip(_PARAMETERS.get(kind, ()), map(float, values), strict=False))
+        attrs |= dict(zip(_PARAMETERS.get(kind, ()), (float(alpha), float(beta)), strict=False))
         self.plain(kind, node, {"X": [inner]}, [node.out], attrs)
 
 
@@ -232,8 +234,13 @@ def _refused(program: _Program, node: Node) -> None:
     raise ConvertError(f"{node.type} has no counterpart in Paddle 2", where=node.where)
 
 
+def _silu(program: _Program, node: Node) -> None:
+    """By its older name, which Paddle Lite knows."""
+    program.plain("swish", node, node.inputs, node.outputs["Out"], {"beta": 1.0})
+
+
 _SPLIT: dict[str, Callable[[_Program, Node], None]] = {
-    "conv2d": _conv, "conv2d_transpose": _conv, "fc": _fc, "shape": _shape, "unique": _refused,
+    "conv2d": _conv, "conv2d_transpose": _conv, "fc": _fc, "shape": _shape, "silu": _silu, "unique": _refused,
     **dict.fromkeys((name for name in REGISTRY if name.endswith(("_int8", "quantize_linear"))), _refused)}
 
 

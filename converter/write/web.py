@@ -21,8 +21,8 @@ MAX_WEIGHT_BYTES = 2**31
 PRECISIONS = ("float32", "float16", "int8-weights", "int8")
 """int8: a graph of operators on int8, whose other weights are float16. int8-weights: for the download alone."""
 _STORED = ("float32", "float16", "int32", "int64", "bool", "uint8", "int8")
-_WHOLE = {"conv2d_int8": "Filter", "fc_int8": "W"}
-"""Operators on int8 → the slot whose weights may have 16 bits."""
+_WHOLE = {"conv2d_int8": ("Filter", "Bias"), "fc_int8": ("W", "Bias")}
+"""Operators on int8 → the slots that may have 16 bits."""
 # What the runtime has no arrays for, and the dtype that holds the same numbers.
 _NEXT = {"float64": "float32", "int16": "int32"}
 SCALES = "@scale"
@@ -60,7 +60,7 @@ def write(graph: Graph, folder: Path, precision: str = "float32", version: str =
 
 def _weights(graph: Graph, used: set[str], precision: str) -> tuple[dict[str, np.ndarray], dict[str, int]]:
     """Arrays by name, in the order of the file; and which of them are int8 rows of one scale each, by axis."""
-    whole = {node.inputs[_WHOLE[node.type]][0] for node in graph.nodes if node.type in _WHOLE}
+    whole = {name for node in graph.nodes for slot in _WHOLE.get(node.type, ()) for name in node.inputs[slot]}
     weights, rows = {}, {}
     axes = narrow.row_axes(graph) if precision == "int8-weights" else {}
     for name in sorted(used):
@@ -157,8 +157,7 @@ def _document(graph: Graph, inner: list[tuple[Graph, Graph]], used: set[str], we
     for key in ("preprocess", "postprocess", "labels"):
         if meta.get(key) is not None:
             document[key] = meta[key]
-    if meta.get("onnx") is not None:  # what the server runs; pages do not fetch it
-        document["onnx"] = meta["onnx"]
+    document |= {key: meta[key] for key in ("onnx", "lite") if meta.get(key)}  # for others: pages do not fetch it
     maker = {"version": version} | ({"command": meta["command"]} if meta.get("command") else {})
     source = meta.get("source", {}) | ({"paddle": meta["paddle"]} if meta.get("paddle") else {})
     return document | {"version": meta.get("version", "0.0.0"), "precision": precision, "converter": maker,

@@ -12,6 +12,7 @@ from programs import Pir
 from converter import convert, targets, with_paddle, with_paddle2onnx
 from converter.errors import ConvertError
 from converter.paddle2onnx_child import repair
+from converter.targets import Options
 from converter.write.onnx import Cannot
 
 with warnings.catch_warnings():
@@ -76,7 +77,7 @@ def test_with_the_four_attributes_the_numbers_are_right_on_every_road(saved, tmp
     folder = saved(*DROPPED.values())
     before = (folder / "inference.json").read_bytes()
     for road in ("graph", "paddle2onnx")[: 1 if with_paddle2onnx.problem() else 2]:
-        report = convert(folder, tmp_path / road, targets=("web", "onnx"), onnx_road=road, tolerance=1e-5)
+        report = to_onnx(folder, tmp_path / road, onnx_road=road, tolerance=1e-5)
         assert sum(check.passed for check in report.checks if check.engine == "onnx") == 4
     assert (folder / "inference.json").read_bytes() == before
 
@@ -86,6 +87,11 @@ def test_numbers_of_full_are_left_alone():
     assert repair({"ops": [full]}) == 0 and full["A"][0]["AT"]["#"] == "0.a_f64"
     inner = {"#": "1.leaky_relu_", "A": [{"N": "negative_slope", "AT": {"#": "0.a_f64", "D": 0.1}}]}
     assert repair({"regions": [{"#": "r", "blocks": [{"ops": [full, inner]}]}]}) == 1
+
+
+def to_onnx(model, out, *, tolerance=None, precision="float32", **options):
+    return convert(model, out, targets=("web", "onnx"), options=Options(**options), tolerance=tolerance,
+                   precision=precision)  # fmt: skip
 
 
 def program_of(folder: Path, make) -> Path:
@@ -114,9 +120,9 @@ def cumprod(p, x):
 def test_it_is_asked_where_our_writer_lacks_an_operator(tmp_path):
     python = child(tmp_path, "sys.exit('RuntimeError: Failed, cumprod is not supported')")
     with pytest.raises(Cannot, match=r"(?s)cumprod has no form in ONNX.*paddle2onnx cannot.*cumprod is not supported"):
-        convert(program_of(tmp_path, cumprod), tmp_path / "b", targets=("web", "onnx"), paddle2onnx=python)
+        to_onnx(program_of(tmp_path, cumprod), tmp_path / "b", paddle2onnx=python)
     with pytest.raises(Cannot) as caught:
-        convert(program_of(tmp_path, cumprod), tmp_path / "b", targets=("web", "onnx"), onnx_road="graph")
+        to_onnx(program_of(tmp_path, cumprod), tmp_path / "b", onnx_road="graph")
     assert "paddle2onnx" not in str(caught.value) and not (tmp_path / "b").exists()
 
 
@@ -126,7 +132,7 @@ def test_what_it_writes_is_held_to_the_numbers(tmp_path):
     wrong = tmp_path / "other" / "b" / "model.onnx"
     python = child(tmp_path, f"shutil.copyfile({str(wrong)!r}, out)")
     with pytest.raises(ConvertError, match=r"does not compute what the model computes(?s:.*)onnx"):
-        convert(program_of(tmp_path, cumprod), tmp_path / "b", targets=("web", "onnx"), paddle2onnx=python)
+        to_onnx(program_of(tmp_path, cumprod), tmp_path / "b", paddle2onnx=python)
     assert not (tmp_path / "b").exists()
 
 
@@ -135,8 +141,7 @@ def test_what_it_writes_is_held_to_the_numbers(tmp_path):
 def test_a_missing_tool_is_one_sentence(tmp_path, monkeypatch, python, said):
     monkeypatch.setattr(with_paddle2onnx.importlib.util, "find_spec", lambda name: None if "2" in name else object())
     with pytest.raises(ConvertError, match=f"paddle2onnx cannot run: {said}"):
-        convert(program_of(tmp_path, leaky_relu), tmp_path / "b", targets=("web", "onnx"), onnx_road="paddle2onnx",
-                paddle2onnx=python)  # fmt: skip
+        to_onnx(program_of(tmp_path, leaky_relu), tmp_path / "b", onnx_road="paddle2onnx", paddle2onnx=python)
 
 
 def test_packages_go_through_our_program(tmp_path):
@@ -146,7 +151,7 @@ def test_packages_go_through_our_program(tmp_path):
     seen = tmp_path / "seen"
     python = child(tmp_path, f"open({str(seen)!r}, 'w').write(program + ' ' + params)\n"
                              f"shutil.copyfile({str(graph_bundle / 'model.onnx')!r}, out)")  # fmt: skip
-    convert(graph_bundle, tmp_path / "second", targets=("web", "onnx"), onnx_road="paddle2onnx", paddle2onnx=python)
+    to_onnx(graph_bundle, tmp_path / "second", onnx_road="paddle2onnx", paddle2onnx=python)
     program, params = seen.read_text().split()
     assert program.endswith("model.pdmodel") and params.endswith("model.pdiparams") and not Path(program).exists()
 
@@ -154,5 +159,5 @@ def test_packages_go_through_our_program(tmp_path):
 def test_it_writes_float32_only(tmp_path):
     with pytest.raises(ConvertError, match="paddle2onnx writes float32, not float16"):
         convert(program_of(tmp_path, leaky_relu), tmp_path / "b", targets=("web", "onnx"), precision="float16",
-                onnx_road="paddle2onnx")  # fmt: skip
+                options=Options(onnx_road="paddle2onnx"))  # fmt: skip
     assert targets.ROADS[0] == "auto"

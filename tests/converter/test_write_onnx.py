@@ -13,6 +13,7 @@ from converter.errors import ConvertError
 from converter.ops import evaluate
 from converter.read.bundle import load_bundle
 from converter.run import run
+from converter.targets import Options
 from converter.write.onnx import Cannot
 
 
@@ -66,7 +67,8 @@ def weights_of(path):
 def test_half_weights_are_those_of_the_chunks_in_either_dialect(tmp_path):
     bundles = {}
     for opset in (13, 17):
-        convert(net(tmp_path), tmp_path / str(opset), targets=("web", "onnx"), precision="float16", opset=opset)
+        convert(net(tmp_path), tmp_path / str(opset), targets=("web", "onnx"), precision="float16",
+                options=Options(opset=opset))
         bundles[opset] = weights_of(tmp_path / str(opset) / "model.onnx")
     stored = next(v.data for v in load_bundle(tmp_path / "13").values.values() if v.data is not None)
     plain = bundles[13]["w"]
@@ -127,4 +129,4 @@ def test_a_package_for_the_original_runtime_stands_alone(tmp_path):
 
 def test_the_dialect_follows_the_target():
     assert targets.Wanted(("onnx",)).dialect.opset == 17 and targets.Wanted(("onnx", "tensorrt")).dialect.opset == 13
-    assert targets.Wanted(("onnx",), opset=13).dialect.compact is False
+    assert targets.Wanted(("onnx",), Options(opset=13)).dialect.compact is False

@@ -1,0 +1,184 @@
+"""Paddle Lite's tools: found or installed, its optimiser run, a .nb run through its Python API; all in processes of
+their own, because its wheels want Python 3.7."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from converter.errors import ConvertError
+
+VERSION = "2.12"
+OPT = "paddle_lite_opt"
+CHILD = Path(__file__).with_name("paddle_lite_child.py")
+TIMEOUT_S = 600
+TARGETS = {"arm": "arm", "armv8": "arm", "x86": "x86", "opencl": "opencl,arm"}
+"""Ours → the optimiser's. One arm file serves ARMv7 and ARMv8; what armv8 adds is half precision arithmetic."""
+HALF = ("armv8",)
+_HERE = {"x86_64": "x86", "amd64": "x86", "aarch64": "arm", "arm64": "arm"}
+_INSTALL_HINT = "name the tool with --paddle-lite-opt, or let the converter install it with --paddle-lite-install"
+
+
+@dataclass(frozen=True)
+class Tools:
+    """opt: the optimiser. python: an interpreter that has the package paddlelite, None where there is none."""
+
+    opt: Path
+    python: Path | None
+
+
+def folder() -> Path:
+    """Where the converter installs them."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "paddle-inpage" / f"paddlelite-{VERSION}"
+
+
+def find(opt: str | None = None) -> Tools | None:
+    """The tools that were named, else those on PATH, else those installed before; None where there are none."""
+    if opt is not None:
+        named = shutil.which(opt)
+        if named is None:
+            raise ConvertError("there is no such program", where=f"--paddle-lite-opt {opt}")
+        return _tools(Path(named))
+    on_path, installed = shutil.which(OPT), folder() / "bin" / OPT
+    if on_path:
+        return _tools(Path(on_path))
+    return _tools(installed) if installed.is_file() else None
+
+
+def _tools(opt: Path) -> Tools:
+    """The wheel's optimiser lies beside its interpreter; one that was built from source has none."""
+    beside = opt.parent / "python"
+    return Tools(opt, beside if beside.exists() and _imports(beside) else None)
+
+
+def _imports(python: Path) -> bool:
+    try:
+        done = subprocess.run([str(python), "-c", "import paddlelite.lite, numpy"], capture_output=True,
+                              timeout=TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def needed(opt: str | None = None, install: bool = False) -> Tools:
+    """The tools, installed where that was asked for; ConvertError says what is missing and what to do."""
+    tools = find(opt)
+    if tools is None and install:
+        tools = install_tools()
+    if tools is None:
+        raise ConvertError(f"Paddle Lite's optimiser ({OPT}) was not found", where="--targets lite",
+                           hint=_INSTALL_HINT)
+    return tools
+
+
+def install_tools() -> Tools:
+    """A Python 3.7 environment of the converter's own with paddlelite and numpy: by uv, else by a Python 3.7 that
+    pyenv has or that is on PATH."""
+    place = folder()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=".paddlelite-", dir=place.parent))
+    packages = [f"paddlelite=={VERSION}", "numpy<1.22"]
+    try:
+        if uv := shutil.which("uv"):
+            _run([uv, "venv", "-q", "--python", "3.7", "--allow-existing", str(part)])
+            _run([uv, "pip", "install", "-q", "--python", str(part / "bin" / "python"), *packages])
+        elif python := _python37():
+            _run([python, "-m", "venv", str(part)])
+            _run([str(part / "bin" / "python"), "-m", "pip", "install", "-q", *packages])
+        else:
+            raise ConvertError(f"paddlelite {VERSION} needs Python 3.7, and neither uv nor a Python 3.7 is here",
+                               where="--paddle-lite-install", hint="install uv, or pyenv install 3.7")
+        if place.exists():
+            shutil.rmtree(place)
+        part.rename(place)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    opt = place / "bin" / OPT
+    lines = opt.read_text(encoding="utf-8").splitlines(keepends=True)  # its first line names where it was installed
+    opt.write_text(f"#!{place / 'bin' / 'python'}\n" + "".join(lines[1:]), encoding="utf-8")
+    return _tools(opt)
+
+
+def _python37() -> str | None:
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    found = sorted(root.glob("3.7.*/bin/python3.7"))
+    return str(found[-1]) if found else shutil.which("python3.7")
+
+
+def _run(command: Sequence[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=False)
+    if done.returncode != 0:
+        raise ConvertError(f"installing Paddle Lite failed: {_last(done.stderr + done.stdout)}",
+                           where=" ".join(command[:4]))
+
+
+def _last(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    telling = [line for line in lines if "Error" in line or "not supported" in line or "rror:" in line]
+    return (telling or lines or ["no message"])[-1][:400]
+
+
+def optimise(tools: Tools, program: Path, params: Path, target: str, precision: str, out: Path) -> None:
+    """Write `out`, a .nb. precision float16: half precision arithmetic where the target has it; int8: weights alone,
+    as the optimiser does it. Raises ConvertError with the optimiser's own reason."""
+    command = [str(tools.opt), f"--model_file={program}", f"--param_file={params}",
+               f"--valid_targets={TARGETS[target]}", f"--optimize_out={out.with_suffix('')}"]
+    if precision == "float16" and target in HALF:
+        command.append("--enable_fp16=true")
+    if precision.startswith("int8"):
+        command += ["--quant_model=true", "--quant_type=QUANT_INT8"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S,
+                              check=False)
+    except subprocess.TimeoutExpired as error:
+        raise ConvertError(f"Paddle Lite's optimiser did not finish in {TIMEOUT_S} s", where=target) from error
+    except OSError as error:
+        raise ConvertError(f"Paddle Lite's optimiser does not start: {error.strerror}",
+                           where=str(tools.opt)) from error
+    if done.returncode != 0 or not out.is_file():
+        raise ConvertError(f"Paddle Lite's optimiser refuses: {_last(done.stdout + done.stderr)}", where=target)
+
+
+def here() -> str | None:
+    """The target that this machine can run."""
+    return _HERE.get(platform.machine().lower())
+
+
+def run(tools: Tools, model: Path, target: str, feeds: dict[str, np.ndarray],
+        repeat: int = 1) -> tuple[list[np.ndarray], list[float]]:
+    """Outputs in order, and milliseconds per run.
+
+    target is what the file was made for: on another machine Paddle Lite runs it in no time and answers NaN, so it is
+    not even started there.
+    """
+    if TARGETS.get(target, "").split(",")[0] != here():
+        raise ConvertError(f"a .nb for {target} does not run on {platform.machine()}", where=str(model),
+                           hint="run it on its device; here the one for x86 can be run")
+    if tools.python is None:
+        raise ConvertError("Paddle Lite's Python package is not beside its optimiser", where=str(tools.opt),
+                           hint=_INSTALL_HINT)
+    with tempfile.TemporaryDirectory(prefix="inpage-lite-") as work:
+        given, made = Path(work) / "in.npz", Path(work) / "out.npz"
+        np.savez(given, **feeds)  # type: ignore[arg-type]
+        command = [str(tools.python), str(CHILD), str(model), str(given), str(made), str(repeat)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S,
+                                  check=False)
+        except subprocess.TimeoutExpired as error:
+            raise ConvertError(f"Paddle Lite did not finish in {TIMEOUT_S} s", where=str(model)) from error
+        if done.returncode != 0 or not made.is_file():
+            raise ConvertError(f"Paddle Lite cannot run the model: {_last(done.stderr + done.stdout)}",
+                               where=str(model))
+        said = json.loads(done.stdout.strip().splitlines()[-1])
+        with np.load(made) as arrays:
+            return [arrays[f"out_{index}"] for index in range(len(said["outputs"]))], said["times_ms"]
