@@ -10,6 +10,7 @@ import numpy as np
 from converter import ops  # noqa: F401  (fills the registry)
 from converter.errors import ConvertError
 from converter.graph import Dim, Graph, Node, Value
+from converter.graph.ir import DTYPES
 from converter.ops.spec import REGISTRY, complete
 from converter.read.raw import RawOp, RawProgram
 
@@ -44,6 +45,13 @@ class Op:
         """Take an attribute; what no handler takes is reported."""
         value = self.attrs.pop(name, None)
         return default if value is None else value
+
+    def dtype(self, name: str = "dtype", default: str = "float32") -> str:
+        """Take an attribute that names an element type."""
+        value = self.attr(name) or default
+        if value not in DTYPES:
+            raise self.error(f"the element type {str(value)[:40]!r} is not known")
+        return value
 
     def skip(self, *names: str) -> None:
         """Take attributes that mean nothing for this operator."""

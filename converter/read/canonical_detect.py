@@ -150,7 +150,7 @@ def unique(b: Builder, op: Op) -> None:
     op.skip("return_index", "return_inverse", "return_counts")
     if not op.attr("is_sorted", op.where.startswith("pd_op.")):
         raise op.error("values in order of appearance are not supported, only sorted ones")
-    x, dtype = op.one("X"), op.attr("dtype") or "int64"
+    x, dtype = op.one("X"), op.dtype(default="int64")
     attrs = {"axis": [int(axis) for axis in op.attr("axis", [])], "dtype": dtype}
     out = joined(b, op, {"Out": b.dtype_of(x), "Indices": dtype, "Index": dtype, "Counts": dtype})
     b.emit(op, "unique", {"X": [x]}, attrs, out=out)

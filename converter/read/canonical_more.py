@@ -111,7 +111,7 @@ def one_hot(b: Builder, op: Op) -> None:
     depth = whole(op.constant_attr("depth_tensor", "depth", -1), op, "the depth")[0]
     if op.attr("allow_out_of_range", False):
         raise op.error("indices out of range are not supported")
-    x, dtype = op.one("X"), op.attr("dtype") or "float32"
+    x, dtype = op.one("X"), op.dtype()
     # Paddle 3's operator has the type of version 2 and no attributes of its own.
     if op.type == "one_hot" and b.shape_of(x)[-1:] == (1,):
         flat = b.temporary(f"{x}.flat", b.shape_of(x)[:-1], b.dtype_of(x))
@@ -194,7 +194,7 @@ def expand_as(b: Builder, op: Op) -> None:
 def fill_like(b: Builder, op: Op) -> None:
     """Filled in the shape of another tensor: a constant where that is known."""
     x, value = op.one("X"), op.need(op.constant_attr("ValueTensor", "value", 0.0), "the value")[0]
-    dtype, shape = op.attr("dtype") or b.dtype_of(x), b.shape_of(x)
+    dtype, shape = op.dtype(default=b.dtype_of(x)), b.shape_of(x)
     value = float(value) if dtype.startswith("float") else int(value)
     sizes = [int(size) for size in shape if isinstance(size, int) and size >= 0]
     if len(sizes) == len(shape) and b.may_hold(sizes, op):
@@ -221,14 +221,14 @@ def eye(b: Builder, op: Op) -> None:
     columns = rows if columns < 0 else columns
     if not b.may_hold([rows, columns], op):
         raise op.error(f"a unit matrix of {rows} x {columns} is too large")
-    b.constant_out(op, np.eye(rows, columns, dtype=op.attr("dtype") or "float32"))
+    b.constant_out(op, np.eye(rows, columns, dtype=op.dtype()))
 
 
 @handles("range", "linspace")
 def count(b: Builder, op: Op) -> None:
     """All three numbers in one dtype; how many values there are shows where these are known."""
     slots = ("Start", "End", "Step") if op.type == "range" else ("Start", "Stop", "Num")
-    dtype = op.attr("dtype") or b.dtype_of(op.one("Start"))
+    dtype = op.dtype(default=b.dtype_of(op.one("Start")))
     inputs = {}
     for slot in slots:
         name, wanted = op.one(slot), "int32" if slot == "Num" else dtype
@@ -246,7 +246,7 @@ def count(b: Builder, op: Op) -> None:
 @handles("set_value")
 def set_value(b: Builder, op: Op) -> None:
     """A tensor, or numbers among the attributes, written into a strided slice."""
-    dtype, x = op.attr("dtype") or b.dtype_of(op.one("Input")), op.one("Input")
+    dtype, x = op.dtype(default=b.dtype_of(op.one("Input"))), op.one("Input")
     lists = [op.attr(name, []) for name in ("values", "fp32_values", "fp64_values", "fp16_values", "int32_values",
                                             "int64_values", "bool_values")]
     shape, none = [int(size) for size in op.attr("shape", [])], op.attr("none_axes", [])

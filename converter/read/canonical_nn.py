@@ -294,4 +294,4 @@ def arg(b: Builder, op: Op) -> None:
     axis = op.need(op.constant_attr("AxisTensor", "axis", -1), "the axis")
     b.emit(op, op.type, {"X": [op.one("X")]},
            {"axis": int(axis[0]), "keepdims": bool(op.attr("keepdims", False)),
-            "flatten": bool(op.attr("flatten", False)), "dtype": op.attr("dtype") or "int64"})
+            "flatten": bool(op.attr("flatten", False)), "dtype": op.dtype(default="int64")})

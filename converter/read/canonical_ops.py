@@ -241,14 +241,14 @@ def shape(b: Builder, op: Op) -> None:
 @handles("cast")
 def cast(b: Builder, op: Op) -> None:
     op.skip("in_dtype")
-    dtype = op.attr("out_dtype") or b.raw.values[op.out_names[0]].dtype
+    dtype = op.dtype("out_dtype", b.raw.values[op.out_names[0]].dtype)
     b.emit(op, "cast", {"X": [op.one("X")]}, {"out_dtype": dtype})
 
 
 @handles("fill_constant")
 def fill_constant(b: Builder, op: Op) -> None:
     op.skip("force_cpu", "place_type")
-    dtype, text, value = op.attr("dtype", "float32"), op.attr("str_value", ""), op.attr("value", 0.0)
+    dtype, text, value = op.dtype(), op.attr("str_value", ""), op.attr("value", 0.0)
     if op.inputs.get("ValueTensor"):
         value = op.need(op.constant_attr("ValueTensor", "value"), "the value")[0]
     elif text:
@@ -279,7 +279,7 @@ def _number(text: str, op: Op) -> float | int:
 @handles("fill_constant_batch_size_like")
 def fill_like_batch(b: Builder, op: Op) -> None:
     op.skip("force_cpu")
-    dtype, text, value = op.attr("dtype", "float32"), op.attr("str_value", ""), op.attr("value", 0.0)
+    dtype, text, value = op.dtype(), op.attr("str_value", ""), op.attr("value", 0.0)
     value = _number(text, op) if text else value
     attrs = {"shape": list(op.attr("shape", [])), "value": float(value) if dtype.startswith("float") else int(value),
              "dtype": dtype, "input_dim_idx": op.attr("input_dim_idx", 0),
@@ -290,7 +290,7 @@ def fill_like_batch(b: Builder, op: Op) -> None:
 @handles("assign_value")
 def assign_value(b: Builder, op: Op) -> None:
     """The numbers stand in whichever list their dtype picked."""
-    dtype, shape = op.attr("dtype", "float32"), [int(size) for size in op.attr("shape", [])]
+    dtype, shape = op.dtype(), [int(size) for size in op.attr("shape", [])]
     lists = [op.attr(name, []) for name in
              ("values", "fp32_values", "fp64_values", "int32_values", "int64_values", "bool_values", "int8_values")]
     values = next((numbers for numbers in lists if numbers), [])

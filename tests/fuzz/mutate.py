@@ -8,6 +8,8 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
+from google.protobuf.message import EncodeError
+
 from converter.errors import ConvertError
 from converter.schema import paddle as proto
 
@@ -136,7 +138,10 @@ def change_program(data: bytes, rng: random.Random) -> bytes:
         if rng.random() < 0.1:
             _change_field(program if rng.random() < 0.1 else message, rng)
     _change_field(message, rng)
-    return program.SerializeToString()
+    try:
+        return program.SerializeToString()
+    except EncodeError:  # some releases of protobuf refuse to write what they let one build, such as deep nesting
+        return change_bytes(data, rng)
 
 
 def _repeated(field: Any) -> bool:
