@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import brotli
-import rjsmin
 from flask import Response, request
+
+from webapp.minify import smaller
 
 YEAR_S = 365 * 24 * 3600
 IMMUTABLE = f"public, max-age={YEAR_S}, immutable"
@@ -75,7 +76,7 @@ def served(path: Path, *, minify: bool) -> bytes:
     content = path.read_bytes()
     if not minify or path.suffix != ".js":
         return content
-    return rjsmin.jsmin(content.decode()).encode()
+    return smaller(content.decode()).encode()
 
 
 @dataclass

@@ -1,13 +1,11 @@
-"""Modules are served without comments, and as the same code.
-
-What rjsmin gets wrong is caught here: a template literal within a template literal loses spaces. Name the inner one.
-"""
+"""Modules are served without comments, and as the same code."""
 
 import json
 import subprocess
 from pathlib import Path
 
 from webapp.assets import Assets, served, walk
+from webapp.minify import smaller
 from webapp.paths import data_folder
 
 STATIC = data_folder("static")
@@ -30,6 +28,23 @@ def test_every_module_is_served_as_the_same_code(tmp_path):
     answer = compare(pairs, tmp_path)
     assert len(pairs) > 50
     assert answer.returncode == 0, answer.stderr
+
+
+NESTED = r"""
+const a = `one ${b ? `two // not a comment ${c /* gone */ + ' `'}` : "}`"} /* kept */`; // gone
+const d = /[/`]\/'/.test(e) ? x / y / z : `${{ f: `  g  ` }.f}`;
+const h = (i) /2/ `plain  text`.length; const j = `\`  ${k}`;
+return_(/`/g, `  ${`${`  deep  `}`}  `);
+"""
+
+
+def test_literals_within_literals_stay_as_they_are(tmp_path):
+    (tmp_path / "left.js").write_text(NESTED)
+    (tmp_path / "right.js").write_text(smaller(NESTED))
+    answer = compare([(tmp_path / "left.js", tmp_path / "right.js")], tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert "two // not a comment" in smaller(NESTED) and "/* kept */" in smaller(NESTED)
+    assert len(smaller(NESTED)) < len(NESTED)
 
 
 def test_the_comparison_sees_changes(tmp_path):
