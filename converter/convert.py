@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
     Raises ConvertError when the model cannot be read, written or verified within the tolerance.
     """
     with staged(out) as folder, _as_path(source, input_spec) as path, \
-            tempfile.TemporaryDirectory(prefix="inpage-targets-") as work:
+            _scratch(set(targets) - {"web"}) as work:
         if target != "web" and set(targets) - {"web"}:
             raise ConvertError(f"--target {target} makes a package of its own, without {', '.join(beside.BESIDE)}",
                                hint="leave --target or --targets out")
@@ -106,13 +106,19 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
     return report
 
 
+def _scratch(needed: set[str]) -> AbstractContextManager[str]:
+    """A folder for the other targets' work; without any, nothing outside the bundle is touched."""
+    return tempfile.TemporaryDirectory(prefix="inpage-targets-") if needed else nullcontext("")
+
+
 def _paddle_version(graph: Graph, source: Any) -> str | None:
     """Which Paddle wrote the program, where that is known: Paddle 2 programs say so, Paddle 3's do not."""
     if not isinstance(source, (str, Path)):
         return with_paddle.version()
-    said = graph.meta.get("source", {})
-    number = said.get("version", 0) if said.get("format") == "program" else 0
-    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}" if number else None
+    said = graph.meta.get("source")  # of a bundle: whatever its model.json holds
+    number = said.get("version") if isinstance(said, dict) and said.get("format") == "program" else None
+    known = isinstance(number, int) and 0 < number < 1_000_000_000
+    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}" if known else None
 
 
 def _write(graph: Graph, folder: Path, target: str, precision: str) -> dict[str, int]:
