@@ -36,6 +36,7 @@ QUICK = {
     "cudaEventCreateWithFlags": [POINTER(c_void_p), c_uint],
     "cudaEventRecord": [c_void_p, c_void_p],
     "cudaEventDestroy": [c_void_p],
+    "cudaStreamWaitEvent": [c_void_p, c_void_p, c_uint],
     "cudaMemcpyAsync": [c_void_p, c_void_p, c_size_t, c_int, c_void_p],
 }
 WAITING = {

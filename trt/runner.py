@@ -1,9 +1,11 @@
 """Running an engine: one context, one CUDA stream, and as many sets of buffers as runs may overlap.
 
-While the GPU works on one set of buffers, others are filled and read. Nothing is allocated for a request: buffers have
-the largest size from the start, pinned on the host.
+While the GPU works on one set of buffers, others are filled, sent (each on a stream of its own, which the context's
+waits for) and read. Nothing is allocated for a request: buffers have the largest size from the start, pinned on the
+host.
 """
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,12 +27,13 @@ class Buffers:
 
     def __init__(self, cuda: Cuda, sizes: Mapping[str, tuple[int, np.dtype]]) -> None:
         self.pairs: dict[str, Pair] = {}
-        self.outputs: dict[str, Shape] = {}  # of the last run
-        self.event, self.cuda = 0, cuda
+        self.outputs: list[tuple[str, Shape, int]] = []  # of the last run: name, shape, numbers in a row
+        self.sent = self.ended = self.stream = 0  # two events, and the stream that inputs are sent on
+        self.cuda = cuda
         try:
             for name, (nbytes, dtype) in sizes.items():
                 self.pairs[name] = Pair(cuda, nbytes, dtype)
-            self.event = cuda.event()
+            self.sent, self.ended, self.stream = cuda.event(), cuda.event(), cuda.stream()
         except TrtError:
             self.close()
             raise
@@ -43,27 +46,26 @@ class Buffers:
 
     def read(self, row: int, rows: int) -> dict[str, np.ndarray]:
         """A copy of those rows of every output."""
-        found = {}
-        for name, shape in self.outputs.items():
-            step = int(np.prod(shape[1:], dtype=np.int64))
-            part = self.pairs[name].host[row * step : (row + rows) * step]
-            found[name] = part.reshape(rows, *shape[1:]).copy()
-        return found
+        return {
+            name: self.pairs[name].host[row * step : (row + rows) * step].reshape(rows, *shape[1:]).copy()
+            for name, shape, step in self.outputs
+        }
 
     def whole(self) -> dict[str, np.ndarray]:
         """A copy of every output as it is."""
         return {
-            name: self.pairs[name].host[: int(np.prod(shape, dtype=np.int64))].reshape(shape).copy()
-            for name, shape in self.outputs.items()
+            name: self.pairs[name].host[: math.prod(shape)].reshape(shape).copy() for name, shape, _ in self.outputs
         }
 
     def close(self) -> None:
         """Give the memory back."""
         for pair in self.pairs.values():
             pair.close()
-        if self.event:
-            self.cuda.cudaEventDestroy(self.event)
-        self.event = 0
+        for event in filter(None, (self.sent, self.ended)):
+            self.cuda.cudaEventDestroy(event)
+        if self.stream:
+            self.cuda.cudaStreamDestroy(self.stream)
+        self.sent = self.ended = self.stream = 0
 
 
 class Runner:
@@ -113,7 +115,7 @@ class Runner:
         biggest = {**largest, **self.set_shapes(largest)}
         sizes = {}
         for name, shape in biggest.items():
-            sizes[name] = (max(1, int(np.prod(shape, dtype=np.int64)) * self.dtypes[name].itemsize), self.dtypes[name])
+            sizes[name] = (max(1, self.nbytes(name, shape)), self.dtypes[name])
         for _ in range(sets):
             self.buffers.append(Buffers(self.cuda, sizes))
 
@@ -153,20 +155,26 @@ class Runner:
 
     def execute(self, buffers: Buffers, shapes: Mapping[str, Shape]) -> None:
         """Run what was written to the buffers, and wait for it. Raises TrtError; then `buffers` hold nothing."""
+        api = self.cuda
+        for name, shape in shapes.items():
+            buffers.pairs[name].send(self.nbytes(name, shape), buffers.stream)
+        api.check(api.cudaEventRecord(buffers.sent, buffers.stream), "record an event")
         with self.lock:
-            buffers.outputs = outputs = self.set_shapes(shapes)
+            outputs = self.set_shapes(shapes)
             for name, pair in buffers.pairs.items():
                 self.context.set_tensor_address(name, pair.device_at)
-            for name, shape in shapes.items():
-                pair = buffers.pairs[name]
-                pair.send(int(np.prod(shape, dtype=np.int64)) * self.dtypes[name].itemsize, self.stream)
+            api.check(api.cudaStreamWaitEvent(self.stream, buffers.sent, 0), "wait for the inputs")
             if not self.context.execute_async_v3(self.stream):
                 raise TrtError("run_failed", f"TensorRT could not run the engine{library.because(self.told)}")
             for name, shape in outputs.items():
-                pair = buffers.pairs[name]
-                pair.fetch(int(np.prod(shape, dtype=np.int64)) * self.dtypes[name].itemsize, self.stream)
-            self.cuda.check(self.cuda.cudaEventRecord(buffers.event, self.stream), "record an event")
-        self.cuda.check(self.cuda.cudaEventSynchronize(buffers.event), "finish the run")
+                buffers.pairs[name].fetch(self.nbytes(name, shape), self.stream)
+            api.check(api.cudaEventRecord(buffers.ended, self.stream), "record an event")
+        api.check(api.cudaEventSynchronize(buffers.ended), "finish the run")
+        buffers.outputs = [(name, shape, math.prod(shape[1:])) for name, shape in outputs.items()]
+
+    def nbytes(self, name: str, shape: Shape) -> int:
+        """The size of a tensor."""
+        return math.prod(shape) * self.dtypes[name].itemsize
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """All outputs by name; for one caller at a time. Raises TrtError."""

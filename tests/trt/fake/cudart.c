@@ -48,6 +48,7 @@ int cudaStreamDestroy(void *stream) { return give(stream); }
 int cudaStreamSynchronize(void *stream) { (void)stream; return 0; }
 int cudaEventCreateWithFlags(void **out, unsigned flags) { (void)flags; return take(out, 8); }
 int cudaEventRecord(void *event, void *stream) { (void)event; (void)stream; return 0; }
+int cudaStreamWaitEvent(void *stream, void *event, unsigned flags) { (void)stream; (void)event; return (int)flags; }
 int cudaEventSynchronize(void *event) { (void)event; return getenv("FAKE_GPU_LOST") ? 700 : 0; }
 int cudaEventDestroy(void *event) { return give(event); }
 int cudaMemcpy(void *to, const void *from, size_t size, int kind) { (void)kind; memcpy(to, from, size); return 0; }
