@@ -97,7 +97,7 @@ def losses(maps: tuple[torch.Tensor, ...], size: tuple[int, int], targets: Targe
     owner, wanted = assigned(logits, boxes, centres, strides, targets)
     mine = owner >= 0
     p = logits.detach().sigmoid()
-    weight = torch.where(mine, wanted.clamp(min=0.05), 0.75 * p**2)
+    weight = torch.where(mine, wanted.clamp(min=0.05), 1.2 * p**1.5)
     weight = weight * (mine | ~ignored(centres, targets))
     total = wanted.sum().clamp(min=1.0)
     score = (F.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * weight).sum() / total

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from training.faces import light
 from training.faces.mosaic import inverse, turned
 from training.faces.networks import HEAD_SIDE, UPPER_SIDE
-from training.faces.sources import MIRROR_68, MIRROR_FIVE, MIRROR_JOINTS, Bodies, Crops
+from training.faces.sources import MIRROR_68, MIRROR_FIVE, MIRROR_JOINTS, SIDE, Bodies, Crops
 
 CROP = 128  # pixels a side in the pack
 EYES = ((36, 37, 38, 39, 40, 41), (42, 43, 44, 45, 46, 47))  # subject's right, left: left corner first, clockwise
@@ -20,11 +20,13 @@ EYES = ((36, 37, 38, 39, 40, 41), (42, 43, 44, 45, 46, 47))  # subject's right, 
 
 @dataclass
 class Faces:
-    """A batch: image [n,3,112,112] 0..1; pose [n,3] degrees; points [n,73,2] in input pixels with weights [n,73]; open
-    [n,2] with weights [n,2]; real [n] bool: a face squarely in the crop (of the others only that is learned)."""
+    """A batch: image [n,3,112,112] 0..1; pose [n,3] degrees, known [n] 0 or 1; points [n,73,2] in input pixels with
+    weights [n,73]; open [n,2] with weights [n,2]; real [n] bool: a face squarely in the crop (of the others only that
+    is learned)."""
 
     image: torch.Tensor
     pose: torch.Tensor
+    pose_known: torch.Tensor
     points: torch.Tensor
     point_weight: torch.Tensor
     open: torch.Tensor
@@ -128,10 +130,19 @@ def covered(image: torch.Tensor, dice: Dice, share: float) -> torch.Tensor:
     return torch.where(inside & dice.chance(n, share)[:, None, None, None], fill, image)
 
 
-class FaceCrops:
-    """Endless batches of Faces. other: pictures [k,3,512,512] without faces, whose patches are no faces."""
+@dataclass
+class Elsewhere:
+    """pictures uint8 [k,3,512,512] without faces; what a detector took for faces: rows [m], boxes [m,4] cx cy w h."""
 
-    def __init__(self, crops: Crops, other: torch.Tensor | None, device: str) -> None:
+    pictures: torch.Tensor
+    rows: torch.Tensor
+    boxes: torch.Tensor
+
+
+class FaceCrops:
+    """Endless batches of Faces."""
+
+    def __init__(self, crops: Crops, other: Elsewhere | None, device: str) -> None:
         def there(x) -> torch.Tensor:
             return torch.from_numpy(x).to(device)
 
@@ -139,7 +150,7 @@ class FaceCrops:
         self.pictures, self.pose, self.all68 = there(crops.pictures), there(crops.pose), there(crops.all68)
         self.five, self.has68 = there(crops.five), there(crops.has68)
         self.open, self.open_weight = there(crops.open), there(crops.open_weight)
-        self.weight = there(crops.weight).float()
+        self.weight, self.pose_known = there(crops.weight).float(), there(crops.pose_known)
 
     def batch(self, n: int) -> Faces:
         dice, device = self.dice, self.dice.device
@@ -174,7 +185,16 @@ class FaceCrops:
         point_weight = torch.ones(n, 73, device=device)
         point_weight[:, 5:] = self.has68[rows].float()[:, None]
         image = coarse(covered(image, dice, 0.25), dice, (1.5, 2, 3, 4.5, 6.5))
-        return Faces(light.camera(image, 0.7), pose, points, point_weight, opened, opened_weight, ~(wrong | nothing))
+        return Faces(
+            image=light.camera(image, 0.7),
+            pose=pose,
+            pose_known=self.pose_known[rows],
+            points=points,
+            point_weight=point_weight,
+            open=opened,
+            open_weight=opened_weight,
+            real=~(wrong | nothing),
+        )
 
     def close(self, rows: torch.Tensor, at: torch.Tensor, all68: torch.Tensor, opened: torch.Tensor):
         """Half of the open eyes of half the faces, wholly or in part."""
@@ -195,13 +215,25 @@ class FaceCrops:
         n, dice = len(image), self.dice
         if self.other is None:
             return image, torch.zeros(n, dtype=torch.bool, device=dice.device)
-        few = max(1, n // 16)
-        rows = torch.randint(len(self.other), (few,), device=dice.device)
-        half = torch.exp(dice.rand(few, 1, low=math.log(0.05), high=math.log(0.4)))
-        centre = dice.rand(few, 1, 2, low=0.2, high=0.8)
-        at = (pixels(HEAD_SIDE, dice.device) / HEAD_SIDE * 2 - 1) * half[:, None] * 2 + centre * 2 - 1
+        few = max(2, n // 6)
+        rows = torch.randint(len(self.other.pictures), (few,), device=dice.device)
+        side = torch.exp(dice.rand(few, low=math.log(8), high=math.log(400)))
+        centre = dice.rand(few, 2, low=20, high=SIDE - 20)
+        if len(self.other.rows):
+            which = torch.randint(len(self.other.rows), (few,), device=dice.device)
+            box, hard = self.other.boxes[which], dice.chance(few, 0.7)
+            near = box[:, :2] + box[:, 2:] * torch.randn(few, 2, device=dice.device) * 0.06
+            rows = torch.where(hard, self.other.rows[which], rows)
+            centre = torch.where(hard[:, None], near, centre)
+            side = torch.where(hard, box[:, 2:].amax(1) * 1.5 * dice.rand(few, low=0.85, high=1.2), side)
+        at = (pixels(HEAD_SIDE, dice.device) / HEAD_SIDE - 0.5) * side[:, None, None] + centre[:, None]
+        at = torch.where(
+            dice.chance(few, 0.5)[:, None, None], at.unflatten(1, (HEAD_SIDE, -1)).flip(2).flatten(1, 2), at
+        )
         patch = F.grid_sample(
-            self.other[rows].float() / 255, at.reshape(few, HEAD_SIDE, HEAD_SIDE, 2), align_corners=False
+            self.other.pictures[rows].float() / 255,
+            (at * (2 / SIDE) - 1).reshape(few, HEAD_SIDE, HEAD_SIDE, 2),
+            align_corners=False,
         )
         none = torch.zeros(n, dtype=torch.bool, device=dice.device)
         none[:few] = True

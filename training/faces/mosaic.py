@@ -35,7 +35,8 @@ class Library:
     points: torch.Tensor
     ignore: torch.Tensor
     faces: int
-    weight: torch.Tensor
+    weight: torch.Tensor  # of the rows with faces: how often to show them
+    empty_weight: torch.Tensor  # of the others
 
 
 @dataclass
@@ -91,6 +92,7 @@ def library(scenes: Scenes, empty: list[tuple[np.ndarray, np.ndarray]], device: 
         there(ignore),
         faces,
         torch.tensor([SHARE[n] for n in scenes.names], device=device),
+        torch.ones(rows - faces, device=device),
     )
 
 
@@ -166,7 +168,7 @@ class Mosaics:
         rows = torch.multinomial(self.lib.weight, n, replacement=True)
         if not self.empty:
             return rows
-        other = torch.randint(self.lib.faces, len(self.lib.sizes), (n,), device=self.device)
+        other = self.lib.faces + torch.multinomial(self.lib.empty_weight, n, replacement=True)
         return torch.where(self.rand(n) < empty, other, rows)
 
     def layer(self, n: int, empty: float, side: float) -> tuple[Layer, torch.Tensor]:
@@ -180,7 +182,7 @@ class Mosaics:
         wanted = torch.exp(self.rand(n, low=math.log(SMALLEST + 1), high=math.log(LARGEST * side)))
         # A classroom is mostly shown as it is: its faces are the small ones, and hold no detail to enlarge.
         natural = torch.exp(0.35 * torch.randn(n, device=self.device)) * side / SIDE
-        scale = torch.where(self.rand(n) < 0.3, natural, wanted / now)
+        scale = torch.where(self.rand(n) < torch.where(found, 0.3, 0.7), natural, wanted / now)
         scale = torch.minimum(scale, torch.where(now < 60, 2.0, 3.0).to(scale)).clamp(min=0.05)
         scale = torch.minimum(scale, LARGEST * side / now)
         turn = torch.randn(n, device=self.device) * 0.17
@@ -197,7 +199,7 @@ class Mosaics:
         lines = limits * self.rand(n, 2, low=0.25, high=0.75)  # where the quarters meet
         whole = self.rand(n) < 0.45
         lines = torch.where(whole[:, None], limits, lines)
-        nothing = self.rand(n) < 0.1
+        nothing = self.rand(n) < 0.2
         y, x = torch.meshgrid(torch.arange(h, device=self.device), torch.arange(w, device=self.device), indexing="ij")
         kept: list[tuple[torch.Tensor, ...]] = []
         zones: list[torch.Tensor] = []
@@ -206,7 +208,7 @@ class Mosaics:
             low = torch.stack([lines[:, 0] * right, lines[:, 1] * lower], 1)
             high = torch.stack([lines[:, 0] + (w - lines[:, 0]) * right, lines[:, 1] + (h - lines[:, 1]) * lower], 1)
             wide = high - low
-            layer, _ = self.layer(n, 0.12, float(max(h, w)))
+            layer, _ = self.layer(n, 0.18, float(max(h, w)))
             rows = torch.where(nothing & bool(self.empty), self.choose(n, 1.1), layer.rows)
             layer.rows = rows
             # A picture larger than its part is shown around its centre; a smaller one somewhere inside.

@@ -118,7 +118,7 @@ def folder_squares(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 @dataclass
 class Crops:
     """Face crops. pictures uint8 [n,3,128,128]; pose [n,3] degrees; five [n,5,2] and all68 [n,68,2] (with has68 [n])
-    in crop pixels; open [n,2] 0..1 right, left with weights [n,2]; px [n] face size in its source; weight [n]."""
+    in crop pixels; open [n,2] 0..1 right, left with weights [n,2]; pose_known [n]; weight [n]: how often to show it."""
 
     pictures: np.ndarray
     pose: np.ndarray
@@ -127,7 +127,7 @@ class Crops:
     has68: np.ndarray
     open: np.ndarray
     open_weight: np.ndarray
-    px: np.ndarray
+    pose_known: np.ndarray
     weight: np.ndarray
     names: list[str]
     eye: list[str | None]
@@ -170,10 +170,51 @@ def crops(folder: Path, split: str) -> Crops:
         has68=has68,
         open=np.array([o for o, _ in eyes], np.float32),
         open_weight=np.array([[w, w] for _, w in eyes], np.float32),
-        px=np.array([r["px"] for r in rows], np.float32),
+        pose_known=np.ones(len(rows), np.float32),
         weight=np.array([SHARE[r["source"]] for r in rows]) * rare,
         names=[r["source"] for r in rows],
         eye=[r.get("eye") for r in rows],
+    )
+
+
+SMALL = (7.0, 60.0)  # pixels of the larger side, of faces in whole pictures that crops.json leaves out
+
+
+def with_small_faces(known: Crops, found: Scenes) -> Crops:
+    """The crops, and more of small faces in whole pictures, of which only the five points are known."""
+    pictures, fives = [], []
+    for i in range(len(found.sizes)):
+        w, h = found.sizes[i].astype(int)
+        picture = np.ascontiguousarray(found.pictures[i].transpose(1, 2, 0)[:h, :w])
+        for box, five in zip(found.boxes[i], found.points[i], strict=True):
+            if SMALL[0] <= box[2:].max() <= SMALL[1]:
+                side = 1.5 * box[2:].max()
+                corner = box[:2] + box[2:] / 2 - side / 2
+                at = ((np.arange(128) + 0.5) * side / 128 - 0.5).astype(np.float32)
+                x, y = np.meshgrid(corner[0] + at, corner[1] + at)
+                crop = cv2.remap(picture, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
+                pictures.append(crop.transpose(2, 0, 1))
+                fives.append((five - corner) * 128 / side)
+    n = len(pictures)
+    if not n:
+        return known
+
+    def more(name: str, *shape: int) -> np.ndarray:
+        held = getattr(known, name)
+        return np.concatenate([held, np.zeros((n, *shape), held.dtype)])
+
+    return Crops(
+        pictures=np.concatenate([known.pictures, np.stack(pictures)]),
+        pose=more("pose", 3),
+        five=np.concatenate([known.five, np.array(fives, np.float32)]),
+        all68=more("all68", 68, 2),
+        has68=more("has68"),
+        open=more("open", 2),
+        open_weight=more("open_weight", 2),
+        pose_known=more("pose_known"),
+        weight=np.concatenate([known.weight, np.full(n, 0.35)]),
+        names=known.names + ["small"] * n,
+        eye=known.eye + [None] * n,
     )
 
 

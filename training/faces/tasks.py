@@ -10,11 +10,23 @@ import torch
 import torch.nn.functional as F
 
 from training.faces import cells
-from training.faces.crops import CROP, FaceCrops, UpperCrops
+from training.faces.crops import CROP, Elsewhere, FaceCrops, UpperCrops
 from training.faces.measure import Answer, detector_row
 from training.faces.mosaic import Mosaics, library
 from training.faces.networks import HEAD_SIDE, UPPER_CELLS, UPPER_SIDE, Network
-from training.faces.sources import Bodies, Crops, Scenes, bodies, crops, folder_squares, scenes, without_faces
+from training.faces.sources import (
+    SIDE,
+    Bodies,
+    Crops,
+    Scenes,
+    bodies,
+    crops,
+    folder_squares,
+    scenes,
+    with_small_faces,
+    without_faces,
+)
+from training.faces.textures import textures
 
 Terms = dict[str, torch.Tensor]
 
@@ -59,14 +71,57 @@ def answers(network: Network, found: Scenes, longest: int, device: str) -> list[
     return out
 
 
+TEXTURES = 700
+PAINTABLE = 20.0  # pixels: of smaller faces too much is left around the paint
+
+
+def faceless(train: Scenes, backdrops: list[Path], small: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(squares, sizes) of pictures without a face: photographs painted over, textures, the folders' pictures."""
+    faces = train.boxes[..., 2:].max(2)
+    typical = np.array([np.median(row[row > 0]) if (row > 0).any() else PAINTABLE for row in faces])
+    large = [x[typical >= PAINTABLE] for x in list(vars(train).values())[:5]]
+    painted = Scenes(*large, [n for n, t in zip(train.names, typical, strict=True) if t >= PAINTABLE])
+    found = [(without_faces(painted), painted.sizes), textures(8 if small else TEXTURES, train)]
+    return found + [(p[:8], s[:8]) if small else (p, s) for p, s in map(folder_squares, backdrops) if len(s)]
+
+
+@torch.no_grad()
+def mistakes(
+    network: Network, pictures: torch.Tensor, lowest: float = 0.12
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What a detector takes for faces in uint8 [n,3,512,512] where there are none: rows [k], boxes [k,4] cx cy w h in
+    their pixels, scores [k]; looked for at three sizes."""
+    rows, boxes, scores = [], [], []
+    for side in (320, 512, 704):
+        for first in range(0, len(pictures), 16):
+            x = pictures[first : first + 16].float() / 255
+            x = F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
+            for i, (score, box, _) in enumerate(cells.found(network(signed(x)), (side, side), lowest, most=12)):
+                rows += [first + i] * len(score)
+                boxes.append(box * (SIDE / side))
+                scores.append(score)
+    device = pictures.device
+    if not rows:
+        return (
+            torch.zeros(0, dtype=torch.long, device=device),
+            torch.zeros(0, 4, device=device),
+            torch.zeros(0, device=device),
+        )
+    return torch.tensor(rows, device=device), torch.cat(boxes).to(device), torch.cat(scores).to(device)
+
+
 class DetectorTask:
-    def __init__(self, faces: Path, backdrops: list[Path], device: str, small: bool) -> None:
+    """miner: an earlier detector; pictures without a face are shown more often the more it finds in them."""
+
+    def __init__(self, faces: Path, backdrops: list[Path], device: str, small: bool, miner: Network | None) -> None:
         train = scenes(faces, "train")
         if small:
             train = Scenes(*(x[::16] for x in vars(train).values()))
-        empty = [(without_faces(train), train.sizes)]
-        empty += [(p[:8], s[:8]) if small else (p, s) for p, s in map(folder_squares, backdrops) if len(s)]
-        self.mosaics = Mosaics(library(train, empty, device))
+        lib = library(train, faceless(train, backdrops, small), device)
+        if miner:
+            rows, _, scores = mistakes(miner, lib.levels[0, lib.faces :])
+            lib.empty_weight.mul_(0.4).index_add_(0, rows, scores**2)
+        self.mosaics = Mosaics(lib)
         self.device, self.small = device, small
         self.val = scenes(faces, "val")
         if small:
@@ -133,26 +188,27 @@ POINT_WEIGHT[5:22] = 0.5  # the outline of the jaw, which nobody needs
 def head_terms(outputs: tuple[torch.Tensor, ...], b) -> Terms:
     pose, points, eyes, trust = (o.float() for o in outputs)
     real = b.real.float()
-    count = real.sum().clamp(min=1)
+    posed = real * b.pose_known
+    count = posed.sum().clamp(min=1)
     matrix = rotation(pose)
     chord = (matrix - matrix_of(b.pose)).pow(2).sum((1, 2))
     gap = around(angles(matrix) - b.pose).abs()
-    inner = (b.pose[:, 0].abs() < 75).float() * real
+    inner = (b.pose[:, 0].abs() < 75).float() * posed
     close = F.smooth_l1_loss(gap / 10, torch.zeros_like(gap), beta=0.2, reduction="none").clamp(max=6).mean(1)
     error = gap.mean(1).detach().clamp(0.3, 60)
     spread = trust[:, 1].clamp(-2, 5)
-    doubt = (error * (-spread).exp() + spread) * real
+    doubt = (error * (-spread).exp() + spread) * posed
     weight = b.point_weight * torch.from_numpy(POINT_WEIGHT).to(points.device) * real[:, None]
     off = points.unflatten(1, (73, 2)) - (b.points / HEAD_SIDE - 0.5)
     off = F.smooth_l1_loss(off, torch.zeros_like(off), beta=0.01, reduction="none").sum(2)
     look = b.open_weight * real[:, None]
     lid = F.binary_cross_entropy_with_logits(eyes, b.open, reduction="none")
     return {
-        "pose": (chord * real).sum() / count,
+        "pose": (chord * posed).sum() / count,
         "angles": 1.5 * (close * inner).sum() / count,
         "points": 12 * (off * weight).sum() / weight.sum().clamp(min=1),
         "eyes": 0.5 * (lid * look).sum() / look.sum().clamp(min=1),
-        "face": 0.3 * F.binary_cross_entropy_with_logits(trust[:, 0], real),
+        "face": 0.5 * F.binary_cross_entropy_with_logits(trust[:, 0], real),
         "doubt": 0.05 * doubt.sum() / count,
     }
 
@@ -197,11 +253,17 @@ def head_report(network: Network, found: Crops, device: str) -> dict:
 
 
 class HeadTask:
-    def __init__(self, faces: Path, backdrops: list[Path], device: str, small: bool) -> None:
+    """miner: a detector whose mistakes the head learns to see through."""
+
+    def __init__(self, faces: Path, backdrops: list[Path], device: str, small: bool, miner: Network | None) -> None:
         train = scenes(faces, "train")
-        train = Scenes(*(x[:: 16 if small else 2] for x in vars(train).values()))
-        other = [without_faces(train), *(folder_squares(b)[0] for b in backdrops)]
-        self.crops = FaceCrops(crops(faces, "train"), torch.from_numpy(np.concatenate(other)).to(device), device)
+        some = Scenes(*(x[:: 16 if small else 1] for x in vars(train).values()))
+        other = torch.from_numpy(np.concatenate([p for p, _ in faceless(some, backdrops, small)])).to(device)
+        rows, boxes = torch.zeros(0, dtype=torch.long, device=device), torch.zeros(0, 4, device=device)
+        if miner:
+            rows, boxes, _ = mistakes(miner, other)
+        known = with_small_faces(crops(faces, "train"), some)
+        self.crops = FaceCrops(known, Elsewhere(other, rows, boxes), device)
         self.val, self.device = crops(faces, "val"), device
 
     def terms(self, forward: Forward, step: int, batch: int) -> Terms:
@@ -266,7 +328,7 @@ def upper_report(network: Network, found: Bodies, device: str) -> dict:
 
 
 class UpperTask:
-    def __init__(self, faces: Path, backdrops: list[Path], device: str, small: bool) -> None:
+    def __init__(self, faces: Path, backdrops: list[Path], device: str, small: bool, miner: Network | None) -> None:
         self.crops, self.val, self.device = UpperCrops(bodies(faces, "train"), device), bodies(faces, "val"), device
 
     def terms(self, forward: Forward, step: int, batch: int) -> Terms:

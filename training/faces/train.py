@@ -37,6 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--miner", type=Path, help="an earlier detector's weights: its mistakes are shown more often")
     parser.add_argument("--resume", type=Path, help="weights to start from")
     parser.add_argument("--state", type=Path, help="kept up to date; a run that finds it goes on where it stands")
     parser.add_argument("--rate", type=float)
@@ -174,7 +175,12 @@ def main() -> None:
     if args.resume:
         network.load_state_dict(torch.load(args.resume, map_location="cpu")["weights"])
     network = network.to(args.device, memory_format=torch.channels_last)
-    task = TASKS[args.name](args.faces, args.backdrops, args.device, args.small)
+    miner = None
+    if args.miner:
+        miner = make("detector").eval()
+        miner.load_state_dict(torch.load(args.miner, map_location="cpu")["weights"])
+        miner = miner.to(args.device, memory_format=torch.channels_last)
+    task = TASKS[args.name](args.faces, args.backdrops, args.device, args.small, miner)
     print(f"{args.name}: {network.plan.parameters()} parameters on {args.device}", flush=True)
     fit(args, task, network)
 
