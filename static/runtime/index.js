@@ -38,11 +38,20 @@ export { InPageError } from './errors.js';
  * @property {'float32'|'float16'|'int8-weights'|'int8'} precision of the bundle; int8 computes with whole numbers, the others in float32
  */
 /**
+ * @typedef {object} StepTime
+ * @property {string} where operators of the model, or what they make
+ * @property {string} kind
+ * @property {'gpu'|'wasm'} on
+ * @property {number} ms @property {number} bytes read and written @property {number} flops
+ */
+/**
  * @typedef {object} Running
  * @property {string} backend
  * @property {() => {bytes: number}} memory what the model holds (in a worker: as of its last answer)
  * @property {(feeds: Feeds, options?: {signal?: AbortSignal}) => Promise<Record<string, Tensor>>} run
  *   calls are answered in their order
+ * @property {import('./gpu/check.js').Numerics|null} [numerics] of a GPU: its precision, and the error measured at load
+ * @property {(feeds: Feeds) => Promise<StepTime[]>} [profile] runs once, and times every step
  * @property {() => Promise<void>} dispose frees everything; calls in progress end with code "disposed"
  */
 /** @typedef {Description & Running} Model */

@@ -15,9 +15,12 @@ import { checkFeeds, checkNames } from './tensor.js';
 /**
  * @typedef {object} Engine
  * @property {string} backend
- * @property {(feeds: Record<string, Tensor>) => Promise<Record<string, Tensor>>} run
+ * @property {(feeds: Record<string, Tensor>, onSent?: () => void) => Promise<Record<string, Tensor>>} run onSent: the
+ *   next call may be made before this one has ended
  * @property {() => {bytes: number}} memory
  * @property {() => void} dispose
+ * @property {import('./gpu/check.js').Numerics|null} [numerics] of a GPU
+ * @property {(feeds: Record<string, Tensor>) => Promise<import('./index.js').StepTime[]>} [profile]
  */
 /**
  * @typedef {object} Parts what a model is made of; tests put their own in
@@ -110,6 +113,7 @@ export class LocalModel {
     this.postprocess = postprocess;
     this.precision = precision;
     this.backend = engine.backend;
+    this.numerics = engine.numerics ?? null;
     this.stored = stored;
     this.engine = engine;
     this.disposed = false;
@@ -117,6 +121,8 @@ export class LocalModel {
     this.preprocessor = preprocess && new Preprocessor(preprocess);
     /** @type {Promise<unknown>} settles when all calls so far are done */
     this.tail = Promise.resolve();
+    /** @type {Promise<void>} settles when the engine can take the next call */
+    this.turn = Promise.resolve();
   }
 
   /** Bytes that the model holds. @returns {{bytes: number}} */
@@ -136,13 +142,36 @@ export class LocalModel {
     throwIfAborted(signal, 'run()');
     checkNames(this.inputs, feeds);
     const read = this.readImages(feeds); // now: a video or canvas shows something else when the turn comes
-    const result = Promise.all([read, this.tail]).then(([ready]) => {
+    const before = this.turn;
+    let onSent = () => {};
+    this.turn = new Promise((resolve) => { onSent = resolve; });
+    const result = Promise.all([read.catch(() => null), before]).then(async () => {
+      const ready = await read;
       this.refuseWhenDisposed();
       throwIfAborted(signal, 'run()');
-      return this.compute(ready);
-    });
-    this.tail = result.catch(() => {}); // the caller has the failure; the next call runs all the same
+      return this.compute(ready, onSent);
+    }).finally(onSent);
+    this.tail = Promise.all([this.tail, result.catch(() => {})]); // the caller has the failure; the next call runs all the same
     return unlessAborted(result, signal, 'run()');
+  }
+
+  /**
+   * Runs once and tells the time of every step; waits for all calls before it.
+   * @param {Feeds} feeds @returns {Promise<import('./index.js').StepTime[]>}
+   * @throws {InPageError} as run; unsupported where the backend has no clock for steps
+   */
+  async profile(feeds) {
+    this.refuseWhenDisposed();
+    const { profile } = this.engine;
+    if (!profile) throw new InPageError('unsupported', `The backend "${this.backend}" does not time its steps`);
+    checkNames(this.inputs, feeds);
+    const result = Promise.all([this.readImages(feeds), this.tail]).then(([ready]) => {
+      this.refuseWhenDisposed();
+      return profile.call(this.engine, this.tensorsOf(ready));
+    });
+    this.tail = result.catch(() => {}); // the caller has the failure
+    this.turn = this.tail.then(() => {});
+    return result;
   }
 
   refuseWhenDisposed() {
@@ -175,9 +204,9 @@ export class LocalModel {
 
   /**
    * @param {Map<string, {pixels: import('../media/image.js').Pixels}|{tensor: any}>} ready
-   * @returns {Promise<Record<string, Tensor>>}
+   * @returns {Record<string, Tensor>} checked
    */
-  async compute(ready) {
+  tensorsOf(ready) {
     /** @type {Record<string, Tensor>} */
     const tensors = Object.create(null);
     for (const [name, feed] of ready) {
@@ -185,8 +214,17 @@ export class LocalModel {
         : /** @type {{tensor: Tensor}} */ (feed).tensor;
     }
     checkFeeds(this.inputs, tensors);
+    return tensors;
+  }
+
+  /**
+   * @param {Map<string, {pixels: import('../media/image.js').Pixels}|{tensor: any}>} ready @param {() => void} onSent
+   * @returns {Promise<Record<string, Tensor>>}
+   */
+  async compute(ready, onSent) {
+    const tensors = this.tensorsOf(ready);
     try {
-      return await this.engine.run(tensors);
+      return await this.engine.run(tensors, onSent);
     } catch (thrown) {
       throw asInPageError(thrown, 'invalid_model', { where: `model "${this.name}"`, hint: 'convert the model again' });
     }

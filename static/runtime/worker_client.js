@@ -107,7 +107,7 @@ export class WorkerHost {
   }
 
   /**
-   * @param {'hello'|'load'|'run'|'dispose'} type @param {Record<string, any>} payload
+   * @param {'hello'|'load'|'run'|'profile'|'dispose'} type @param {Record<string, any>} payload
    * @param {{signal?: AbortSignal, onProgress?: LoadOptions['onProgress'], model?: number,
    *   transfer?: Transferable[]}} options
    * @returns {{id: number, answer: Promise<any>}}
@@ -199,7 +199,7 @@ function lost(what, cause) {
 /** The public face's Model, in the worker. */
 export class RemoteModel {
   /** @param {WorkerHost} host @param {number} number @param {any} answer to `load` */
-  constructor(host, number, { name, inputs, outputs, labels, preprocess, postprocess, precision, backend, memory }) {
+  constructor(host, number, { name, inputs, outputs, labels, preprocess, postprocess, precision, backend, numerics, memory }) {
     this.name = /** @type {string} */ (name);
     this.inputs = /** @type {import('./index.js').TensorInfo[]} */ (inputs);
     this.outputs = /** @type {import('./index.js').TensorInfo[]} */ (outputs);
@@ -208,6 +208,7 @@ export class RemoteModel {
     this.postprocess = /** @type {Record<string, any>|null} */ (postprocess);
     this.precision = /** @type {import('./index.js').Description['precision']} */ (precision);
     this.backend = /** @type {string} */ (backend);
+    this.numerics = /** @type {import('./gpu/check.js').Numerics|null} */ (numerics ?? null);
     this.held = /** @type {{bytes: number}} */ (memory);
     this.host = host;
     this.number = number;
@@ -248,6 +249,14 @@ export class RemoteModel {
     const { results, memory } = await answer;
     this.held = memory;
     return results;
+  }
+
+  /** @param {Feeds} feeds @returns {Promise<import('./index.js').StepTime[]>} @throws {InPageError} */
+  async profile(feeds) {
+    this.refuseWhenDisposed();
+    checkNames(this.inputs, feeds);
+    const { copies, transfer } = await capture(feeds);
+    return this.host.call('profile', { model: this.number, feeds: copies }, { model: this.number, transfer }).answer;
   }
 
   refuseWhenDisposed() {

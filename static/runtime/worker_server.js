@@ -6,6 +6,7 @@ import { loadLocal } from './local.js';
  * @typedef {{id: number, type: 'hello', lock: string}
  *   | {id: number, type: 'load', address: string, options: import('./index.js').LoadOptions}
  *   | {id: number, type: 'run', model: number, feeds: import('./index.js').Feeds}
+ *   | {id: number, type: 'profile', model: number, feeds: import('./index.js').Feeds}
  *   | {id: number, type: 'dispose', model: number}
  *   | {id: number, type: 'abort', target: number}} Request
  */
@@ -59,6 +60,7 @@ class Desk {
       case 'hello': return { value: { locked: await holdLock(request.lock) } };
       case 'load': return this.handleLoad(request.id, request.address, request.options);
       case 'run': return this.handleRun(request.id, request.model, request.feeds);
+      case 'profile': return this.handleProfile(request.model, request.feeds);
       case 'dispose':
         await this.models.get(request.model)?.dispose();
         this.models.delete(request.model);
@@ -77,9 +79,9 @@ class Desk {
       onProgress: (progress) => this.port.postMessage({ id, progress }, []),
     });
     this.models.set(id, model);
-    const { name, inputs, outputs, labels, preprocess, postprocess, precision, backend } = model;
+    const { name, inputs, outputs, labels, preprocess, postprocess, precision, backend, numerics } = model;
     return {
-      value: { name, inputs, outputs, labels, preprocess, postprocess, precision, backend, memory: model.memory() },
+      value: { name, inputs, outputs, labels, preprocess, postprocess, precision, backend, numerics, memory: model.memory() },
     };
   }
 
@@ -90,6 +92,15 @@ class Desk {
       const results = await model.run(feeds, { signal: this.signalOf(id) });
       const transfer = [...new Set(Object.values(results).map(({ data }) => data.buffer))];
       return { value: { results, memory: model.memory() }, transfer: /** @type {ArrayBuffer[]} */ (transfer) };
+    } finally {
+      for (const feed of Object.values(feeds)) if ('close' in feed) feed.close();
+    }
+  }
+
+  /** @param {number} number @param {import('./index.js').Feeds} feeds pictures are ours to close */
+  async handleProfile(number, feeds) {
+    try {
+      return { value: await /** @type {import('./local.js').LocalModel} */ (this.models.get(number)).profile(feeds) };
     } finally {
       for (const feed of Object.values(feeds)) if ('close' in feed) feed.close();
     }

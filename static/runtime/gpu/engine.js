@@ -27,6 +27,7 @@ import { makeGpuPlan } from './plan.js';
 
 const MAX_PLANS = 4; // per stage
 const MAX_RETRIES = 2; // of one frame, each on a new device
+const IN_FLIGHT = 8; // frames that the GPU may have at a time
 
 /**
  * @param {Graph} graph
@@ -58,11 +59,11 @@ export class GpuEngine {
     this.reopening = null;
     /** @type {Promise<unknown>} plans of several segments run one at a time: values wait between their segments */
     this.turn = Promise.resolve();
-  }
-
-  /** Whether a run may start before the one before it has ended: a lone segment needs no memory between submits. */
-  get overlaps() {
-    return this.host.main.length === 1 && !this.host.main[0].hosts.length;
+    this.inFlight = 0;
+    /** @type {(() => void)[]} callers that may feed the next frame once there is room */
+    this.queue = [];
+    /** What came of the check at load. @type {import('./check.js').Numerics|null} */
+    this.numerics = null;
   }
 
   /** @returns {{bytes: number}} on the device and in the host's linear memory */
@@ -71,12 +72,37 @@ export class GpuEngine {
   }
 
   /**
-   * @param {Record<string, Tensor>} feeds @param {() => void} [onSent] called when the feeds are no longer looked at
-   * @returns {Promise<Record<string, Tensor>>} fresh outputs
+   * @param {Record<string, Tensor>} feeds
+   * @param {() => void} [onSent] called when the next frame may be given: its memory is not looked at any more, and the
+   *   GPU has room; not called where the run fails before that
+   * @returns {Promise<Record<string, Tensor>>} fresh outputs, in the order of the calls
    */
   async run(feeds, onSent = () => {}) {
     this.host.alive();
     checkFeeds(this.graph.inputs, feeds);
+    this.inFlight++;
+    try {
+      return await this.persist(feeds, onSent);
+    } finally {
+      this.inFlight--;
+      this.queue.shift()?.();
+    }
+  }
+
+  /**
+   * Runs once, if these feeds suit the model, so that plans are made and programs compiled.
+   * @param {Record<string, Tensor>} feeds
+   */
+  async warm(feeds) {
+    try {
+      await this.run(feeds);
+    } catch (error) {
+      if (!(error instanceof InPageError) || error.code !== 'invalid_input') throw error; // sizes were guessed
+    }
+  }
+
+  /** On a new device where one is lost. @param {Record<string, Tensor>} feeds @param {() => void} onSent @returns {Promise<Record<string, Tensor>>} */
+  async persist(feeds, onSent) {
     for (let attempt = 0; ; attempt++) {
       const { device } = this;
       try {
@@ -96,17 +122,21 @@ export class GpuEngine {
     const values = new Map();
     for (const { name, dtype } of graph.inputs) values.set(name, { data: feeds[name].data, shape: feeds[name].shape, dtype, known: false });
     for (const [i, stage] of host.main.entries()) {
-      if (stage.writes.length) await this.runPlanned(stage, `main ${i}`, values);
+      const only = host.main.length === 1 && !stage.hosts.length;
+      if (stage.writes.length) await this.runPlanned(stage, `main ${i}`, values, only ? onSent : () => {});
       for (const op of stage.hosts) host.runHost(op, values);
     }
     return host.resultsOf(values, feeds);
   }
 
-  /** @param {Stage} stage @param {string} where @param {Values} values extended by what the stage writes */
-  async runPlanned(stage, where, values) {
+  /**
+   * @param {Stage} stage @param {string} where @param {Values} values extended by what the stage writes
+   * @param {() => void} [onSent]
+   */
+  async runPlanned(stage, where, values, onSent = () => {}) {
     const entry = await this.planFor(stage, where, values);
     for (const { name, ...held } of entry.plan.known) if (!values.has(name)) values.set(name, { ...held, known: true });
-    if (entry.plan.segments.length === 1) return this.runSegments(entry, where, values);
+    if (entry.plan.segments.length === 1) return this.runSegments(entry, where, values, onSent);
     const before = this.turn;
     const mine = (async () => {
       await before;
@@ -116,15 +146,18 @@ export class GpuEngine {
     return mine;
   }
 
-  /** @param {Entry} entry @param {string} where @param {Values} values */
-  async runSegments({ plan, prepared, backend }, where, values) {
+  /** @param {Entry} entry @param {string} where @param {Values} values @param {() => void} [onSent] */
+  async runSegments({ plan, prepared, backend }, where, values, onSent = () => {}) {
     for (const [i, segment] of plan.segments.entries()) {
       if (segment.on === 'wasm') {
         this.host.runPlanned(segment.stage, `${where}/${i}`, values);
         continue;
       }
       const feeds = segment.uploads.map(({ name }) => /** @type {Float32Array} */ (this.host.valueOf(name, values).data));
-      const results = await backend.run(prepared, i, feeds);
+      const answer = backend.run(prepared, i, feeds);
+      if (this.inFlight < IN_FLIGHT) onSent();
+      else this.queue.push(onSent);
+      const results = await answer;
       segment.downloads.forEach(({ name, shape }, k) => {
         values.set(name, { data: results[k], shape, dtype: 'float32', known: false });
       });
