@@ -37,6 +37,7 @@ def add_serving(app: Flask, values: Mapping[str, Any], models: Models) -> None:
         batch_wait_s=values["batch_wait_ms"] / 1000,
         batch_queue=values["batch_queue"],
         cpu_runs=values["runs"],
+        cpu_queue=values["queue"],
         watch_batch=metrics.batch,
     )
 

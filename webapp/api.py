@@ -26,7 +26,7 @@ def list_models() -> Response:
     return response
 
 
-def work(turn: runs.Turn, body: bytes) -> Response:
+def work(turn: runs.Turn, body: bytes | memoryview) -> Response:
     """Decode the picture, make it the model's input as the bundle says, run."""
     settings = current_app.config["INPAGE"]
     max_pixels, max_side = settings["max_megapixels"] * 1_000_000, settings["max_dimension"]

@@ -4,6 +4,7 @@ A client that goes on after /v2/health/ready said no can still meet the closing 
 has not handed over by then is reset.
 """
 
+import io
 import socket
 import struct
 import threading
@@ -12,9 +13,51 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
+from gunicorn.http.body import LengthReader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from webapp.settings import read
+
+KEPT_BYTES = 1 << 20  # a thread keeps room for a body of this size, so that it is not asked of the system each time
+ALIGNED = 16
+
+own = threading.local()
+
+
+def room(length: int) -> memoryview:
+    """Room for a body, of the thread in hand: good until its next request."""
+    if length > KEPT_BYTES:
+        return memoryview(bytearray(length))
+    kept: bytearray | None = getattr(own, "room", None)
+    if kept is None or len(kept) < length:
+        kept = own.room = bytearray(length)
+    return memoryview(kept)[:length]
+
+
+def read_whole(environ: dict[str, Any], length: int, header: int) -> memoryview | None:
+    """A body whose length is known, from the socket to its place without a copy between; shorter when the client goes.
+
+    What follows the first `header` bytes is aligned for numbers. None where only the ordinary way works.
+    """
+    body, client = environ["wsgi.input"], environ["gunicorn.socket"]
+    reader = body.reader
+    if type(reader) is not LengthReader or reader.length != length or type(client) is not socket.socket:
+        return None
+    shift = -header % ALIGNED
+    view = room(length + ALIGNED)[shift : shift + length]
+    unreader = reader.unreader
+    first = unreader.buf.getvalue()  # what came with the head
+    got = min(len(first), length)
+    view[:got] = first[:got]
+    unreader.buf = io.BytesIO()
+    unreader.buf.write(first[got:])
+    while got < length:
+        count = client.recv_into(view[got:], length - got, socket.MSG_WAITALL)
+        if count == 0:
+            break
+        got += count
+    reader.length -= got
+    return view[:got]
 
 
 class Pace:
@@ -68,6 +111,7 @@ class Worker(ThreadWorker):
             if not has_body:
                 self.pace.arrived(client)
             environ["inpage.arrived"] = partial(self.pace.arrived, client)
+            environ["inpage.read"] = partial(read_whole, environ)
             return app(environ, start_response)
 
         self.wsgi = with_pace

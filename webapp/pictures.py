@@ -23,7 +23,7 @@ class TooLarge(ValueError):
     """The picture, or the tensor it would become, is above the limits."""
 
 
-def decode(content: bytes, max_pixels: int, max_side: int) -> np.ndarray:
+def decode(content: bytes | memoryview, max_pixels: int, max_side: int) -> np.ndarray:
     """uint8 [h, w, 4]; only the first picture of an animation. Raises NotAPicture or TooLarge.
 
     JPEG is decoded whole, not at a reduced scale: the page decodes it whole too, and both must give the same answer.

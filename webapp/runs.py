@@ -129,7 +129,7 @@ def stage(name: str) -> AbstractContextManager[None]:
     return metrics().stage(name, g.model, g.stages)
 
 
-def run(name: str, number: int | None, work: Callable[[Turn, bytes], Response]) -> Response:
+def run(name: str, number: int | None, work: Callable[[Turn, bytes | memoryview], Response]) -> Response:
     """Everything around a run: `work(turn, body)` is called when it is this request's turn."""
     security.refuse_other_sites()
     security.check_key()

@@ -56,7 +56,7 @@ def refuse_constant(text: str) -> NoReturn:
     raise TensorError(f"{text} is not JSON; send such numbers as binary data")
 
 
-def split(content: bytes, header_length: str | None) -> Body:
+def split(content: bytes | memoryview, header_length: str | None) -> Body:
     """Cut a body into its JSON and its binary part, as Inference-Header-Content-Length says."""
     length = len(content)
     if header_length is not None:
@@ -166,8 +166,9 @@ def from_binary(data: memoryview, shape: Sequence[int], dtype: np.dtype, name: s
         if raw.size and raw.max() > 1:
             raise TensorError(f"the data of {name!r} has bytes other than 0 and 1")
         return raw.astype(bool).reshape(shape)
-    # A copy starts at an aligned address, and the request's body can go.
-    return np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype).reshape(shape)
+    found = np.frombuffer(data, dtype.newbyteorder("<"))
+    usable = found.flags.aligned and found.dtype.isnative
+    return (found if usable else found.astype(dtype)).reshape(shape)  # a copy starts at an aligned address
 
 
 def read_tensor(item: Mapping[str, Any], shape: Sequence[int], body: Body) -> np.ndarray:
@@ -185,7 +186,7 @@ def read_tensor(item: Mapping[str, Any], shape: Sequence[int], body: Body) -> np
     return from_binary(body.take(size, name), shape, dtype, name)
 
 
-def read_request(content: bytes, header_length: str | None, inputs: Sequence[Mapping[str, Any]],
+def read_request(content: bytes | memoryview, header_length: str | None, inputs: Sequence[Mapping[str, Any]],
                  outputs: Sequence[Mapping[str, Any]], max_dimension: int) -> InferRequest:  # fmt: skip
     """Check a request against the model's declared inputs and outputs. Raises TensorError."""
     body = split(content, header_length)

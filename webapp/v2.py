@@ -145,7 +145,7 @@ def model_version_ready(name: str, number: str) -> Response:
     return readiness(name, number)
 
 
-def work(turn: runs.Turn, body: bytes) -> Response:
+def work(turn: runs.Turn, body: bytes | memoryview) -> Response:
     """Read the request's tensors, then run."""
     limit = current_app.config["INPAGE"]["max_dimension"]
     header = request.headers.get("Inference-Header-Content-Length")

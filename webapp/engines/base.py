@@ -59,6 +59,7 @@ class Options:
     batch_wait_s: float = 0.002
     batch_queue: int = 128
     cpu_runs: int = 2
+    cpu_queue: int = 24
     watch_batch: Callable[[str, int], None] = unwatched
 
 

@@ -2,9 +2,11 @@
 
 import hashlib
 import re
+from functools import partial
 from typing import Any
 
 from webapp.engines.base import Arrays, Engine, EngineError, Options, RunError
+from webapp.engines.together import Together, rows_are_free
 from webapp.models import Bundle
 
 CODES = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
@@ -58,7 +60,7 @@ def session_options(library: Any) -> Any:
     return options
 
 
-def load(bundle: Bundle, options: Options) -> OnnxEngine:
+def load(bundle: Bundle, options: Options) -> Engine:
     """Raises EngineError when there is no sound model.onnx, or when it is not this bundle's model."""
     if not bundle.onnx_sha256:
         raise EngineError(bundle.onnx_problem or "the bundle has no model.onnx", quiet=not bundle.onnx_problem)
@@ -72,7 +74,11 @@ def load(bundle: Bundle, options: Options) -> OnnxEngine:
     except Exception as error:
         raise EngineError(f"ONNX Runtime cannot load model.onnx ({first_line(error)})") from error
     check_names(session, bundle)
-    return OnnxEngine(session)
+    engine = OnnxEngine(session)
+    if not rows_are_free(bundle):
+        return engine
+    watch = partial(options.watch_batch, bundle.name)
+    return Together(engine, runs=options.cpu_runs, queue=options.cpu_queue, watch=watch)
 
 
 def check_names(session: Any, bundle: Bundle) -> None:
