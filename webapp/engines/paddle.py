@@ -5,6 +5,7 @@ Its files lie in the bundle: inference.json or inference.pdmodel, and inference.
 
 import re
 import threading
+import warnings
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from webapp.models import PROGRAMS, WEIGHTS, Bundle
 def runtime() -> Any:
     """The library, imported on first use."""
     try:
-        from paddle import inference
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about compilers that it will not need
+            from paddle import inference
     except ImportError as error:
         raise EngineError(
             f"Paddle cannot be imported ({error}); install it with: pip install .[paddle]", quiet=True
@@ -27,7 +30,7 @@ def runtime() -> Any:
 def first_line(error: Exception) -> str:
     """What an error of the library is about, without its stack; its own lines begin where the stack ends."""
     found = re.search(r"^(?:\w*Error|\(\w+\))[: ]\s*(.+)$", str(error), re.M)
-    return (found.group(1) if found else type(error).__name__)[:300].strip()
+    return (found.group(1) if found else type(error).__name__).split(" (at ")[0][:300].strip()
 
 
 class PaddleEngine(Engine):
@@ -79,7 +82,6 @@ def load(bundle: Bundle, options: Options) -> PaddleEngine:
     config.enable_mkldnn()
     config.set_cpu_math_library_num_threads(1)
     config.switch_ir_optim(True)
-    config.enable_memory_optim()
     config.disable_glog_info()
     try:
         predictor = library.create_predictor(config)
