@@ -15,7 +15,7 @@ enum { CHAIN = 256 }; // products added up before they join the sum: rounding gr
 enum { END_HARD_SWISH = 4 }; // as in ops/unary: with CLAMP = 0 the one that is done in registers
 
 typedef struct {
-  const float *x, *w, *bias, *res;
+  const float *x, *bias, *res;
   float *y;
   const int *taps;             // floats from a pixel to what each tap reads
   int T, K, O, xc, yc;         // taps, channels per tap, output channels; floats from one block of channels to the next
@@ -51,13 +51,13 @@ INLINE void blocked_tile(const int MR, const int STEP, const BlockedTile *t, con
   f32x4 b0 = load(t->bias + n), b1 = load(t->bias + n + 4);
   UNROLL for (int m = 0; m < MR; m++) acc[2 * m] = b0, acc[2 * m + 1] = b1;
   int run = 0, split = 0;
-  for (int tap = 0; tap < t->T; tap++) {
+  int tap = 0;
+  if (STEP == 1) { // three at a time: the loop itself costs as much as a tap
+    for (; tap + 3 <= t->T; tap += 3, w += 24) UNROLL for (int i = 0; i < 3; i++) tile_step(MR, 1, acc, x + t->taps[tap + i], w + 8 * i);
+    for (; tap < t->T; tap++, w += 8) tile_step(MR, 1, acc, x + t->taps[tap], w);
+  }
+  for (; tap < t->T; tap++) {
     const float *A = x + t->taps[tap];
-    if (STEP == 1) {
-      tile_step(MR, 1, acc, A, w);
-      w += 8;
-      continue;
-    }
     for (int left = t->K; left > 0; left -= CHAIN) {
       int k = imin(left, CHAIN);
       if (run + k > CHAIN) {

@@ -73,9 +73,11 @@ KERNEL(border, Border) {
   return 0;
 }
 
-// The weights that stay in a first-level cache while the pixels pass by, and the pixels in a second-level one while the
-// weights do; in floats.
-enum { NEAR = 6144, FAR = 32768 };
+// How many floats of pixels pass by one panel of weights before the next panel's turn. Where all weights stay in a
+// first-level cache, the pixels should too; otherwise they stay in a second-level cache. Several tiles in any case: the
+// planes of many pictures lie a multiple of 4096 bytes apart, in the same few places of a cache, so that a line is best
+// written to its end before the next plane's turn.
+enum { NEAR = 6144, FEW = 3072, MANY = 32768, LEAST = 4 };
 
 // y = act(conv(x, w) + bias + res): N pictures of OH rows of OW pixels. w from pack_blocks with B = 8, bias padded to 8.
 // x begins at the first pixel that the first tap reads; xn, xc, xrow: floats from picture to picture, from one block of
@@ -89,20 +91,16 @@ typedef struct {
   Activation act;
 } ConvBlocked;
 
-// One tile of pixels against the panels [from, to).
-#define PANELS(rows) \
-  for (int n = from; n < to; n += 8) blocked_tile(rows, STEP, t, t->x, t->w + n * size, n); \
-  break
-INLINE void panels(const int STEP, const BlockedTile *t, int rows, int from, int to) {
-  int size = t->T * t->K;
+#define CASE(rows) case rows: blocked_tile(rows, STEP, t, t->x, w, n); break
+INLINE void any_tile(const int STEP, const BlockedTile *t, int rows, const float *w, int n) {
   switch (rows) {
-    case 1: PANELS(1);
-    case 2: PANELS(2);
-    case 3: PANELS(3);
-    case 4: PANELS(4);
-    case 5: PANELS(5);
+    CASE(1);
+    CASE(2);
+    CASE(3);
+    CASE(4);
+    CASE(5);
 #ifdef __wasm_relaxed_simd__
-    case 6: PANELS(6);
+    CASE(6);
 #endif
   }
 }
@@ -112,22 +110,22 @@ typedef struct { int per, small, big; } Cut;
 
 static inline void conv_share(const int STEP, const ConvBlocked *a, Cut cut, Share tiles, Share channels) {
   int P4 = 4 * a->OH * a->OW, blocks = (a->O + 3) / 4, yn = blocks * P4;
-  int size = a->T * a->K, near = size * (channels.to - channels.from) <= NEAR;
-  int group = near ? tiles.to - tiles.from : imax(4, FAR / (a->K * TILE_PIXELS));
-  BlockedTile t = {.taps = a->taps, .T = a->T, .K = a->K, .O = a->O, .xc = a->xc, .yc = P4, .w = a->w, .bias = a->bias, .act = a->act};
+  int size = a->T * a->K, all = size * (channels.to - channels.from);
+  int group = imax(LEAST, (all <= NEAR ? FEW : MANY) / ((STEP == 4 ? a->K : a->T) * TILE_PIXELS));
+  BlockedTile t = {.taps = a->taps, .T = a->T, .K = a->K, .O = a->O, .xc = a->xc, .yc = P4, .bias = a->bias, .act = a->act};
   for (int first = tiles.from; first < tiles.to; first += group) {
     int last = imin(first + group, tiles.to);
     for (int n = channels.from; n < channels.to; n += 8) {
       int i = first % cut.per, row = first / cut.per % a->OH, image = first / cut.per / a->OH;
+      const float *w = a->w + n * size;
       for (int u = first; u < last; u++) {
         int at = i * cut.small + imin(i, cut.big), y = image * yn + 4 * (row * a->OW + at);
         t.x = a->x + image * a->xn + row * a->xrow + STEP * at;
         t.y = a->y + y;
         t.res = a->res ? a->res + y : 0;
-        panels(STEP, &t, cut.small + (i < cut.big), n, near ? channels.to : imin(n + 8, channels.to));
+        any_tile(STEP, &t, cut.small + (i < cut.big), w, n);
         if (++i == cut.per) i = 0, ++row == a->OH ? row = 0, image++ : 0;
       }
-      if (near) break;
     }
   }
 }

@@ -11,14 +11,21 @@ typedef struct {
   Activation act;
 } Depthwise;
 
-enum { PIXELS = 8 };
+enum { PIXELS = 8, BAND = 3000 }; // pixels in registers; floats of rows in a first-level cache
 
-// TX neighbouring results from `rows` rows of taps.
+// TX neighbouring results from `rows` rows of taps. Three taps take each pixel once; with five, sums that wait for their
+// own last product would hold the next one up, so that pixels are read once for each tap.
 INLINE void run(const int KS, const int S, const int TX, const float *x, int pitch, int rows, const float *w, f32x4 *acc) {
   for (; rows; rows--, x += pitch, w += 4 * KS) {
     f32x4 k[KS];
-    UNROLL for (int j = 0; j < KS; j++) k[j] = load(w + 4 * j);
-    UNROLL for (int i = 0; i < (TX - 1) * S + KS; i++) {
+    UNROLL for (int j = 0; j < KS; j++) {
+      k[j] = load(w + 4 * j);
+      if (KS > 3) UNROLL for (int i = 0; i < TX; i++) {
+        acc[i] = madd(acc[i], load(x + 4 * (i * S + j)), k[j]);
+        ORDER(acc[i]);
+      }
+    }
+    if (KS == 3) UNROLL for (int i = 0; i < (TX - 1) * S + KS; i++) {
       f32x4 v = load(x + 4 * i);
       UNROLL for (int j = 0; j < KS; j++)
         if (i >= j && (i - j) % S == 0 && (i - j) / S < TX) {
@@ -29,79 +36,101 @@ INLINE void run(const int KS, const int S, const int TX, const float *x, int pit
   }
 }
 
-// One row of results, or the part of it that has all its columns of taps.
+// `lines` rows of results below one another, or the part of them that has all its columns of taps.
 typedef struct {
   const float *x, *w, *bias, *res;
   float *y;
-  int pitch, rows, count;
+  int pitch, rows, per, small, big, lines, next; // per pieces, the first `big` of them of small + 1 pixels
   const Activation *act;
-} Row;
+} Rows;
 INLINE void finish(const int TX, f32x4 *acc, const float *res, float *y, const Activation *act) {
   if (res) UNROLL for (int i = 0; i < TX; i++) acc[i] = add(acc[i], load(res + 4 * i));
   end_vectors(TX, acc, act);
   UNROLL for (int i = 0; i < TX; i++) store(y + 4 * i, acc[i]);
 }
 #define PIECE(n) \
-  { \
-    f32x4 acc[n]; \
-    UNROLL for (int i = 0; i < n; i++) acc[i] = bias; \
-    run(KS, S, n, r->x + 4 * S * at, r->pitch, r->rows, r->w, acc); \
-    finish(n, acc, r->res ? r->res + 4 * at : 0, r->y + 4 * at, r->act); \
-    break; \
-  }
-INLINE void row(const int KS, const int S, const Row *r) {
+  case n: \
+    for (int left = r->lines; left; left--, x += S * r->pitch, y += r->next, res = res ? res + r->next : 0) { \
+      f32x4 acc[n]; \
+      UNROLL for (int i = 0; i < n; i++) acc[i] = bias; \
+      run(KS, S, n, x, r->pitch, r->rows, r->w, acc); \
+      finish(n, acc, res, y, r->act); \
+    } \
+    break;
+INLINE void lines(const int KS, const int S, const Rows *r) {
   f32x4 bias = load(r->bias);
-  int per = (r->count + PIXELS - 1) / PIXELS, small = per ? r->count / per : 0, big = per ? r->count % per : 0;
-  for (int i = 0, at = 0, n; i < per; i++, at += n) {
-    n = small + (i < big);
+  for (int i = 0, at = 0, n; i < r->per; i++, at += n) {
+    const float *x = r->x + 4 * S * at, *res = r->res ? r->res + 4 * at : 0;
+    float *y = r->y + 4 * at;
+    n = r->small + (i < r->big);
     switch (n) {
-      case 1: PIECE(1)
-      case 2: PIECE(2)
-      case 3: PIECE(3)
-      case 4: PIECE(4)
-      case 5: PIECE(5)
-      case 6: PIECE(6)
-      case 7: PIECE(7)
-      case 8: PIECE(8)
+      PIECE(1)
+      PIECE(2)
+      PIECE(3)
+      PIECE(4)
+      PIECE(5)
+      PIECE(6)
+      PIECE(7)
+      PIECE(8)
     }
   }
 }
 
-// Results [from, to) of a row whose columns of taps reach over the edge; x is the plane's first pixel of the first row.
-static void edge(const Depthwise *a, const Row *r, const float *x, float *y, const float *res, int from, int to) {
-  for (int ox = from; ox < to; ox++) {
-    f32x4 even = load(r->bias), odd = splat(0.f);
-    int first = ox * a->sw - a->left, j0 = imax(0, -first), j1 = imin(a->kw, a->W - first);
-    for (int p = 0; p < r->rows; p++)
-      for (int j = j0; j < j1; j++) {
-        f32x4 v = load(x + p * r->pitch + 4 * (first + j)), k = load(r->w + 4 * (p * a->kw + j));
-        if (j & 1) odd = madd(odd, v, k);
-        else even = madd(even, v, k);
-      }
-    even = add(even, odd);
-    finish(1, &even, res ? res + 4 * ox : 0, y + 4 * ox, r->act);
-  }
+// Results [from, to) of every row whose columns of taps reach over the edge; x is the plane's first pixel of the first row.
+static void edge(const Depthwise *a, const Rows *r, const float *x, float *y, const float *res, int from, int to) {
+  for (int l = 0; l < r->lines; l++, x += a->sh * r->pitch)
+    for (int ox = from; ox < to; ox++) {
+      f32x4 even = load(r->bias), odd = splat(0.f);
+      int first = ox * a->sw - a->left, j0 = imax(0, -first), j1 = imin(a->kw, a->W - first), at = l * r->next + 4 * ox;
+      for (int p = 0; p < r->rows; p++)
+        for (int j = j0; j < j1; j++) {
+          f32x4 v = load(x + p * r->pitch + 4 * (first + j)), k = load(r->w + 4 * (p * a->kw + j));
+          if (j & 1) odd = madd(odd, v, k);
+          else even = madd(even, v, k);
+        }
+      even = add(even, odd);
+      finish(1, &even, res ? res + at : 0, y + at, r->act);
+    }
 }
 
-INLINE void plane(const int KS, const int S, const Depthwise *a, const float *x, const float *w, const float *bias,
-                  const float *res, float *y) {
-  Row r = {.bias = bias, .act = &a->act, .pitch = 4 * (a->padded ? a->PW : a->W)};
-  int x0 = a->padded ? 0 : imin(a->OW, (a->left + S - 1) / S);
-  int x1 = a->padded ? a->OW : imax(x0, imin(a->OW, (a->W - KS + a->left) / S + 1));
-  for (int oy = 0; oy < a->OH; oy++, y += 4 * a->OW, res = res ? res + 4 * a->OW : 0) {
-    int first = oy * S - (a->padded ? 0 : a->top);
-    int r0 = a->padded ? 0 : imax(0, -first), r1 = a->padded ? KS : imax(r0, imin(KS, a->H - first));
-    const float *line = x + (first + r0) * r.pitch;
-    r.rows = r1 - r0;
-    r.w = w + 4 * r0 * KS;
-    r.x = line + 4 * (x0 * S - (a->padded ? 0 : a->left));
-    r.y = y + 4 * x0;
-    r.res = res ? res + 4 * x0 : 0;
-    r.count = x1 - x0;
-    row(KS, S, &r);
-    if (a->padded) continue;
-    edge(a, &r, line, y, res, 0, x0);
-    edge(a, &r, line, y, res, x1, a->OW);
+static void lines31(const Rows *r) { lines(3, 1, r); }
+static void lines32(const Rows *r) { lines(3, 2, r); }
+static void lines51(const Rows *r) { lines(5, 1, r); }
+static void lines52(const Rows *r) { lines(5, 2, r); }
+typedef void (*Lines)(const Rows *);
+
+INLINE void cut(Rows *r, int count) {
+  r->per = (count + PIXELS - 1) / PIXELS;
+  r->small = r->per ? count / r->per : 0;
+  r->big = r->per ? count % r->per : 0;
+}
+// From the padded copy, which a first-level cache holds: piece after piece, each from top to bottom.
+static void small_plane(Lines lines, const Depthwise *a, const float *x, Rows r) {
+  r.pitch = 4 * a->PW, r.x = x, r.rows = a->kh, r.lines = a->OH;
+  cut(&r, a->OW);
+  lines(&r);
+}
+// From the picture itself: bands of rows that a first-level cache holds, the clipped ones one by one.
+static void large_plane(Lines lines, const Depthwise *a, const float *x, Rows r) {
+  const int KS = a->kw, S = a->sw, band = imax(1, BAND / (4 * a->W * S));
+  int x0 = imin(a->OW, (a->left + S - 1) / S), x1 = imax(x0, imin(a->OW, (a->W - KS + a->left) / S + 1));
+  int whole = imax(0, (a->H - KS + a->top) / S + 1); // rows of results below have taps past the plane
+  const float *w = r.w;
+  r.pitch = 4 * a->W;
+  cut(&r, x1 - x0);
+  for (int oy = 0; oy < a->OH; oy += r.lines) {
+    int first = oy * S - a->top, r0 = imax(0, -first), r1 = imax(r0, imin(KS, a->H - first)), at = oy * r.next;
+    const float *line = x + (first + r0) * r.pitch, *res = r.res ? r.res + at : 0;
+    Rows mine = r;
+    mine.lines = r.lines = r0 == 0 && r1 == KS ? imax(1, imin(band, imin(whole, a->OH) - oy)) : 1;
+    mine.rows = r1 - r0;
+    mine.w = w + 4 * r0 * KS;
+    mine.x = line + 4 * (x0 * S - a->left);
+    mine.y = r.y + at + 4 * x0;
+    mine.res = res ? res + 4 * x0 : 0;
+    lines(&mine);
+    edge(a, &mine, line, r.y + at, res, 0, x0);
+    edge(a, &mine, line, r.y + at, res, x1, a->OW);
   }
 }
 
@@ -134,7 +163,11 @@ static const float *pad_plane(const Depthwise *a, const float *x, float *padded)
 
 KERNEL(depthwise, Depthwise) {
   int blocks = (a->C + 3) / 4, taps = a->kh * a->kw, P4 = 4 * a->OH * a->OW;
-  int square = a->dh == 1 && a->dw == 1 && a->kh == a->kw && a->sh == a->sw && a->sh < 3 ? a->kh * 10 + a->sh : 0;
+  Lines square = 0;
+  if (a->dh == 1 && a->dw == 1 && a->kh == a->kw && a->sh == a->sw) {
+    if (a->kh == 3) square = a->sh == 1 ? lines31 : a->sh == 2 ? lines32 : 0;
+    if (a->kh == 5) square = a->sh == 1 ? lines51 : a->sh == 2 ? lines52 : 0;
+  }
   float *padded = a->padded + part * a->PH * a->PW * 4;
   if (a->padded) for (int i = 0; i < a->PH * a->PW; i++) store(padded + 4 * i, splat(0.f));
   Share my = share(a->N * blocks, part, parts);
@@ -143,13 +176,10 @@ KERNEL(depthwise, Depthwise) {
     const float *w = a->w + u % blocks * taps * 4, *bias = a->bias + u % blocks * 4;
     float *y = a->y + u * P4;
     if (a->padded) x = pad_plane(a, x, padded);
-    switch (square) {
-      case 31: plane(3, 1, a, x, w, bias, res, y); break;
-      case 32: plane(3, 2, a, x, w, bias, res, y); break;
-      case 51: plane(5, 1, a, x, w, bias, res, y); break;
-      case 52: plane(5, 2, a, x, w, bias, res, y); break;
-      default: any_plane(a, x, w, bias, res, y);
-    }
+    Rows r = {.w = w, .bias = bias, .res = res, .y = y, .next = 4 * a->OW, .act = &a->act};
+    if (!square) any_plane(a, x, w, bias, res, y);
+    else if (a->padded) small_plane(square, a, x, r);
+    else large_plane(square, a, x, r);
     if (!ends_in_registers(&a->act)) unary_span(y, y, P4, a->act);
   }
   return 0;
