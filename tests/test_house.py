@@ -46,6 +46,7 @@ CONVERTER_MAY = {
     "read": {"graph", "ops", "schema"},
     "passes": {"graph", "ops"},
     "write": {"graph", "ops", "schema"},
+    "quantise": {"graph", "ops"},
 }
 HEAVY = ("paddle", "paddle2onnx", "onnx", "onnxruntime", "tensorrt", "ray")
 

@@ -19,6 +19,8 @@ from converter.ops.shapes import overhang
 from converter.ops.spec import REQUIRED, op
 from converter.ops.unary import FUSABLE, activate
 
+CHANNELS = {"scale_exponent": 0, "bias_exponent": 0}
+"""Scale times 2 to one exponent and Bias times 2 to the other are meant, so that 16 bits suffice for each."""
 OUTPUT = {"out_zero": 0, "out_low": -128, "out_high": 127}
 """Zero point and bounds of the result; an activation that only cuts (relu, relu6) is in the bounds."""
 _F = np.float32
@@ -63,12 +65,15 @@ def finished(v: np.ndarray, activation: str, alpha: float, factor: float, zero: 
 
 @op("conv2d_int8", inputs="Input Filter Scale Bias Residual?", strides=[1, 1], paddings=[0, 0, 0, 0],
     padding_algorithm="EXPLICIT", dilations=[1, 1], groups=1, in_inverse=0.0, in_zero=0, in_low=-128, in_high=127,
-    residual_scale=0.0, residual_zero=0, fuse_activation="", fuse_alpha=0.0, out_factor=1.0, **OUTPUT)
+    weight_limit=32767, residual_scale=0.0, residual_zero=0, fuse_activation="", fuse_alpha=0.0, out_factor=1.0,
+    **CHANNELS, **OUTPUT)
 def conv2d_int8(x, w, scale, bias, residual, strides, paddings, padding_algorithm, dilations, groups, in_inverse,
-                in_zero, in_low, in_high, residual_scale, residual_zero, fuse_activation, fuse_alpha, out_factor,
-                out_zero, out_low, out_high):
+                in_zero, in_low, in_high, weight_limit, residual_scale, residual_zero, fuse_activation, fuse_alpha,
+                out_factor, scale_exponent, bias_exponent, out_zero, out_low, out_high):
     """x int8 [N,H,W,I], or float32 [N,I,H,W] where in_inverse says how to make integers of up to 16 bits of it;
-    w int8 or int16 [O,kh,kw,I/groups], scale float32 [O], bias int32 [O], residual int8 [N,OH,OW,O] → int8 [N,OH,OW,O].
+    w int8 or int16 [O,kh,kw,I/groups], scale float [O], bias int16 or int32 [O], residual int8 [N,OH,OW,O] → int8
+    [N,OH,OW,O].
+    in_low, in_high and weight_limit promise what x and w hold; they change no number, but kernels choose by them.
     v = scale * (sum of w * x + bias) [+ residual_scale * (residual - residual_zero)], then the activation."""
     if x.ndim != 4 or w.ndim != 4:
         raise ConvertError(f"conv2d_int8 needs a 4-D input and filter, got {list(x.shape)} and {list(w.shape)}")
@@ -78,23 +83,26 @@ def conv2d_int8(x, w, scale, bias, residual, strides, paddings, padding_algorith
     reach = [d * (k - 1) + 1 for d, k in zip(dilations, w.shape[2:], strict=True)]
     pads = [(pads[a][0], pads[a][1] + overhang(x.shape[a + 2], reach[a], strides[a], pads[a])) for a in (0, 1)]
     x = np.pad(x.astype(np.float64), [(0, 0), (0, 0), *pads], constant_values=in_zero)
-    total = float_conv2d(x, w.astype(np.float64), bias.astype(np.float64), None, strides, [0, 0, 0, 0], "EXPLICIT",
+    start = bias.astype(np.float64) * 2.0 ** bias_exponent
+    total = float_conv2d(x, w.astype(np.float64), start, None, strides, [0, 0, 0, 0], "EXPLICIT",
                          dilations, groups, "NCHW", "", 0.0, 0.0)    # whole numbers below 2^53: exact
-    v = total.transpose(0, 2, 3, 1).astype(_F) * scale
+    v = total.transpose(0, 2, 3, 1).astype(_F) * np.ldexp(scale.astype(_F), scale_exponent)
     if residual is not None:
         v = v + (residual.astype(np.int32) - residual_zero).astype(_F) * _F(residual_scale)
     return finished(v, fuse_activation, fuse_alpha, out_factor, out_zero, out_low, out_high)
 
 
 @op("fc_int8", inputs="Input W Scale Bias", in_num_col_dims=1, in_inverse=REQUIRED, in_low=-2047, in_high=2047,
-    **FUSABLE)
-def fc_int8(x, w, scale, bias, in_num_col_dims, in_inverse, in_low, in_high, fuse_activation, fuse_alpha, fuse_beta):
-    """x float32, made integers of up to 16 bits; w int8 or int16 [N,K], scale float32 [N], bias int32 [N] → float32:
+    **CHANNELS, **FUSABLE)
+def fc_int8(x, w, scale, bias, in_num_col_dims, in_inverse, in_low, in_high, scale_exponent, bias_exponent,
+            fuse_activation, fuse_alpha, fuse_beta):
+    """x float32, made integers of up to 16 bits; w int8 or int16 [N,K], scale [N], bias [N] → float32:
     act(scale * (x w' + bias))."""
     lead = x.shape[:in_num_col_dims]
     q = quantised(x.reshape(-1, w.shape[1]), in_inverse, 0, in_low, in_high)
-    total = q.astype(np.float64) @ w.astype(np.float64).T + bias
-    return activate((total.astype(_F) * scale).reshape(*lead, w.shape[0]), fuse_activation, fuse_alpha, fuse_beta)
+    total = q.astype(np.float64) @ w.astype(np.float64).T + bias * 2.0**bias_exponent
+    out = total.astype(_F) * np.ldexp(scale.astype(_F), scale_exponent)
+    return activate(out.reshape(*lead, w.shape[0]), fuse_activation, fuse_alpha, fuse_beta)
 
 
 @op("add_int8", inputs="X Y", x_zero=0, x_scale=REQUIRED, y_zero=0, y_scale=REQUIRED, **OUTPUT)

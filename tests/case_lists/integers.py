@@ -60,12 +60,12 @@ def conv2d_int8(
     oh, ow = (h + top + bottom - dh * (kh - 1) - 1) // sh + 1, (width + left + right - dw * (kw - 1) - 1) // sw + 1
     out = np.empty((n, oh, ow, o), np.int8)
     for b, i, j, c in np.ndindex(out.shape):
-        first, total = c // (o // a["groups"]) * depth, int(bias[c])
+        first, total = c // (o // a["groups"]) * depth, int(bias[c]) * 2 ** a["bias_exponent"]
         for r, s, k in itertools.product(range(kh), range(kw), range(depth)):
             y, z = i * sh + r * dh - top, j * sw + s * dw - left
             inside = 0 <= y < h and 0 <= z < width
             total += int(w[c, r, s, k]) * (int(x[b, y, z, first + k]) if inside else a["in_zero"])
-        v = f32(f32(total) * float(scale[c]))
+        v = f32(f32(total) * float(scale[c]) * 2.0 ** a["scale_exponent"])
         if residual is not None:
             v = f32(v + f32((int(residual[b, i, j, c]) - a["residual_zero"]) * f32(a["residual_scale"])))
         if a["fuse_activation"] == "hard_swish":
@@ -79,14 +79,13 @@ def conv2d_int8(
 def fc_int8(a: dict[str, Any], x: np.ndarray, w: np.ndarray, scale: np.ndarray, bias: np.ndarray) -> np.ndarray:
     rows = x.reshape(-1, w.shape[1])
     q = [[rounded(f32(float(v) * f32(a["in_inverse"])), 0, a["in_low"], a["in_high"]) for v in row] for row in rows]
-    out = [
-        [
-            f32(f32(sum(int(p) * v for p, v in zip(w[o], row, strict=True)) + int(bias[o])) * float(scale[o]))
-            for o in range(len(w))
-        ]
-        for row in q
-    ]
-    made = np.array(out, np.float32).reshape(*x.shape[: a["in_num_col_dims"]], len(w))
+
+    def result(row: list[int], o: int) -> float:
+        total = sum(int(p) * v for p, v in zip(w[o], row, strict=True)) + int(bias[o]) * 2 ** a["bias_exponent"]
+        return f32(f32(total) * float(scale[o]) * 2.0 ** a["scale_exponent"])
+
+    made = np.array([[result(row, o) for o in range(len(w))] for row in q], np.float32)
+    made = made.reshape(*x.shape[: a["in_num_col_dims"]], len(w))
     return np.maximum(made, 0) if a["fuse_activation"] == "relu" else made
 
 

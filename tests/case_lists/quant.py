@@ -11,18 +11,24 @@ def bytes_of(*shape, low=-128, high=127, seed=""):
     return ints(*shape, low=low, high=high, dtype="int8", seed=seed)
 
 
-def conv(name, x, channels, kernel=(1, 1), residual=None, wide=False, groups=1, real=1.0, **attrs):
-    """real: how large the sums are in units of the result, about."""
+def conv(name, x, channels, kernel=(1, 1), residual=None, groups=1, real=1.0, kind="", **attrs):
+    """real: how large the sums are in units of the result, about. kind: wide weights, narrow ones and pixels, or short
+    scales and biases."""
+    wide, narrow, short = (kind == name for name in ("wide", "narrow", "short"))
     depth = (x.shape[1] if x.dtype == np.float32 else x.shape[3]) // groups
-    limit = 2047 if wide else 127
+    limit = 2047 if wide else 63 if narrow else 127
+    if narrow:
+        attrs = {"in_low": 0, "in_high": 127, "weight_limit": 63, **attrs}
     w = ints(channels, *kernel, depth, low=-limit, high=limit, dtype="int16" if wide else "int8", seed=name)
     usual = 20 * real / (limit * 64 * (depth * kernel[0] * kernel[1]) ** 0.5)
     scale = (rand(channels, low=0.5, high=1.5, seed=name) * np.float32(usual)).astype(np.float32)
+    if short:
+        scale = np.ldexp(scale, -attrs["scale_exponent"]).astype(np.float16).astype(np.float32)
     inputs = {
         "Input": [x],
         "Filter": [w],
         "Scale": [scale],
-        "Bias": [ints(channels, low=-900, high=900, dtype="int32", seed=name)],
+        "Bias": [ints(channels, low=-900, high=900, dtype="int16" if short else "int32", seed=name)],
     }
     if residual:
         attrs = {"residual_scale": 0.731, "residual_zero": -5, **attrs}
@@ -87,7 +93,7 @@ CASES = [
     conv("1x1_one_pixel", picture(9, 1, 1), 3),
     conv("1x1_batch", picture(10, 3, 3, 2), 9),
     conv("1x1_stride", picture(8), 8, strides=[2, 2]),
-    conv("1x1_wide", picture(12, 3, 4), 6, wide=True),
+    conv("1x1_wide", picture(12, 3, 4), 6, kind="wide"),
     conv("1x1_residual", picture(8, 3, 4), 10, residual=(1, 3, 4, 10)),
     conv("1x1_out_of_range", picture(8, 3, 3), 8, real=20.0),
     conv("1x1_hard_swish", picture(8, 3, 4), 8, real=0.1, fuse_activation="hard_swish", out_factor=6.5),
@@ -101,6 +107,33 @@ CASES = [
         fuse_activation="hard_swish",
         out_factor=6.5,
     ),
+    *(
+        conv(f"narrow_{name}", bytes_of(*shape, low=0, high=127, seed=name), o, kernel, kind="narrow", **attrs)
+        for name, shape, o, kernel, attrs in [
+            ("1x1", (1, 5, 7, 24), 16, (1, 1), {"real": 2.0}),
+            ("1x1_odd", (2, 3, 3, 13), 11, (1, 1), {}),
+            ("1x1_one_pixel", (1, 1, 1, 200), 3, (1, 1), {"real": 8.0}),
+            ("1x1_residual", (1, 3, 3, 40), 9, (1, 1), {"residual": (1, 3, 3, 9)}),
+            ("3x3", (1, 5, 6, 5), 8, (3, 3), {"paddings": [1, 1, 1, 1], "in_zero": 127, "strides": [2, 2]}),
+            ("3x3_dilated_groups", (1, 5, 6, 6), 4, (3, 3), {"paddings": [2] * 4, "dilations": [2, 2], "groups": 2}),
+        ]
+    ),
+    # every product as large as it can be
+    Case(
+        "conv2d_int8_narrow_extreme",
+        "conv2d_int8",
+        {
+            "Input": [np.full((1, 1, 5, 64), 127, np.int8)],
+            "Filter": [np.array([63, -63], np.int8).reshape(2, 1, 1, 1).repeat(64, 3)],
+            "Scale": [np.array([1e-4, 1.1e-4], np.float32)],
+            "Bias": [np.array([0, 5], np.int32)],
+        },
+        {"in_low": 0, "in_high": 127, "weight_limit": 63},
+        ["Filter", "Scale", "Bias"],
+        tol=0,
+    ),
+    conv("1x1_exponents", picture(8, 3, 4), 8, kind="short", scale_exponent=-9, bias_exponent=6),
+    conv("depthwise_exponents", picture(8, 3, 4), 8, kind="short", groups=8, scale_exponent=-6, bias_exponent=3),
     conv("1x1_leaky", picture(8, 3, 4), 8, fuse_activation="leaky_relu", fuse_alpha=0.1),
     conv("3x3", picture(6), 9, (3, 3), **SAMES),
     conv("3x3_stride", picture(5), 9, (3, 3), **SAMES, strides=[2, 2]),
@@ -109,11 +142,11 @@ CASES = [
     conv("3x3_groups", picture(6), 4, (3, 3), **SAMES, groups=2),
     conv("2x5_asymmetric", picture(4), 8, (2, 5), paddings=[0, 1, 3, 2], in_zero=100, strides=[1, 2]),
     conv("3x3_twice_the_channels", picture(3), 6, (3, 3), **SAMES, groups=3),
-    conv("first_layer", rand(1, 3, 6, 7), 8, (3, 3), wide=True, real=0.1, **FLOATS),
-    conv("first_layer_stride", rand(2, 3, 7, 5), 5, (3, 3), wide=True, real=0.1, **FLOATS, strides=[2, 2]),
+    conv("first_layer", rand(1, 3, 6, 7), 8, (3, 3), kind="wide", real=0.1, **FLOATS),
+    conv("first_layer_stride", rand(2, 3, 7, 5), 5, (3, 3), kind="wide", real=0.1, **FLOATS, strides=[2, 2]),
     conv("first_layer_one_channel", rand(1, 1, 5, 9), 3, (3, 3), real=0.1, **FLOATS),
     *(
-        conv(f"depthwise_{name}", picture(c, 7, 6), c, k, wide=wide, groups=c, **attrs)
+        conv(f"depthwise_{name}", picture(c, 7, 6), c, k, kind="wide" if wide else "", groups=c, **attrs)
         for name, c, k, wide, attrs in [
             ("3x3", 8, (3, 3), True, SAMES),
             ("3x3_c13", 13, (3, 3), False, SAMES),

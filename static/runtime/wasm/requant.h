@@ -44,23 +44,33 @@ typedef struct {
 } Ending;
 INLINE f32x4 act_int8(f32x4 v, const Ending *e) {
   if (e->kind == 1) {
-    f32x4 gate = wasm_f32x4_min(wasm_f32x4_max(add(v, splat(3.f)), splat(0.f)), splat(6.f));
+    f32x4 gate = wasm_f32x4_pmin(splat(6.f), wasm_f32x4_pmax(splat(0.f), add(v, splat(3.f))));
     return mul(mul(v, gate), splat(e->factor));
   }
   if (e->kind == 2) return select(wasm_f32x4_gt(v, splat(0.f)), v, mul(v, splat(e->alpha)));
   return v;
 }
-// 8 channels of one pixel; n of them count.
-INLINE void finish8(i32x4 low, i32x4 high, const float *scale, const int8_t *res, int8_t *y, int n, const Ending *e,
-                    const Rounder *r) {
-  f32x4 p = mul(to_float(low), load(scale)), q = mul(to_float(high), load(scale + 4));
-  if (res) {
-    v128_t more = load8(res);
-    p = add(p, mul(lower4(more, e->res_zero), splat(e->res_scale)));
-    q = add(q, mul(upper4(more, e->res_zero), splat(e->res_scale)));
+// rows pixels of 8 channels, of which n count; pitch: bytes from pixel to pixel. What does not change is read once: the
+// stores of bytes might otherwise change it, as far as the compiler knows.
+INLINE void finish_rows(const int rows, i32x4 sums[][2], const float *scale, const int8_t *res, int8_t *y, int pitch, int n,
+                        const Ending *end, const Rounder *round) {
+  const f32x4 s0 = load(scale), s1 = load(scale + 4);
+  const Rounder r = *round;
+  if (!res && !end->kind && n >= 8) {
+    UNROLL for (int m = 0; m < rows; m++, y += pitch)
+      store8(y, round_int(mul(to_float(sums[m][0]), s0), &r), round_int(mul(to_float(sums[m][1]), s1), &r), 8);
+    return;
   }
-  if (e->kind) p = act_int8(p, e), q = act_int8(q, e);
-  store8(y, round_int(p, r), round_int(q, r), n);
+  for (int m = 0; m < rows; m++, y += pitch) {
+    f32x4 p = mul(to_float(sums[m][0]), s0), q = mul(to_float(sums[m][1]), s1);
+    if (res) {
+      v128_t more = load8(res + m * pitch);
+      p = add(p, mul(lower4(more, end->res_zero), splat(end->res_scale)));
+      q = add(q, mul(upper4(more, end->res_zero), splat(end->res_scale)));
+    }
+    if (end->kind) p = act_int8(p, end), q = act_int8(q, end);
+    store8(y, round_int(p, &r), round_int(q, &r), n);
+  }
 }
 
 // Blocks as even as can be, none over `most`: the size of the one that starts at i of n.

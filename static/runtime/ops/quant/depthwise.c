@@ -42,8 +42,7 @@ INLINE void span_int8(const DepthwiseInt8 *a, const int R, const int pairs, cons
       ORDER(acc[m][1]);
     }
   }
-  UNROLL for (int m = 0; m < R; m++)
-    finish8(acc[m][0], acc[m][1], a->scale + c, res ? res + m * a->C : 0, y + m * a->C, n, &a->end, r);
+  finish_rows(R, acc, a->scale + c, res, y, a->C, n, &a->end, r);
 }
 INLINE void row_int8(const DepthwiseInt8 *a, const int pairs, const int8_t *x, const int *offset, const int16_t *w, int c,
                      const int8_t *res, int8_t *y, const Rounder *r) {

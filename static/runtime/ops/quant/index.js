@@ -9,7 +9,8 @@ import { resizeSizes } from '../resize/index.js';
 
 /** @typedef {import('../conv/index.js').Window} Window */
 
-const INT8 = ['int8'], WEIGHT = ['int8', 'int16'], INT32 = ['int32'];
+const INT8 = ['int8'], WEIGHT = ['int8', 'int16'], SUM = ['int16', 'int32'];
+const CHANNELS = ['scale_exponent', 'bias_exponent'];
 const OUTPUT = ['out_zero', 'out_low', 'out_high'];
 
 /** The kinds of requant.h. @type {Record<string, number>} */
@@ -80,9 +81,9 @@ export const rules = {
   conv2d_int8: {
     attrs: [
       'strides', 'paddings', 'padding_algorithm', 'dilations', 'groups', 'in_inverse', 'in_zero', 'in_low', 'in_high',
-      'residual_scale', 'residual_zero', 'fuse_activation', 'fuse_alpha', 'out_factor', ...OUTPUT,
+      'weight_limit', 'residual_scale', 'residual_zero', 'fuse_activation', 'fuse_alpha', 'out_factor', ...CHANNELS, ...OUTPUT,
     ],
-    types: { Input: ['int8', 'float32'], Filter: WEIGHT, Scale: FLOAT, Bias: INT32, 'Residual?': INT8 },
+    types: { Input: ['int8', 'float32'], Filter: WEIGHT, Scale: FLOAT, Bias: SUM, 'Residual?': INT8 },
     check: checkConv,
     shape: (node) => {
       const { N, OH, OW, O } = int8Window(node), residual = node.maybe('Residual');
@@ -93,8 +94,8 @@ export const rules = {
     },
   },
   fc_int8: {
-    attrs: ['in_num_col_dims', 'in_inverse', 'in_low', 'in_high', ...FUSE_ATTRS],
-    types: { Input: FLOAT, W: WEIGHT, Scale: FLOAT, Bias: INT32 },
+    attrs: ['in_num_col_dims', 'in_inverse', 'in_low', 'in_high', ...CHANNELS, ...FUSE_ATTRS],
+    types: { Input: FLOAT, W: WEIGHT, Scale: FLOAT, Bias: SUM },
     check: checkFused,
     shape: (node) => {
       const { lead, O } = int8Fc(node);

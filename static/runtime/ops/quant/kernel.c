@@ -176,9 +176,16 @@ KERNEL(pack_rows_int8, PackRowsInt8) {
   }
   return 0;
 }
-// src [n] -> dst [n], 4 bytes each: room behind them for what vectors read past the end.
-typedef struct { const int *src; int *dst; int n; } CopyWords;
-KERNEL(copy_words, CopyWords) {
-  __builtin_memcpy(a->dst, a->src, 4 * a->n);
+// Numbers per channel, src [n] -> dst [n] times 2^exponent: scales, and biases of 2 or 4 bytes.
+typedef struct { const float *src; float *dst; int n, exponent; } PackScales;
+KERNEL(pack_scales, PackScales) {
+  union { int bits; float value; } factor = {(127 + a->exponent) << 23};
+  for (int i = 0; i < a->n; i++) a->dst[i] = a->src[i] * factor.value;
+  return 0;
+}
+typedef struct { const void *src; int *dst; int n, exponent, bytes; } PackSums;
+KERNEL(pack_sums, PackSums) {
+  for (int i = 0; i < a->n; i++)
+    a->dst[i] = (a->bytes == 2 ? ((const int16_t *)a->src)[i] : ((const int *)a->src)[i]) * (1 << a->exponent);
   return 0;
 }

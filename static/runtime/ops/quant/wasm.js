@@ -1,5 +1,6 @@
 // Operators on int8 → their kernels: pictures get their border in a step of their own, weights are packed at load.
 import { actArgs, fused } from '../activation.js';
+import { BYTES } from '../dtype.js';
 import { count, f32, UnsupportedError } from '../node.js';
 import { nearestAxis } from '../resize/index.js';
 import { ENDINGS, int8Fc, int8Pool, int8Resize, int8Window } from './index.js';
@@ -28,10 +29,19 @@ const ending = (attrs) => [
 ];
 
 /** Bytes of a weight's element. @param {Value} value */
-const widthOf = ({ dtype }) => (dtype === 'int16' ? 2 : 1);
+const widthOf = ({ dtype }) => BYTES[dtype];
 
-/** A number per channel, with what vector loads read past the end. @param {Emitter} to @param {Value} value */
-const perChannel = (to, value) => to.packed(value, 'copy_words', 4 * count(value.shape) + SPARE, [count(value.shape)]);
+/**
+ * Scales and biases as the kernels want them: float32 and int32, with what vector loads read past the end.
+ * @param {Emitter} to @param {OpNode} node @returns {Arg[]}
+ */
+function perChannel(to, node) {
+  const scale = node.x('Scale'), bias = node.x('Bias'), n = count(scale.shape), bytes = 4 * n + SPARE;
+  return [
+    to.packed(scale, 'pack_scales', bytes, [n, node.attrs.scale_exponent]),
+    to.packed(bias, 'pack_sums', bytes, [n, node.attrs.bias_exponent, widthOf(bias)]),
+  ];
+}
 
 /**
  * The picture as the products take it: with its border, and in whole numbers.
@@ -51,22 +61,25 @@ function emitDepthwise(node, to, g) {
   const { x, PH, PW } = bordered(node, to, g), w = node.x('Filter'), taps = g.kh * g.kw;
   const weights = to.packed(w, 'pack_depthwise_int8', 2 * up(g.C, 8) * up(taps, 2), [g.C, taps, widthOf(w)]);
   to.emit('depthwise_int8', [
-    x, weights, perChannel(to, node.x('Scale')), perChannel(to, node.x('Bias')), node.maybe('Residual'), node.out,
+    x, weights, ...perChannel(to, node), node.maybe('Residual'), node.out,
     g.N, g.C, PH, PW, g.OH, g.OW, g.kh, g.kw, g.sh, g.sw, g.dh, g.dw, ...ending(node.attrs),
   ], g.N * g.O * g.OH * g.OW * taps);
 }
 
+/** Whether products of four bytes fit into 16 bits, see conv.c. @param {OpNode} node */
+const isNarrow = ({ attrs }) => !attrs.in_inverse && attrs.in_low >= 0 && attrs.in_high <= 127 && attrs.weight_limit <= 63;
+
 /** @param {OpNode} node @param {Emitter} to @param {Window} g */
 function emitConv(node, to, g) {
   const { x, PH, PW } = bordered(node, to, g), w = node.x('Filter');
-  const outputs = g.O / g.groups, depth = g.C / g.groups * g.kh * g.kw, K = up(depth, 8);
-  const weights = to.packed(w, 'pack_int8', 2 * g.groups * up(outputs, 8) * K, [g.groups, outputs, depth, widthOf(w)]);
+  const narrow = Number(isNarrow(node)), outputs = g.O / g.groups, depth = g.C / g.groups * g.kh * g.kw, K = up(depth, 8);
+  const weights = to.packed(w, 'pack_int8', 2 * g.groups * up(outputs, 8) * K, [g.groups, outputs, depth, widthOf(w), narrow]);
   const strip = Math.min(Math.max(Math.floor(PANEL_BYTES / (2 * K) / ROWS) * ROWS, 2 * ROWS), g.N * g.OH * g.OW);
   const panel = up(2 * K * (strip + ROWS) + SPARE, 64);
   to.emit('conv_int8', [
-    x, weights, perChannel(to, node.x('Scale')), perChannel(to, node.x('Bias')), node.maybe('Residual'), node.out,
+    x, weights, ...perChannel(to, node), node.maybe('Residual'), node.out,
     to.scratch(panel * to.maxParts), g.N, g.C, PH, PW, g.O, g.OH, g.OW, g.kh, g.kw, g.sh, g.sw, g.dh, g.dw, g.groups, strip,
-    node.attrs.in_inverse ? 2 : 1, panel, ...ending(node.attrs),
+    node.attrs.in_inverse ? 2 : 1, panel, narrow, ...ending(node.attrs),
   ], g.N * g.O * g.OH * g.OW * depth);
 }
 
@@ -99,7 +112,7 @@ export const lower = {
     needConstants(node, ['W', 'Scale', 'Bias']);
     const rows = to.packed(w, 'pack_rows_int8', O * up(K, 16) * width, [O, K, width]);
     to.emit('fc_int8', [
-      node.x('Input'), rows, node.x('Scale'), node.x('Bias'), node.out, to.scratch(2 * up(K, 16)), M, O, K, width, f32(inverse),
+      node.x('Input'), rows, ...perChannel(to, node), node.out, to.scratch(2 * up(K, 16)), M, O, K, width, f32(inverse),
       0, low, high, ...actArgs(fused(node.attrs)),
     ]);
   },
