@@ -55,6 +55,8 @@ export class GpuEngine {
     /** @type {Map<string, Promise<Entry>>} by stage and shapes of what it reads, the latest used last */
     this.plans = new Map();
     this.maxPlans = MAX_PLANS * host.main.length;
+    /** @type {Map<Promise<Entry>, number>} how many runs are using each plan */
+    this.users = new Map();
     /** @type {Promise<Backend>|null} a new device on its way */
     this.reopening = null;
     /** @type {Promise<unknown>} plans of several segments run one at a time: values wait between their segments */
@@ -134,7 +136,16 @@ export class GpuEngine {
    * @param {() => void} [onSent]
    */
   async runPlanned(stage, where, values, onSent = () => {}) {
-    const entry = await this.planFor(stage, where, values);
+    const found = await this.planFor(stage, where, values);
+    try {
+      await this.runEntry(await found.entry, where, values, onSent);
+    } finally {
+      found.leave();
+    }
+  }
+
+  /** @param {Entry} entry @param {string} where @param {Values} values @param {() => void} onSent */
+  async runEntry(entry, where, values, onSent) {
     for (const { name, ...held } of entry.plan.known) if (!values.has(name)) values.set(name, { ...held, known: true });
     if (entry.plan.segments.length === 1) return this.runSegments(entry, where, values, onSent);
     const before = this.turn;
@@ -164,27 +175,50 @@ export class GpuEngine {
     }
   }
 
-  /** The plan of a stage for the values it reads, made or remembered. @param {Stage} stage @param {string} where @param {Values} values */
+  /**
+   * The plan of a stage for the values it reads, made or remembered; it stays until its users have left.
+   * @param {Stage} stage @param {string} where @param {Values} values
+   * @returns {Promise<{entry: Promise<Entry>, leave: () => void}>}
+   */
   async planFor(stage, where, values) {
-    const { host } = this, backend = await this.ready(), remembered = this.plans.get(host.keyOf(stage, where, values));
-    if (remembered) {
-      const key = host.keyOf(stage, where, values);
-      this.plans.delete(key);
-      this.plans.set(key, remembered);
-      return remembered;
-    }
-    const plan = host.planWith(stage, where, values, (graph, shapes, options) => (
-      makeGpuPlan(graph, shapes, host.operators, host.weights, options, backend)));
-    const key = host.keyOf(stage, where, values), pieces = host.main.length + plan.segments.length;
-    host.maxPlans = Math.max(host.maxPlans, MAX_PLANS * pieces); // segments on the host are stages to it
-    const entry = backend.prepare(plan).then((prepared) => ({ plan, prepared, backend }));
-    this.plans.set(key, entry);
-    entry.catch(() => this.plans.delete(key)); // the next run tries again
+    const { host } = this, backend = await this.ready(), key = host.keyOf(stage, where, values);
+    const entry = this.plans.get(key) ?? this.makePlan(stage, where, values, backend), latest = host.keyOf(stage, where, values);
+    this.plans.delete(latest);
+    this.plans.set(latest, entry);
+    this.users.set(entry, (this.users.get(entry) ?? 0) + 1);
     for (const [name, old] of [...this.plans].slice(0, -this.maxPlans)) {
       this.plans.delete(name);
-      release(old);
+      this.retire(old);
     }
+    return {
+      entry,
+      leave: () => {
+        this.users.set(entry, (this.users.get(entry) ?? 1) - 1);
+        this.retire(entry);
+      },
+    };
+  }
+
+  /** @param {Stage} stage @param {string} where @param {Values} values @param {Backend} backend @returns {Promise<Entry>} */
+  makePlan(stage, where, values, backend) {
+    const { host } = this;
+    const plan = host.planWith(stage, where, values, (graph, shapes, options) => (
+      makeGpuPlan(graph, shapes, host.operators, host.weights, options, backend)));
+    const pieces = host.main.length + plan.segments.length;
+    host.maxPlans = Math.max(host.maxPlans, MAX_PLANS * pieces); // segments on the host are stages to it
+    const entry = backend.prepare(plan).then((prepared) => ({ plan, prepared, backend }));
+    entry.catch(() => { // the next run tries again
+      for (const [key, held] of this.plans) if (held === entry) this.plans.delete(key);
+      this.users.delete(entry);
+    });
     return entry;
+  }
+
+  /** Frees a plan that is neither used nor remembered. @param {Promise<Entry>} entry */
+  retire(entry) {
+    if ((this.users.get(entry) ?? 0) > 0 || [...this.plans.values()].includes(entry)) return;
+    this.users.delete(entry);
+    entry.then(({ backend, prepared }) => backend === this.device && backend.release(prepared), () => {}); // a plan that failed holds nothing
   }
 
   /** @returns {Promise<Backend>} */
@@ -229,7 +263,7 @@ export class GpuEngine {
 
   /** @param {Stage} stage @param {string} where @param {Values} values @returns {Promise<(StepTime & {on: 'gpu'|'wasm'})[]>} */
   async profilePlanned(stage, where, values) {
-    const entry = await this.planFor(stage, where, values), { plan, prepared, backend } = entry;
+    const found = await this.planFor(stage, where, values), { plan, prepared, backend } = await found.entry;
     /** @type {(StepTime & {on: 'gpu'|'wasm'})[]} */
     const times = [];
     for (const [i, segment] of plan.segments.entries()) {
@@ -244,7 +278,8 @@ export class GpuEngine {
       const profiled = await backend.profile?.(prepared, i, feeds) ?? [];
       times.push(...profiled.map((time) => ({ on: /** @type {const} */ ('gpu'), ...time })));
     }
-    await this.runPlanned(stage, where, values);
+    found.leave();
+    await this.runPlanned(stage, where, values); // what later stages read
     return times;
   }
 
@@ -254,9 +289,4 @@ export class GpuEngine {
     this.device?.dispose();
     this.device = null;
   }
-}
-
-/** @param {Promise<Entry>} entry */
-function release(entry) {
-  entry.then(({ backend, prepared }) => backend.release(prepared), () => {}); // a plan that failed holds nothing
 }

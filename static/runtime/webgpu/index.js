@@ -105,16 +105,34 @@ export class WebgpuBackend {
         where: (full ?? invalid)?.message, hint: 'use a smaller input, or another backend',
       });
     }
-    const segments = await Promise.all(made.map(async (ready) => (
-      ready && { ...ready, dispatches: await Promise.all(ready.dispatches.map((dispatch) => this.finish(dispatch))) })));
-    return { segments, buffers: own };
+    try {
+      return { segments: await this.bind(made), buffers: own };
+    } catch (error) {
+      for (const buffer of own) this.free(buffer);
+      throw error;
+    }
   }
 
-  /** @param {{program: Program, step: Step, entries: GPUBindingResource[], bytes: number}} draft @returns {Promise<Dispatch>} */
-  async finish({ program, step, entries, bytes }) {
-    const { pipeline, layout } = await this.home.compile(program.code, program.reads.length, step.where);
-    const group = this.device.createBindGroup({ layout, entries: entries.map((resource, binding) => ({ binding, resource })) });
-    return { pipeline, group, groups: program.groups, step, bytes };
+  /**
+   * Compiles what is not compiled yet, then binds buffers to all of it.
+   * @param {(ReturnType<WebgpuBackend['buildSegment']>|null)[]} made @returns {Promise<(Ready|null)[]>}
+   */
+  async bind(made) {
+    const compiled = await Promise.all(made.map((ready) => Promise.all((ready?.dispatches ?? []).map(({ program, step }) => (
+      this.home.compile(program.code, program.reads.length, step.where))))));
+    if (this.disposed) throw new InPageError('disposed', 'The model is disposed', { hint: 'load it again' });
+    this.device.pushErrorScope('validation');
+    const bound = made.map((ready, s) => ready && {
+      ...ready,
+      dispatches: ready.dispatches.map(({ program, step, entries, bytes }, i) => {
+        const { pipeline, layout } = compiled[s][i];
+        const group = this.device.createBindGroup({ layout, entries: entries.map((resource, binding) => ({ binding, resource })) });
+        return { pipeline, group, groups: program.groups, step, bytes };
+      }),
+    });
+    const invalid = await this.device.popErrorScope().catch(() => null);
+    if (invalid) throw new InPageError('no_backend', 'The GPU refused the model', { where: invalid.message, hint: 'use another backend' });
+    return bound;
   }
 
   /** @param {GpuPlan} plan @param {GPUBuffer[]} own extended by what it allocates */
