@@ -5,9 +5,8 @@
 
 Each replica is the whole app with its own models: every route of one server is a route here, and a replica that dies
 takes only the requests that it was running. Replicas are added while more than `target` requests are under way in each.
-With `max_batch`, requests of one shape that arrive together run together; TensorRT batches by itself, and on a CPU it
-does not pay, so the default is none. What processes of one machine share without Ray (rates per client, counters) each
-replica has for itself: Ray's own dashboard sums them up.
+Requests of one shape run together inside a replica, as on one machine. What processes of one machine share without Ray
+(rates per client, counters) each replica has for itself: Ray's own dashboard sums them up.
 """
 
 import argparse
@@ -18,22 +17,13 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
-from functools import partial
 from io import BytesIO
 from typing import Any
 
-import numpy as np
-
 from webapp import create_app, settings
-from webapp.engines import Engine, Load, Options
-from webapp.engines.base import Arrays
-from webapp.gate import Late
-from webapp.models import Bundle
 
 NAME = "inpage"
-Key = tuple[tuple[str, str, tuple[int, ...]], ...]
 
 
 def ray_serve() -> Any:
@@ -47,15 +37,13 @@ def ray_serve() -> Any:
 
 @dataclass(frozen=True)
 class Scale:
-    """How many replicas there are and how they batch; every value may come as text from a command line."""
+    """How many replicas there are; every value may come as text from a command line."""
 
     min_replicas: int = 1
     max_replicas: int = 4
     target: int = 4  # requests under way in a replica, above which another one is started
     cpus: float = 1.0  # that a replica takes of a machine
     gpus: float = 0.0
-    max_batch: int = 1  # 1: no batching
-    batch_wait_ms: float = 3.0
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Scale":
@@ -68,86 +56,9 @@ class Scale:
             made = cls(**{name: known[name](value) for name, value in given.items()})
         except ValueError as error:
             raise settings.SettingError(f"a setting is not a number ({error})") from error
-        if not 1 <= made.min_replicas <= made.max_replicas or made.target < 1 or made.max_batch < 1:
-            raise settings.SettingError("it takes 1 <= min_replicas <= max_replicas, target >= 1 and max_batch >= 1")
+        if not 1 <= made.min_replicas <= made.max_replicas or made.target < 1:
+            raise settings.SettingError("it takes 1 <= min_replicas <= max_replicas and target >= 1")
         return made
-
-
-# ---- batching ----
-
-
-def rows_are_free(bundle: Bundle) -> bool:
-    """Whether every input and output counts its rows by the same name: only then can requests be put together."""
-    first = {entry["shape"][0] if entry["shape"] else None for entry in [*bundle.inputs, *bundle.outputs]}
-    return len(first) == 1 and isinstance(next(iter(first)), str) and not str(next(iter(first))).startswith("?")
-
-
-def key_of(feeds: Arrays) -> Key:
-    """What requests must have in common to run together."""
-    return tuple((name, array.dtype.str, array.shape[1:]) for name, array in sorted(feeds.items()))
-
-
-def run_together(engine: Engine, asked: Sequence[Arrays], timeout_s: float) -> list[Arrays | Exception]:
-    """One run for each group of the same shapes; a group's failure is the answer of each in it."""
-    groups: dict[Key, list[int]] = {}
-    for i, feeds in enumerate(asked):
-        groups.setdefault(key_of(feeds), []).append(i)
-    answers: list[Arrays | Exception] = [RuntimeError("not run")] * len(asked)
-    for members in groups.values():
-        rows = [len(next(iter(asked[i].values()))) for i in members]
-        joined = {name: np.concatenate([asked[i][name] for i in members]) for name in asked[members[0]]}
-        try:
-            results = engine.run(joined, timeout_s)
-        except Exception as error:  # each of them gets it, in its own request
-            for i in members:
-                answers[i] = error
-            continue
-        ends = np.cumsum(rows)
-        for i, end, count in zip(members, ends, rows, strict=True):
-            answers[i] = {name: array[end - count : end] for name, array in results.items()}
-    return answers
-
-
-class Batched:
-    """An engine whose requests Ray Serve puts together."""
-
-    batches = True
-
-    def __init__(self, engine: Engine, loop: Callable[[], asyncio.AbstractEventLoop | None], scale: Scale,
-                 watch: Callable[[int], None]) -> None:  # fmt: skip
-        self.engine, self.loop, self.platform = engine, loop, engine.platform
-
-        async def together(asked: list[tuple[Arrays, float]]) -> list[Arrays | Exception]:
-            watch(len(asked))
-            limit_s = max(timeout_s for _, timeout_s in asked)
-            return await asyncio.to_thread(run_together, engine, [feeds for feeds, _ in asked], limit_s)
-
-        wait_s = scale.batch_wait_ms / 1000
-        self.together = ray_serve().batch(max_batch_size=scale.max_batch, batch_wait_timeout_s=wait_s)(together)
-
-    @property
-    def broken(self) -> str:
-        """Why the engine inside will never run again."""
-        return self.engine.broken
-
-    def run(self, feeds: Arrays, timeout_s: float) -> Arrays:
-        """From a request's thread: wait for company, then for the answer. Raises what the engine raises, and Late."""
-        loop = self.loop()
-        if loop is None:  # the trial, before the first request
-            return self.engine.run(feeds, timeout_s)
-        waiting = asyncio.run_coroutine_threadsafe(self.together((feeds, timeout_s)), loop)
-        try:
-            answer = waiting.result(timeout_s)
-        except FutureTimeoutError as error:
-            waiting.cancel()
-            raise Late from error
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def close(self) -> None:
-        """Free what the engine inside holds."""
-        self.engine.close()
 
 
 # ---- a replica ----
@@ -196,34 +107,21 @@ def answer_of(app: Callable, environ: dict[str, Any]) -> tuple[int, list[tuple[b
 class Replica:
     """The app in one process of Ray's: requests come in its event loop and run in threads."""
 
-    def __init__(self, values: dict[str, Any], scale: Scale) -> None:
-        self.loop: asyncio.AbstractEventLoop | None = None
+    def __init__(self, values: dict[str, Any]) -> None:
         self.app = create_app(values)
         self.most_bytes = max(values["max_infer_kb"], values["max_body_kb"]) * 1024
         self.threads = ThreadPoolExecutor(values["threads"], thread_name_prefix="request")
         self.serving = self.app.extensions["inpage_serving"]
-        if scale.max_batch > 1:
-            loader, watch = self.serving.loader, self.app.extensions["inpage_metrics"].batch
-            batched = partial(self.load_batched, scale, watch)
-            loader.engines = {name: partial(batched, load) for name, load in loader.engines.items()}
         self.serving.start(values["scan_s"])
         self.serving.wait_for_first_look()
-
-    def load_batched(self, scale: Scale, watch: Callable[[str, int], None], load: Load,
-                     bundle: Bundle, options: Options) -> Engine:  # fmt: skip
-        """The engine, batched unless it does that itself or the model's rows are fixed."""
-        engine = load(bundle, options)
-        if engine.batches or not rows_are_free(bundle):
-            return engine
-        return Batched(engine, lambda: self.loop, scale, partial(watch, bundle.name))
 
     async def __call__(self, request: Any) -> Any:
         """One request, as Starlette hands it over."""
         from starlette.responses import Response
 
-        self.loop = asyncio.get_running_loop()
         environ = environ_of(request.scope, await self.body(request))
-        status, headers, body = await self.loop.run_in_executor(self.threads, answer_of, self.app, environ)
+        loop = asyncio.get_running_loop()
+        status, headers, body = await loop.run_in_executor(self.threads, answer_of, self.app, environ)
         response = Response(body, status)
         response.raw_headers = headers
         return response
@@ -249,10 +147,6 @@ class Replica:
 
 def application(values: Mapping[str, Any], scale: Scale) -> Any:
     """What `serve.run` takes."""
-    values = dict(values)
-    if scale.max_batch > 1:  # a batch's requests are all under way at once
-        values["runs"] = max(values["runs"], 2 * scale.max_batch)
-    values["threads"] = max(values["threads"], values["runs"] + values["queue"] + 4)
     deployment = ray_serve().deployment(
         Replica,
         name=NAME,
@@ -267,7 +161,7 @@ def application(values: Mapping[str, Any], scale: Scale) -> Any:
         health_check_period_s=2,
         health_check_timeout_s=10,
     )
-    return deployment.bind(values, scale)
+    return deployment.bind(dict(values))
 
 
 def app(given: Mapping[str, Any]) -> Any:
