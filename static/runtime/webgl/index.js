@@ -5,7 +5,7 @@ import { acquireDevice } from './device.js';
 import { drawsOf, refusal } from './families/index.js';
 import { place } from './memory.js';
 import { profilePart } from './profile.js';
-import { rowsOf, shiftOf, texelsOf } from './shader.js';
+import { fours, LAYERS, rowsOf, shiftOf, storageOf, storageOfValue } from './shader.js';
 
 /** @typedef {import('../gpu/step.js').GpuPlan} GpuPlan */
 /** @typedef {import('../gpu/step.js').GpuSegment} GpuSegment */
@@ -23,6 +23,7 @@ import { rowsOf, shiftOf, texelsOf } from './shader.js';
  * @property {Int32Array} ints @property {Float32Array} floats @property {number} step
  * @property {number} bytes of the texels that it reads and writes
  */
+/** @typedef {Draw & {step: number, number: number}} Numbered of which step: in its segment, and in the whole plan */
 /** @typedef {{ready: Ready[], uploads: Texture[], downloads: import('./transfer.js').Wanted[], segment: GpuSegment}} Part */
 /** @typedef {{parts: (Part|null)[], programs: Program[], textures: Texture[], keys: Set<string>, bytes: number}} Prepared */
 
@@ -55,7 +56,7 @@ export class WebglBackend {
 
   /** @param {Step} step @returns {string} why this device cannot run it, or '' */
   supports(step) {
-    return refusal(step, this.device.maxSize * Math.min(this.device.maxSize, 4096));
+    return refusal(step, this.device.maxSize * Math.min(this.device.maxSize, 1024));
   }
 
   /**
@@ -66,7 +67,7 @@ export class WebglBackend {
   async prepare(plan) {
     const { programs } = this.device;
     this.device.refuseWhenLost('preparing a model');
-    /** @type {{draws: (Draw & {number: number})[], segment: GpuSegment}[]} */
+    /** @type {{draws: Numbered[], segment: GpuSegment}[]} */
     const gpu = [];
     let number = 0; // of a step, over the whole plan
     for (const segment of plan.segments) {
@@ -85,7 +86,7 @@ export class WebglBackend {
         return program;
       }));
       const find = place(plan, gpu.flatMap(({ draws }) => draws), this.half, this.device.hasFloat32, (slot) => {
-        const texture = this.device.textures.make(slot.shift, slot.rows, slot.half);
+        const texture = this.device.textures.make(slot);
         prepared.textures.push(texture);
         return texture;
       });
@@ -102,7 +103,7 @@ export class WebglBackend {
   }
 
   /**
-   * @param {Prepared} prepared @param {Draw[]} draws @param {GpuSegment} segment @param {Program[]} linked
+   * @param {Prepared} prepared @param {Numbered[]} draws @param {GpuSegment} segment @param {Program[]} linked
    * @param {(place: Place) => Texture|null} find textures of what is not constant
    * @returns {Part}
    */
@@ -110,9 +111,9 @@ export class WebglBackend {
     const { textures } = this.device, at = (/** @type {GpuValue} */ value) => /** @type {Texture} */ (find({ value }));
     const ready = draws.map((draw, i) => {
       const output = /** @type {Texture} */ (find(draw.output)), inputs = draw.inputs.map((input) => find(input) ?? this.constant(prepared, input));
-      const bytes = [...draw.inputs, draw.output].reduce((sum, at, k) => sum + texelsOf(at) * ((inputs[k] ?? output).half ? 8 : 16), 0);
+      const bytes = [...draw.inputs, draw.output].reduce((sum, at, k) => sum + bytesOf(at, (inputs[k] ?? output).half), 0);
       return {
-        program: linked[i], inputs, bytes, target: textures.targetOf(output), width: 2 ** output.shift, rows: rowsOf(texelsOf(draw.output)),
+        program: linked[i], inputs, bytes, target: textures.targetOf(output), width: 2 ** output.shift, rows: rowsOf(storageOf(draw.output).cells),
         ints: draw.ints, floats: draw.floats, step: draw.step,
       };
     });
@@ -130,13 +131,14 @@ export class WebglBackend {
       prepared.keys.add(name);
       return known.texture;
     }
-    const texels = texelsOf(input), texture = this.device.textures.make(shiftOf(texels), rowsOf(texels), this.half && !exact);
+    const { quad, cells } = storageOf(input);
+    const texture = this.device.textures.make({ quad, shift: shiftOf(cells), rows: rowsOf(cells), half: this.half && !exact });
     if (!name) prepared.textures.push(texture);
     else {
       prepared.keys.add(name);
       this.constants.set(name, { texture, users: 1 });
     }
-    this.device.textures.fill(texture, data());
+    this.device.textures.fill(texture, data(), cells);
     return texture;
   }
 
@@ -166,7 +168,7 @@ export class WebglBackend {
       }
       for (let unit = 0; unit < inputs.length; unit++) {
         gl.activeTexture(gl.TEXTURE0 + unit);
-        gl.bindTexture(gl.TEXTURE_2D, inputs[unit].handle);
+        gl.bindTexture(inputs[unit].kind, inputs[unit].handle);
       }
       gl.bindFramebuffer(gl.FRAMEBUFFER, target);
       gl.viewport(0, 0, width, rows);
@@ -223,12 +225,23 @@ function contentOf(input) {
   return { key: value.key && `${value.key}|${layout}|${shape}`, exact: false, data: () => (layout === 'linear' ? data() : packed(data(), shape)) };
 }
 
-/** Row-major [N,C,H,W] as c4 texels. @param {Float32Array} data @param {number[]} shape @returns {Float32Array} */
-function packed(data, [N, C, H, W]) {
-  const plane = H * W, C4 = Math.ceil(C / 4), out = new Float32Array(4 * N * C4 * plane);
-  for (let i = 0; i < data.length; i++) {
-    const c = Math.floor(i / plane) % C, n = Math.floor(i / plane / C);
-    out[((n * C4 + (c >> 2)) * plane + i % plane) * 4 + (c & 3)] = data[i];
+/** Row-major [N,C,H,W] as c4 texels, layer after layer where it has layers. @param {Float32Array} data @param {number[]} shape @returns {Float32Array} */
+function packed(data, shape) {
+  const [N, C, H, W] = shape, { quad, cells } = storageOfValue({ shape, layout: 'c4' }), wide = quad ? fours(W) : 1;
+  const out = new Float32Array(4 * cells * (quad ? LAYERS : 1));
+  for (let i = 0, n = 0; n < N; n++) {
+    for (let c = 0; c < C; c++) {
+      for (let h = 0; h < H; h++) {
+        const row = ((n * fours(C) + (c >> 2)) * H + h) * wide;
+        for (let w = 0; w < W; w++, i++) out[((w & 3) * cells + row + (w >> 2)) * 4 + (c & 3)] = data[i];
+      }
+    }
   }
   return out;
+}
+
+/** @param {Place} place @param {boolean} half @returns {number} */
+function bytesOf(place, half) {
+  const { quad, cells } = storageOf(place);
+  return cells * (quad ? LAYERS : 1) * (half ? 8 : 16);
 }

@@ -1,14 +1,14 @@
 // Which texture each value of a plan lies in: values that live at the same time do not share one, the others do.
-import { owner, texels } from '../gpu/step.js';
-import { rowsOf, shiftOf } from './shader.js';
+import { owner } from '../gpu/step.js';
+import { rowsOf, shiftOf, storageOf } from './shader.js';
 
 /** @typedef {import('../gpu/step.js').GpuValue} GpuValue */
 /** @typedef {import('./shader.js').Draw} Draw */
 /** @typedef {import('./shader.js').Place} Place */
 /** @typedef {import('./textures.js').Texture} Texture */
-/** @typedef {{shift: number, half: boolean, rows: number, until: number}} Slot a texture to be; until: the last step
+/** @typedef {{shift: number, quad: boolean, half: boolean, rows: number, until: number}} Slot a texture to be; until: the last step
  *   that uses it so far */
-/** @typedef {{shift: number, half: boolean, rows: number, first: number, last: number, slot: Slot|null}} Need */
+/** @typedef {{shift: number, quad: boolean, half: boolean, rows: number, first: number, last: number, slot: Slot|null}} Need */
 
 /**
  * @param {import('../gpu/step.js').GpuPlan} plan
@@ -25,16 +25,13 @@ export function place(plan, draws, half, hasFloat32, make) {
     const held = owner(value);
     if (held.data) continue;
     if (needs.has(held)) continue;
-    const size = texels(held), own = half && !(hasFloat32 && exchanged.has(held));
-    needs.set(held, { shift: shiftOf(size), rows: rowsOf(size), half: own, first: held.first, last: held.last, slot: null });
+    needs.set(held, { ...sizeOf({ value: held }), half: half && !(hasFloat32 && exchanged.has(held)), first: held.first, last: held.last, slot: null });
   }
   for (const { inputs, output, number } of draws) {
     for (const at of [...inputs, output]) {
       if (!('scratch' in at)) continue;
       const { scratch } = at;
-      needs.set(scratch, {
-        shift: shiftOf(scratch.texels), rows: rowsOf(scratch.texels), half: !hasFloat32 || (half && !scratch.exact), first: number, last: number, slot: null,
-      });
+      needs.set(scratch, { ...sizeOf(at), half: !hasFloat32 || (half && !scratch.exact), first: number, last: number, slot: null });
     }
   }
   share([...needs.values()]);
@@ -49,6 +46,12 @@ export function place(plan, draws, half, hasFloat32, make) {
   };
 }
 
+/** @param {Place} at */
+function sizeOf(at) {
+  const { quad, cells } = storageOf(at);
+  return { quad, shift: shiftOf(cells), rows: rowsOf(cells) };
+}
+
 /**
  * Gives every need a slot, in order of their first steps: a free one of the nearest size, made taller where it must be.
  * @param {Need[]} needs
@@ -57,9 +60,9 @@ export function share(needs) {
   /** @type {Slot[]} */
   const slots = [];
   for (const need of [...needs].sort((p, q) => p.first - q.first || q.rows - p.rows)) {
-    const free = slots.filter((slot) => slot.until < need.first && slot.shift === need.shift && slot.half === need.half);
+    const free = slots.filter((slot) => slot.until < need.first && slot.shift === need.shift && slot.quad === need.quad && slot.half === need.half);
     const fits = free.filter(({ rows }) => rows >= need.rows).sort((p, q) => p.rows - q.rows)[0];
-    const slot = fits ?? free.sort((p, q) => q.rows - p.rows)[0] ?? { shift: need.shift, half: need.half, rows: 0, until: 0 };
+    const slot = fits ?? free.sort((p, q) => q.rows - p.rows)[0] ?? { shift: need.shift, quad: need.quad, half: need.half, rows: 0, until: 0 };
     if (!slots.includes(slot)) slots.push(slot);
     slot.rows = Math.max(slot.rows, need.rows);
     slot.until = need.last;

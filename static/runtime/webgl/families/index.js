@@ -1,5 +1,5 @@
 // Every kind of step and the family that draws it.
-import { texels } from '../../gpu/step.js';
+import { storageOfValue } from '../shader.js';
 import { lacksAct, lacksBinary } from '../functions.js';
 import * as conv from './conv.js';
 import { matmul, refuses as refusesMatmul } from './matmul.js';
@@ -30,13 +30,13 @@ export const drawsOf = (step) => FAMILIES[step.kind].draws(step);
 
 /**
  * Why a step cannot be drawn, or ''.
- * @param {Step} step @param {number} maxTexels that a texture may hold
+ * @param {Step} step @param {number} maxCells that a texture may hold
  * @returns {string}
  */
-export function refusal(step, maxTexels) {
+export function refusal(step, maxCells) {
   const family = FAMILIES[step.kind];
   if (!family) return `no shader computes ${step.kind}`;
-  for (const value of [...step.x, step.y]) if (texels(value) > maxTexels) return `[${value.shape}] is larger than a texture`;
+  for (const value of [...step.x, step.y]) if (storageOfValue(value).cells > maxCells) return `[${value.shape}] is larger than a texture`;
   for (const tail of step.tail) {
     const lacks = tail.fn === 'act' ? lacksAct(tail.act) : lacksBinary(tail.op);
     if (lacks) return lacks;

@@ -2,7 +2,7 @@
 import { isFull } from '../../gpu/step.js';
 import { merge } from '../../ops/layout/move.js';
 import { count } from '../../ops/node.js';
-import { coordinates, finish, operand, operandElements, read, shaderOf } from '../tail.js';
+import { operand, operandElements, perTexel, read, shaderOf } from '../tail.js';
 import { fours } from '../shader.js';
 
 /** @typedef {import('../../gpu/step.js').MapStep} MapStep */
@@ -17,7 +17,7 @@ const MAX_INTS = 400; // of the uniforms that every device has
 /** @param {MapStep} step @returns {Draw[]} */
 export function map(step) {
   const shader = shaderOf(step);
-  return [finish(shader, step, `v = ${read(shader, step, 0, step.strides, 'main')};`, false)];
+  return [perTexel(shader, step, `v = ${read(shader, step, 0, step.strides, 'main')};`)];
 }
 
 /** @param {MoveStep} step @returns {string} */
@@ -28,10 +28,7 @@ export function refuses({ moves }) {
 
 /** @param {MoveStep} step @returns {Draw[]} */
 export function move(step) {
-  const shader = shaderOf(step), { x, y } = step;
-  if (x[0].layout === y.layout && step.view && count(x[0].shape) === count(y.shape) && (y.layout === 'linear' || x[0].shape.join() === y.shape.join())) {
-    return [finish(shader, step, `v = ${operand(shader, step, 0)}(t);`, false)];
-  }
+  const shader = shaderOf(step);
   const runs = channelRuns(step);
   if (runs) return [byChannels(shader, step, runs)];
   return [byElements(shader, step)];
@@ -59,22 +56,21 @@ function channelRuns({ x, y, moves }) {
 
 /** @param {Shader} shader @param {MoveStep} step @param {Run[]} runs @returns {Draw} */
 function byChannels(shader, step, runs) {
-  const head = coordinates(shader, step.y), C = step.y.shape[1];
+  const [, C, H] = step.y.shape;
   const packed = runs.every(({ from, to, size }) => from % 4 === 0 && to % 4 === 0 && (size % 4 === 0 || to + size === C));
-  const spot = runs.map((run, i) => {
+  shader.int('H', H);
+  const spots = runs.map((run, i) => {
     const name = operand(shader, step, run.x), own = fours(step.x[run.x].shape[1]);
-    shader.ints({ [`from${i}`]: run.from, [`to${i}`]: run.to, [`end${i}`]: run.to + run.size, [`own${i}`]: own });
+    shader.ints({ [`by${i}`]: run.from - run.to, [`to${i}`]: run.to, [`end${i}`]: run.to + run.size, [`own${i}`]: own });
     return { name, i };
   });
-  shader.int('HW', step.y.shape[2] * step.y.shape[3]);
   if (packed) {
-    const body = spot.map(({ name, i }) => `if (4 * c4 >= to${i} && 4 * c4 < end${i}) v = ${name}((n * own${i} + c4 + (from${i} - to${i}) / 4) * HW + hw);`);
-    return finish(shader, step, `${head}\nint hw = h * OW + w;\n${body.join('\n')}`, true);
+    const body = spots.map(({ name, i }) => `if (4 * c4 >= to${i} && 4 * c4 < end${i}) v = ${name}((n * own${i} + c4 + by${i} / 4) * H + h, w);`);
+    return perTexel(shader, step, body.join('\n'));
   }
-  const lane = spot.map(({ name, i }) => `if (c >= to${i} && c < end${i}) { int k = c + from${i} - to${i}; a = ${name}((n * own${i} + (k >> 2)) * HW + hw)[k & 3]; }`);
-  shader.define('lane', `float lane(int n, int c, int hw) {\nfloat a = 0.;\n${lane.join('\n')}\nreturn a;\n}`);
-  const four = [0, 1, 2, 3].map((i) => `lane(n, 4 * c4 + ${i}, hw)`).join(', ');
-  return finish(shader, step, `${head}\nint hw = h * OW + w;\nv = vec4(${four});`, true);
+  const lane = spots.map(({ name, i }) => `if (c >= to${i} && c < end${i}) { int k = c + by${i}; a = ${name}((n * own${i} + (k >> 2)) * H + h, w)[k & 3]; }`);
+  shader.define('lane', `float lane(int n, int c, int h, int w) {\nfloat a = 0.;\n${lane.join('\n')}\nreturn a;\n}`);
+  return perTexel(shader, step, `v = vec4(${[0, 1, 2, 3].map((i) => `lane(n, 4 * c4 + ${i}, h, w)`).join(', ')});`);
 }
 
 /**
@@ -100,10 +96,10 @@ function byElements(shader, step) {
   shader.define('pick', `float pick(int e) {\n${tries.reverse().join('\n')}\nreturn 0.;\n}`);
   if (y.layout === 'linear') {
     const top = shader.int('top', count(y.shape) - 1);
-    return finish(shader, step, `v = vec4(${[0, 1, 2, 3].map((lane) => `pick(min(4 * t + ${lane}, ${top}))`).join(', ')});`, true);
+    return perTexel(shader, step, `v = vec4(${[0, 1, 2, 3].map((lane) => `pick(min(4 * t + ${lane}, ${top}))`).join(', ')});`);
   }
-  const head = coordinates(shader, y), [, C, H, W] = y.shape;
-  shader.ints({ C, HW: H * W });
-  const four = [0, 1, 2, 3].map((lane) => `pick((n * C + min(4 * c4 + ${lane}, C - 1)) * HW + h * OW + w)`).join(', ');
-  return finish(shader, step, `${head}\nv = vec4(${four});`, true);
+  const [, C, H, W] = y.shape;
+  shader.ints({ C, H, W });
+  const four = [0, 1, 2, 3].map((lane) => `pick(((n * C + min(4 * c4 + ${lane}, C - 1)) * H + h) * W + w)`).join(', ');
+  return perTexel(shader, step, `v = vec4(${four});`);
 }

@@ -1,6 +1,6 @@
 // Softmax, reductions and normalisation on linear values [outer][n][inner]. Long rows go in two draws: every chunk of
 // a row first, then what the chunks say together.
-import { finish, operand, operandElements, shaderOf } from '../tail.js';
+import { operand, operandElements, perTexel, shaderOf } from '../tail.js';
 import { Shader } from '../shader.js';
 
 /** @typedef {import('../../gpu/step.js').SoftmaxStep} SoftmaxStep */
@@ -48,13 +48,13 @@ export function reduce(step) {
     const x = operandElements(shader, step, 0);
     shader.ints({ LENGTH: n, INNER: step.inner });
     shader.define('whole', `float whole(int row) { float a = ${SUMS[op]}; for (int j = 0; j < LENGTH; j++) ${fold(`${x}_e((row / INNER * LENGTH + j) * INNER + row % INNER)`)} return a${scale}; }`);
-    return [finish(shader, step, each('whole'), false)];
+    return [perTexel(shader, step, each('whole'))];
   }
   const { draw, place, chunks } = chunked(step, step, `float a = ${SUMS[op]}; for (int j = j0; j < j1; j++) ${fold('at(row, j)')} v = vec4(a);`);
   shader.texture('parts', place);
   shader.int('CHUNKS', chunks);
   shader.define('whole', `float whole(int row) { float a = ${SUMS[op]}; for (int k = 0; k < CHUNKS; k++) ${fold('parts(row * CHUNKS + k).x')} return a${scale}; }`);
-  return [draw, finish(shader, step, each('whole'), false)];
+  return [draw, perTexel(shader, step, each('whole'))];
 }
 
 /** @param {SoftmaxStep} step @returns {Draw[]} */
@@ -79,7 +79,7 @@ return vec2(top, ${step.log ? 'log(sum)' : '1. / sum'});
   const body = same ? `vec2 s = share(4 * t); v = ${x}(t); v = ${of('s', 'v')};`
     : `vec4 a = ${x}(t); vec2 s0 = share(4 * t), s1 = share(4 * t + 1), s2 = share(4 * t + 2), s3 = share(4 * t + 3);
 v = vec4(${['x', 'y', 'z', 'w'].map((lane, i) => of(`s${i}`, `a.${lane}`)).join(', ')});`;
-  return [draw, finish(shader, step, body, false)];
+  return [draw, perTexel(shader, step, body)];
 }
 
 /** Mean and sum of squared deviations of every chunk, joined as Chan, Golub and LeVeque do. @param {NormStep} step @returns {Draw[]} */
@@ -103,5 +103,5 @@ return vec2(mean, inversesqrt(square / size + ${epsilon}));
   const body = n % 4 === 0 ? `vec2 s = moments(4 * t); v = (${x}(t) - s.x) * s.y;`
     : `vec4 a = ${x}(t); vec2 s0 = moments(4 * t), s1 = moments(4 * t + 1), s2 = moments(4 * t + 2), s3 = moments(4 * t + 3);
 v = vec4((a.x - s0.x) * s0.y, (a.y - s1.x) * s1.y, (a.z - s2.x) * s2.y, (a.w - s3.x) * s3.y);`;
-  return [draw, finish(shader, step, body, false)];
+  return [draw, perTexel(shader, step, body)];
 }
