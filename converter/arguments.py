@@ -101,20 +101,29 @@ def _convert_parser() -> argparse.ArgumentParser:
     add("--target", choices=("web", "paddlejs2"), default="web",
         help="paddlejs2: a package for the original Paddle.js 2.x runtime, where it can run the model")
     add("--targets", type=_targets, default=("web",), metavar="LIST",
-        help="what the bundle holds besides the page's files, which are always there: web,onnx,lite")
+        help="what the bundle holds besides the page's files, which are always there: web,onnx,lite,tensorrt")
     add("--opset", type=int, choices=(13, 17), help="of model.onnx: 17, or 13 with plain weights for TensorRT 8")
-    add("--precision", choices=PRECISIONS, default="float32", help="how weights are stored (default float32)")
+    add("--precision", choices=PRECISIONS, default="float32",
+        help="how weights are stored (default float32); int8 computes with whole numbers, too")
     add("--onnx-road", choices=ROADS, default="auto",
         help="how model.onnx is made: from the graph that pages get, or by paddle2onnx (auto: the first that can)")
     add("--paddle2onnx", metavar="PYTHON", help="a Python that has paddlepaddle and paddle2onnx (default: this one)")
     add("--lite-targets", type=_lite_targets, default=("arm", "x86"), metavar="LIST",
         help=f"which .nb files: {', '.join(LITE_TARGETS)} (default arm,x86)")
+    add("--tensorrt-shape", action="append", default=[], metavar="NAME=SMALLEST,USUAL,LARGEST",
+        help="sizes of an input that the engine takes, as in image=1x3x224x224,8x3x224x224,32x3x224x224")
+    add("--tensorrt-workspace", type=_count, default=1024, metavar="MB", help="memory for the build (default 1024)")
+    add("--tensorrt-seconds", type=_count, default=1800, metavar="S", help="how long the build may take (default 1800)")
+    add("--tensorrt-quick", action="store_true", help="a shorter build, perhaps a slower engine")
     add("--paddle-lite-opt", metavar="PROGRAM", help="Paddle Lite's optimiser (default: on PATH)")
     add("--paddle-lite-install", action="store_true",
         help="install it where it is missing, into an environment of its own (Python 3.7 by uv or pyenv)")
     add("--labels", metavar="FILE", type=Path, help="class names: one per line, or a JSON list")
     add("--postprocess", metavar="FILE", type=Path, help="JSON object copied into the bundle")
     add("--no-verify", action="store_true", help="do not run the bundle")
+    add("--keep-going", action="store_true",
+        help="leave out a target that cannot be made, and name it, instead of refusing the whole conversion")
+    add("--no-report", action="store_true", help="without report.html and report.json, which also time each target")
     add("--tolerance", type=_positive, metavar="E", help="largest error, as a share of an output's range")
     _input_shape(parser)
     add("--quiet", action="store_true", help="no report, no progress")
@@ -141,11 +150,17 @@ def _convert_parser() -> argparse.ArgumentParser:
 
 
 def _run_parser() -> argparse.ArgumentParser:
-    parser = _new("run BUNDLE --input IN.npz --output OUT.npz", "Run a bundle on named arrays.")
-    parser.add_argument("bundle", metavar="BUNDLE", type=Path)
-    parser.add_argument("--input", metavar="IN.npz", type=Path, required=True, help="one array per input, by name")
-    parser.add_argument("--output", metavar="OUT.npz", type=Path, required=True, help="one array per output, by name")
-    parser.add_argument("--engine", choices=ENGINES, default="web", help="web: the WASM runtime under Node (default)")
+    parser = _new("run BUNDLE --input IN [--output OUT.npz]", "Run a bundle on named arrays or a picture, and print "
+                  "the answer.")
+    add = parser.add_argument
+    add("bundle", metavar="BUNDLE", type=Path)
+    add("--input", metavar="IN", type=Path, required=True,
+        help=".npz with one array per input, by name; or a picture, which is prepared as the bundle says")
+    add("--output", metavar="OUT.npz", type=Path, help="one array per output, by name")
+    add("--engine", choices=ENGINES, default="web",
+        help="web: the WASM runtime under Node (default); numpy: the reference; onnx, lite, tensorrt: those targets")
+    add("--repeat", type=_count, default=1, metavar="N", help="run so often, and print how long it takes")
+    add("--paddle-lite-opt", metavar="PROGRAM", help="Paddle Lite's optimiser, beside its Python (default: on PATH)")
     return parser
 
 
@@ -201,7 +216,7 @@ def _zoo_parser() -> argparse.ArgumentParser:
     add("--cache", metavar="DIR", type=Path, help="where downloads are kept (default ~/.cache/paddle-inpage)")
     add("--mirror", metavar="URL", help="a folder on the web that holds the same files")
     add("--sha256", type=_hex, metavar="HEX", help="the archive's checksum, over the one that is known")
-    add("--precision", choices=PRECISIONS, default="float32", help="how weights are stored (default float32)")
+    add("--precision", choices=PRECISIONS[:3], default="float32", help="how weights are stored (default float32)")
     add("--no-verify", action="store_true", help="do not run the bundle")
     add("--quiet", action="store_true", help="no report, no progress")
     return parser
@@ -253,6 +268,13 @@ def _positive(text: str) -> float:
     if not value > 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
     return value
+
+
+def _count(text: str) -> int:
+    value = _argument(lambda: int(text), text, "a whole number")
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+    return int(value)
 
 
 def _numbers(text: str) -> list[float]:

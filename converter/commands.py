@@ -5,22 +5,22 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from converter import inspect_model, zoo
+from converter import inspect_model, tensorrt_target, zoo
+from converter.answer import describe, load_arrays, load_picture, times_text
 from converter.convert import Report, convert
 from converter.difference import diff
 from converter.errors import ConvertError
 from converter.inspect_model import bytes_text
 from converter.progress import Progress
-from converter.publish import Pushed, pull, push
+from converter.publish import Pushed, pull, push, read_model
 from converter.read.metadata import read_json, read_labels
-from converter.run import run
+from converter.run import timed
 from converter.targets import Options
 from converter.verify import Check, verify
 
@@ -48,7 +48,10 @@ def convert_command(arguments: argparse.Namespace) -> int:
 
 def _options(arguments: argparse.Namespace) -> Options:
     return Options(arguments.opset, arguments.onnx_road, arguments.paddle2onnx, arguments.lite_targets,
-                   arguments.paddle_lite_opt, arguments.paddle_lite_install)
+                   arguments.paddle_lite_opt, arguments.paddle_lite_install,
+                   tensorrt_target.Options(tuple(arguments.tensorrt_shape), arguments.tensorrt_workspace,
+                                           arguments.tensorrt_seconds, arguments.tensorrt_quick),
+                   arguments.keep_going, not arguments.no_report)
 
 
 def _preprocess(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -79,6 +82,7 @@ def report_text(report: Report) -> str:
     lines += [f"  worst error {_check_text(check)}" for check in report.checks]
     if not report.checks:
         lines.append("  not verified")
+    lines += [f"  refused    {reason}" for reason in report.refused]
     lines += [f"  note: {note}" for note in report.notes]
     return "\n".join(lines)
 
@@ -96,10 +100,16 @@ def _check_text(check: Check) -> str:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    outputs = run(arguments.bundle, load_arrays(arguments.input), arguments.engine)
-    save_arrays(arguments.output, outputs)
-    for name, array in outputs.items():
-        print(f"{name}: {array.dtype}{list(array.shape)}")
+    model = read_model(arguments.bundle)
+    given = arguments.input
+    feeds = load_arrays(given) if given.suffix == ".npz" else load_picture(given, model.get("preprocess"))
+    outputs, times = timed(arguments.bundle, feeds, arguments.engine, arguments.repeat, arguments.paddle_lite_opt)
+    if arguments.output is not None:
+        save_arrays(arguments.output, outputs)
+    labels = model.get("labels")
+    print("\n".join(describe(outputs, labels if isinstance(labels, list) else None)))
+    if arguments.repeat > 1:
+        print(f"{arguments.engine}: {times_text(times)}")
     return 0
 
 
@@ -119,16 +129,6 @@ def verify_command(arguments: argparse.Namespace) -> int:
     for line in [*map(_check_text, checks), *(f"note: {note}" for note in notes)]:
         print(line)
     return 0 if all(check.passed for check in checks) else 1
-
-
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz by name; a prefix "in:" is left off, keys "out:…" are left out."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, AttributeError) as error:
-        raise ConvertError(f"this is not an .npz of arrays: {error}", where=str(path)) from error
-    return {name.removeprefix("in:"): array for name, array in arrays.items() if not name.startswith("out:")}
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

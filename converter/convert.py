@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from converter import report as reporting
 from converter import signature, with_paddle
 from converter import targets as beside
 from converter.errors import ConvertError, refusing
@@ -34,7 +35,8 @@ TARGETS = tuple(PIPELINES)
 
 @dataclass
 class Report:
-    """What a conversion did. operators: type → count. errors: one Check per output and engine."""
+    """What a conversion did. before, after: operators by type. checks: one per output and engine. refused: targets
+    that were left out. quantisation: converter.quantise.report.QuantReport as plain data."""
 
     out: str
     before: Counter[str]
@@ -42,6 +44,8 @@ class Report:
     sizes: dict[str, int]
     checks: list[Check] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    quantisation: dict[str, Any] | None = None
 
     @property
     def worst(self) -> Check | None:
@@ -101,7 +105,13 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
             report.checks = others.check(folder, feeds, expected, allowed)
             _verify(report, folder, feeds, expected, allowed,
                     check_package if target == "paddlejs2" else check_bundle)
+        others.build_engine(folder, graph, feeds or samples(graph, input_shapes), expected, tolerance)
+        report.refused = others.refused
         if target == "web":
+            if verify and others.wanted.options.report:
+                reporting.write(folder, reporting.Facts(
+                    dict(report.before), dict(report.after), report.checks, report.notes,
+                    others.speeds(folder, feeds), report.refused, report.quantisation, others.engine))
             signature.sign(folder)
     return report
 

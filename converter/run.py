@@ -1,4 +1,5 @@
-"""Run a bundle on named arrays: in the real runtime under Node ("web"), in the numpy oracle, or its model.onnx."""
+"""Run a bundle on named arrays: in the real runtime under Node ("web"), in the numpy oracle,
+or as one of its other targets: model.onnx, Paddle Lite's file, a TensorRT engine."""
 
 from __future__ import annotations
 
@@ -11,31 +12,43 @@ from typing import Any
 
 import numpy as np
 
-from converter import with_onnxruntime
+from converter import lite_target, tensorrt_target, with_onnxruntime
 from converter.errors import ConvertError
 from converter.graph import Graph
 from converter.ops import evaluate
 from converter.read.bundle import load_bundle
+from converter.run_times import again
 
-ENGINES = ("web", "numpy", "onnx")
+ENGINES = ("web", "numpy", "onnx", "lite", "tensorrt")
 TIMEOUT_S = 600
 _STATIC = (Path(__file__).parent.parent / "static", Path(__file__).parent.parent / "webapp" / "static")
 
 
 def run(bundle: str | Path, feeds: dict[str, np.ndarray], engine: str = "web") -> dict[str, np.ndarray]:
     """Outputs by name. Raises ConvertError for a damaged bundle, wrong feeds or a missing engine."""
+    return timed(bundle, feeds, engine)[0]
+
+
+def timed(bundle: str | Path, feeds: dict[str, np.ndarray], engine: str = "web", repeat: int = 1,
+          lite_opt: str | None = None) -> tuple[dict[str, np.ndarray], list[float]]:
+    """Outputs by name, and how many milliseconds each of `repeat` runs took, without loading.
+
+    lite_opt: Paddle Lite's optimiser, whose Python package runs the engine lite; None finds it.
+    """
     if engine not in ENGINES:
         raise ConvertError(f"engine {engine!r} is not one of {', '.join(ENGINES)}")
-    graph = load_bundle(bundle)
+    folder, graph = Path(bundle), load_bundle(bundle)
     feeds = conform(graph, feeds)
+    if engine == "web":
+        return run_web_timed(folder, feeds, repeat)
+    if engine == "lite":
+        return lite_target.run(folder, feeds, graph.outputs, lite_opt, repeat)
+    if engine == "tensorrt":
+        return tensorrt_target.run(folder, feeds, repeat)
     if engine == "onnx":
-        return run_onnx(bundle, feeds)
-    return run_web(bundle, feeds) if engine == "web" else evaluate(graph, feeds)
-
-
-def run_onnx(bundle: str | Path, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The bundle's model.onnx in ONNX Runtime."""
-    return with_onnxruntime.run(with_onnxruntime.load(Path(bundle) / with_onnxruntime.FILE), feeds)
+        session = with_onnxruntime.load(folder / with_onnxruntime.FILE)
+        return again(lambda: with_onnxruntime.run(session, feeds), repeat)
+    return again(lambda: evaluate(graph, feeds), repeat)
 
 
 def conform(graph: Graph, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -78,12 +91,19 @@ def web_problem() -> str | None:
 
 def run_web(bundle: str | Path, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The WASM runtime under Node."""
+    return run_web_timed(bundle, feeds)[0]
+
+
+def run_web_timed(bundle: str | Path, feeds: dict[str, np.ndarray],
+                  repeat: int = 1) -> tuple[dict[str, np.ndarray], list[float]]:
+    """The same `repeat` times, with the time of each run."""
     problem = web_problem()
     if problem:
         raise ConvertError(f"the web engine cannot run: {problem}", hint="or use --engine numpy")
     with tempfile.TemporaryDirectory(prefix="inpage-run-") as work:
         _write_feeds(Path(work), feeds)
         command = ["node", str(runtime_folder() / "run_node.js"), str(Path(bundle).resolve()), work]
+        command += ["--repeat", str(repeat)] if repeat > 1 else []
         try:
             done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False)
         except subprocess.TimeoutExpired as error:
@@ -102,10 +122,12 @@ def _write_feeds(work: Path, feeds: dict[str, np.ndarray]) -> None:
     (work / "feeds.json").write_text(json.dumps(entries), encoding="utf-8")
 
 
-def _read_fetches(work: Path) -> dict[str, np.ndarray]:
-    entries: dict[str, Any] = json.loads((work / "fetches.json").read_text(encoding="utf-8"))["outputs"]
-    return {name: np.frombuffer((work / entry["file"]).read_bytes(), np.dtype(entry["dtype"]).newbyteorder("<"))
+def _read_fetches(work: Path) -> tuple[dict[str, np.ndarray], list[float]]:
+    made: dict[str, Any] = json.loads((work / "fetches.json").read_text(encoding="utf-8"))
+    entries, times = made["outputs"], made["times_ms"]
+    arrays = {name: np.frombuffer((work / entry["file"]).read_bytes(), np.dtype(entry["dtype"]).newbyteorder("<"))
             .astype(entry["dtype"]).reshape(entry["shape"]) for name, entry in entries.items()}
+    return arrays, times
 
 
 def _failure(stderr: str, where: str) -> ConvertError:

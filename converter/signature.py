@@ -1,7 +1,7 @@
 """signature.json: the size and SHA-256 of every file of a bundle, and one digest that stands for the model.
 
-The report says what was measured where the bundle was made, so it is listed apart: the same model, converted again
-with the same options, has the same digest.
+The report says what was measured where the bundle was made, and a TensorRT engine runs only there, so they are listed
+apart: the same model, converted again with the same options, has the same digest.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from converter.errors import ConvertError
 
 FILE = "signature.json"
 FORMAT, FORMAT_VERSION = "paddle-inpage-signature", 1
-BESIDE = ("report.html", "report.json")
+BESIDE = ("report.html", "report.json", "tensorrt/engine", "tensorrt/engine.json")
 _BLOCK = 1 << 20
 
 

@@ -5,22 +5,26 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from converter import lite_target, paddle_lite, with_onnxruntime, with_paddle2onnx
+from converter import lite_target, paddle_lite, tensorrt_target, with_onnxruntime, with_paddle2onnx
 from converter.errors import ConvertError
 from converter.graph import Graph
 from converter.read import find
 from converter.read.program import weights_of
+from converter.run import timed, web_problem
 from converter.verify import Check, compare, found_sets
 from converter.write import onnx, program
 
-BESIDE = ("onnx", "lite")
+BESIDE = ("onnx", "lite", "tensorrt")
+"""tensorrt brings onnx with it."""
+_RUNS = 8
 ROADS = ("auto", "graph", "paddle2onnx")
 """How model.onnx is made: from our graph, by paddle2onnx from the model's own program, or the first that can."""
 
@@ -29,6 +33,8 @@ ROADS = ("auto", "graph", "paddle2onnx")
 class Options:
     """How the targets besides web are made. opset: 13 or 17, None by target. paddle2onnx: a Python that has it.
 
+    keep_going: leave a target out that cannot be made, and say so, instead of refusing the whole. report: write
+    report.html and report.json, with speeds.
     lite_targets: which .nb files. lite_opt: Paddle Lite's optimiser, None finds it; lite_install: or installs it.
     """
 
@@ -38,6 +44,9 @@ class Options:
     lite_targets: tuple[str, ...] = ("arm", "x86")
     lite_opt: str | None = None
     lite_install: bool = False
+    tensorrt: tensorrt_target.Options = tensorrt_target.Options()
+    keep_going: bool = False
+    report: bool = False
 
 
 @dataclass
@@ -53,6 +62,10 @@ class Wanted:
     progress: Callable[[str], None] = field(default=lambda step: None)
 
     @property
+    def onnx(self) -> bool:
+        return bool({"onnx", "tensorrt"} & set(self.targets))
+
+    @property
     def dialect(self) -> onnx.Dialect:
         """13 where TensorRT 8 is to read the file."""
         opset = self.options.opset or (13 if "tensorrt" in self.targets else 17)
@@ -60,50 +73,100 @@ class Wanted:
 
 
 class Beside:
-    """The targets of one conversion: prepared before the passes, written before model.json, run at the end."""
+    """The targets of one conversion: prepared before the passes, written before model.json, run at the end.
+
+    refused: targets that were left out, each with the reason. engine: what is known of a TensorRT engine.
+    """
 
     def __init__(self, wanted: Wanted, work: Path) -> None:
         self.wanted, self.work = wanted, work
-        lite = "lite" in wanted.targets  # a missing tool shows before anything is computed
-        self.tools = paddle_lite.needed(wanted.options.lite_opt, wanted.options.lite_install) if lite else None
+        self.refused: list[str] = []
+        self.engine: dict[str, Any] | None = None
+        self.tools: paddle_lite.Tools | None = None
         self.lite: tuple[Path, Path] | None = None
+        if "lite" in wanted.targets:  # a missing tool shows before anything is computed
+            options = wanted.options
+            with self.or_refused("lite"):
+                self.tools = paddle_lite.needed(options.lite_opt, options.lite_install)
+
+    @contextmanager
+    def or_refused(self, target: str) -> Iterator[None]:
+        """With keep_going a target that cannot be made is noted and left out."""
+        try:
+            yield
+        except ConvertError as error:
+            if not self.wanted.options.keep_going:
+                raise
+            self.refused.append(f"{target}: {error.what}")
+            if target == "lite":
+                self.tools = None
+            self.wanted.targets = tuple(name for name in self.wanted.targets if name != target)
 
     def prepare(self, graph: Graph) -> None:
         """What is made of the graph as it was read."""
         if self.tools is not None:
-            self.lite = lite_target.prepare(graph, self.work)
+            with self.or_refused("lite"):
+                self.lite = lite_target.prepare(graph, self.work)
 
     def write(self, graph: Graph, folder: Path) -> dict[str, int]:
-        """Into the bundle's folder; returns sizes by name."""
-        sizes = write(graph, folder, self.wanted)
+        """Into the bundle's folder, before model.json, which names it; returns sizes by name."""
+        sizes: dict[str, int] = {}
+        if self.wanted.onnx:
+            with self.or_refused("onnx"):
+                sizes |= write_onnx(graph, folder, self.wanted)
+        if self.wanted.onnx and "onnx" not in graph.meta:  # TensorRT has nothing to read then
+            self.wanted.targets = tuple(name for name in self.wanted.targets if name != "tensorrt")
         if self.tools is not None and self.lite is not None:
             self.wanted.progress("running Paddle Lite's optimiser")
-            graph.meta["lite"] = lite_target.write(self.tools, self.lite, folder, self.wanted.options.lite_targets,
-                                                   self.wanted.precision)
-            sizes |= {f"lite_{name}_bytes": entry["bytes"] for name, entry in graph.meta["lite"].items()}
+            with self.or_refused("lite"):
+                graph.meta["lite"] = lite_target.write(self.tools, self.lite, folder, self.wanted.options.lite_targets,
+                                                       self.wanted.precision)
+                sizes |= {f"lite_{name}_bytes": entry["bytes"] for name, entry in graph.meta["lite"].items()}
         return sizes
 
     def check(self, folder: Path, feeds: dict[str, np.ndarray], expected: dict[str, np.ndarray],
               tolerance: float) -> list[Check]:
         """Run each target that can run here. What nothing has run is not handed out: ConvertError."""
-        checks = check(folder, self.wanted, feeds, expected, tolerance)
+        checks: list[Check] = []
+        if self.wanted.onnx:
+            checks += check_onnx(folder, self.wanted, feeds, expected, tolerance)
         if self.tools is not None and self.lite is not None:
             self.wanted.progress("running Paddle Lite")
             found = lite_target.check(self.tools, self.lite, self.work, self.wanted.precision, list(expected), feeds)
             checks += compare(found, expected, f"lite {paddle_lite.here()}", tolerance, found_sets(folder))
         return checks
 
+    def build_engine(self, folder: Path, graph: Graph, feeds: dict[str, np.ndarray],
+                     expected: dict[str, np.ndarray], tolerance: float | None) -> None:
+        """TensorRT's engine, where this machine can; the reason why not elsewhere. Last, for it takes minutes."""
+        if "tensorrt" not in self.wanted.targets:
+            return
+        self.wanted.progress("building the TensorRT engine")
+        with self.or_refused("tensorrt"):
+            self.engine, missing = tensorrt_target.build(
+                folder, graph, self.wanted.precision, self.wanted.options.tensorrt, feeds, expected, tolerance,
+                self.work)
+            self.refused += [f"tensorrt: {missing}"] if missing else []
 
-def write(graph: Graph, folder: Path, wanted: Wanted) -> dict[str, int]:
-    """Write what is wanted into the bundle's folder, before model.json, which names it; returns sizes by name."""
-    sizes: dict[str, int] = {}
-    if "onnx" in wanted.targets:
-        wanted.progress("writing model.onnx")
-        path = folder / onnx.FILE
-        sizes |= _write_onnx(graph, path, wanted)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        graph.meta["onnx"] = {"file": onnx.FILE, "bytes": sizes["onnx_bytes"], "sha256": digest,
-                              "opset": sizes["onnx_opset"]}
+    def speeds(self, folder: Path, feeds: dict[str, np.ndarray]) -> dict[str, list[float]]:
+        """Milliseconds of some runs under each engine that can run here."""
+        self.wanted.progress("timing")
+        engines = ["web"] if web_problem() is None else []
+        engines += ["onnx"] if self.wanted.onnx and with_onnxruntime.problem() is None else []
+        here = [name for name in self.wanted.options.lite_targets if paddle_lite.TARGETS[name] == paddle_lite.here()]
+        engines += ["lite"] if self.tools is not None and self.tools.python is not None and here else []
+        engines += ["tensorrt"] if self.engine is not None and self.engine["takesTheTrial"] else []
+        return {engine: timed(folder, feeds, engine, _RUNS, self.wanted.options.lite_opt)[1] for engine in engines}
+
+
+def write_onnx(graph: Graph, folder: Path, wanted: Wanted) -> dict[str, int]:
+    """model.onnx; graph.meta["onnx"] is what model.json says of it."""
+    wanted.progress("writing model.onnx")
+    path = folder / onnx.FILE
+    sizes = _write_onnx(graph, path, wanted)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    graph.meta["onnx"] = {"file": onnx.FILE, "bytes": sizes["onnx_bytes"], "sha256": digest,
+                          "opset": sizes["onnx_opset"]}
     return sizes
 
 
@@ -140,19 +203,15 @@ def _by_paddle2onnx(graph: Graph, path: Path, wanted: Wanted) -> dict[str, int]:
     return {"onnx_bytes": path.stat().st_size, "onnx_opset": wanted.dialect.opset}
 
 
-def check(folder: Path, wanted: Wanted, feeds: dict[str, np.ndarray], expected: dict[str, np.ndarray],
-          tolerance: float) -> list[Check]:
-    """Run each target that can run here. A file that nothing has run is not handed out: ConvertError."""
-    checks: list[Check] = []
-    if "onnx" in wanted.targets:
-        wanted.progress("running model.onnx")
-        if (why := with_onnxruntime.problem()) is not None:
-            raise ConvertError(f"model.onnx cannot be checked: {why}", hint="or say --no-verify")
-        session = with_onnxruntime.load(folder / onnx.FILE)
-        _same_names(session, feeds, expected)
-        outputs = with_onnxruntime.run(session, feeds)
-        checks += compare(outputs, expected, "onnx", tolerance, found_sets(folder))
-    return checks
+def check_onnx(folder: Path, wanted: Wanted, feeds: dict[str, np.ndarray], expected: dict[str, np.ndarray],
+               tolerance: float) -> list[Check]:
+    """model.onnx in ONNX Runtime. A file that nothing has run is not handed out: ConvertError."""
+    wanted.progress("running model.onnx")
+    if (why := with_onnxruntime.problem()) is not None:
+        raise ConvertError(f"model.onnx cannot be checked: {why}", hint="or say --no-verify")
+    session = with_onnxruntime.load(folder / onnx.FILE)
+    _same_names(session, feeds, expected)
+    return compare(with_onnxruntime.run(session, feeds), expected, "onnx", tolerance, found_sets(folder))
 
 
 def _same_names(session: Any, feeds: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
