@@ -1,5 +1,6 @@
 // What the GPU tests run inside a page: operator cases and models on one backend, and what came of them.
 import { createGpuEngine } from '../../static/runtime/gpu/engine.js';
+import { load } from '../../static/runtime/index.js';
 import { kernels } from '../../static/runtime/kernels.js';
 import { deviation, graphOf, parseCases } from './case_graph.js';
 
@@ -48,4 +49,42 @@ async function checkCase(item, name, precision, wasm) {
   }
   engine.dispose();
   return outcome;
+}
+
+/** @typedef {Record<string, {shape: number[], base64: string, dtype?: string}>} Packed */
+/** @typedef {import('../../static/runtime/tensor.js').Tensor} Tensor */
+
+/** @param {Packed} packed float32 alone @returns {Record<string, Tensor>} */
+export function unpack(packed) {
+  return Object.fromEntries(Object.entries(packed).map(([name, { shape, base64 }]) => {
+    const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+    return [name, { shape, data: new Float32Array(bytes.buffer) }];
+  }));
+}
+
+/** @param {Record<string, Tensor>} tensors @returns {Packed} */
+export function pack(tensors) {
+  return Object.fromEntries(Object.entries(tensors).map(([name, { shape, data }]) => {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    let text = '';
+    for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));
+    return [name, { shape, dtype: data.constructor.name.replace(/Big|Array/g, '').toLowerCase(), base64: btoa(text) }];
+  }));
+}
+
+/** Keeps a device, and with it its compiled programs, for as long as the page lives. @param {Name} name */
+export async function keep(name) {
+  await open(name, 'float32');
+}
+
+/**
+ * A model through load(), once.
+ * @param {{backend: Name, bundle: string, feeds: Packed, precision: Precision, worker: boolean}} wish
+ */
+export async function runModel({ backend, bundle, feeds, precision, worker }) {
+  const model = await load(bundle, { backend, precision, worker, cache: false }), start = performance.now();
+  const outputs = await model.run(unpack(feeds)), ms = performance.now() - start;
+  const told = { outputs: pack(outputs), backend: model.backend, numerics: model.numerics, ms, bytes: model.memory().bytes };
+  await model.dispose();
+  return { ...told, left: model.memory().bytes };
 }
