@@ -35,7 +35,7 @@ def convert_command(arguments: argparse.Namespace) -> int:
         report = convert(
             arguments.model, arguments.output, target=arguments.target, targets=arguments.targets,
             options=_options(arguments), model_version=arguments.model_version, said=arguments.said,
-            precision=arguments.precision,
+            precision=arguments.precision, calibrate=arguments.calibrate, error_budget=arguments.error_budget,
             preprocess=_preprocess(arguments),
             postprocess=read_json(arguments.postprocess, dict) if arguments.postprocess else None,
             labels=read_labels(arguments.labels) if arguments.labels else None, name=arguments.name,

@@ -6,16 +6,18 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from converter import quantise, signature, with_paddle
 from converter import report as reporting
-from converter import signature, with_paddle
 from converter import targets as beside
+from converter.calibration import Inputs
 from converter.errors import ConvertError, refusing
+from converter.executor import Executor
 from converter.graph import Graph
 from converter.metadata import describe
 from converter.ops import evaluate
@@ -29,6 +31,8 @@ from converter.write import web
 from converter.write.staged import staged
 
 VERSION = "0.1.0"
+SAME_WHOLE_NUMBERS = 0.02
+"""Between the runtime and the reference on int8: the float parts may differ in the last bit and turn a rounding."""
 TARGETS = tuple(PIPELINES)
 """web: this project's bundle. paddlejs2: a package for the original Paddle.js 2.x runtime."""
 
@@ -55,7 +59,8 @@ class Report:
 def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple[str, ...] = ("web",),
             options: beside.Options | None = None, input_spec: Any = None, precision: str = "float32",
             preprocess: dict[str, Any] | None = None, postprocess: dict[str, Any] | None = None,
-            labels: list[str] | None = None, name: str | None = None, model_version: str = "0.0.0",
+            labels: list[str] | None = None, name: str | None = None, calibrate: str | Path | None = None,
+            error_budget: float | None = None, model_version: str = "0.0.0",
             said: str = "", params: str | Path | None = None,
             input_shapes: dict[str, tuple[int, ...]] | None = None, verify: bool = True,
             tolerance: float | None = None, progress: Callable[[str], None] = lambda step: None) -> Report:
@@ -64,6 +69,7 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
     source: folder or file of any kind that converter.read knows, or a paddle.nn.Layer with its input_spec.
     target: one of TARGETS. targets: what the bundle holds beside the page's files, with its options: see
     converter.targets. preprocess: keys of the bundle's spec over those found beside the model.
+    calibrate: for precision int8, a folder of pictures or .npz files; error_budget: see converter.quantise.Options.
     model_version: semantic version of the bundle; said: the command, for its provenance.
     input_shapes: sizes of the trial inputs; for paddlejs2 those of the package, which has one size only.
     Raises ConvertError when the model cannot be read, written or verified within the tolerance.
@@ -93,16 +99,19 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
         graph = optimise(graph, target, progress)
         refuse_nan(graph)
         graph.meta |= {"version": model_version, "command": said, "paddle": _paddle_version(graph, source)}
+        page, quantised = _quantised(graph, precision, calibrate, error_budget, notes, progress)
         progress("writing the bundle")
         with refusing("the bundle cannot be written", str(path), "the file is damaged; export the model again"):
-            sizes = others.write(graph, folder) | _write(graph, folder, target, precision)
+            sizes = others.write(graph, folder) | _write(page, folder, target, precision)
         if target == "paddlejs2" and graph.meta.get("preprocess"):
             notes.append(package.runner_note(graph.meta["preprocess"]))
-        report = Report(str(out), before, _count(graph), sizes, notes=notes)
+        report = Report(str(out), before, _count(page), sizes, notes=notes, quantisation=quantised)
         if verify:
             progress("verifying the bundle")
             allowed = TOLERANCE[precision] if tolerance is None else tolerance
             report.checks = others.check(folder, feeds, expected, allowed)
+            if page is not graph:  # whole numbers are compared with the same whole numbers
+                expected, allowed = evaluate(page, feeds), min(allowed, SAME_WHOLE_NUMBERS)
             _verify(report, folder, feeds, expected, allowed,
                     check_package if target == "paddlejs2" else check_bundle)
         others.build_engine(folder, graph, feeds or samples(graph, input_shapes), expected, tolerance)
@@ -114,6 +123,25 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
                     others.speeds(folder, feeds), report.refused, report.quantisation, others.engine))
             signature.sign(folder)
     return report
+
+
+def _quantised(graph: Graph, precision: str, folder: str | Path | None, budget: float | None, notes: list[str],
+               progress: Callable[[str], None]) -> tuple[Graph, dict[str, Any] | None]:
+    """The graph that pages get, and what was chosen for it where it was quantised."""
+    if precision != "int8":
+        if folder is not None or budget is not None:
+            raise ConvertError(f"--calibrate and --error-budget are for --precision int8, not {precision}")
+        return graph, None
+    if folder is None:
+        raise ConvertError("--precision int8 needs typical inputs to find the ranges of what flows through the model",
+                           hint="say --calibrate FOLDER with pictures or .npz files, or --precision int8-weights")
+    inputs = Inputs(folder, graph)
+    options = quantise.Options() if budget is None else quantise.Options(budget=budget)
+    page, found = quantise.quantise(graph, inputs, Executor, options, progress)
+    page.meta = graph.meta
+    notes += [*inputs.notes, *found.notes,
+              f"int8 errs by {found.error:.3g} of the answers' deviation on calibration inputs"]
+    return page, asdict(found)
 
 
 def _scratch(needed: set[str]) -> AbstractContextManager[str]:

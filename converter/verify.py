@@ -24,9 +24,9 @@ from converter.read.bundle import load_bundle
 from converter.read.program import weights_of
 from converter.run import conform, run_web, web_problem
 
-TOLERANCE = {"float32": 1e-3, "float16": 0.1}
+TOLERANCE = {"float32": 1e-3, "float16": 0.1, "int8-weights": 0.3, "int8": 0.3}
 """Largest accepted error. Random inputs meet steep nets (a sigmoid of 50 x) where pictures do not, hence not less:
-float32 bundles usually reach 1e-6, float16 1e-3. Whole numbers and booleans: the share of elements that differ."""
+float32 bundles usually reach 1e-6, float16 1e-3, int8 0.1. Whole numbers and booleans: the share that differs."""
 _DEFAULT_SIZE = {1: 1, 2: 64, 3: 64, 4: 320}
 _LEAST_SIDE = 64
 """A picture below this has no interior left at the end of a net of stride 32, and says little."""

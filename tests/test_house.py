@@ -145,7 +145,7 @@ def test_a_heavy_library_is_imported_lazily_and_in_one_file(library: str):
 
 JS_IMPORT = re.compile(r"""(?:^|[\s;}])(?:import|export)\b[^'"();]*?\bfrom\s*['"]([^'"]+)['"]"""
                        r"""|(?:^|[\s;}])import\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]""", re.M)  # fmt: skip
-NODE_ONLY = {"static/runtime/run_node.js", "static/runtime/source_node.js"}
+NODE_ONLY = {"static/runtime/run_node.js", "static/runtime/source_node.js", "static/runtime/stream_node.js"}
 
 # Files (a prefix, the longest that fits counts) -> prefixes of static/ that they may import.
 JS_MAY = {

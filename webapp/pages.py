@@ -23,7 +23,7 @@ OFFLINE_FOLDERS = ("pages/", "runtime/", "media/", "models/document_corners/")
 # For Node, and for packages of the original Paddle.js: no page of this site asks for them. For the help of the server:
 # of no use without a network.
 NOT_OFFLINE = (
-    "runtime/run_node.js", "runtime/source_node.js", "runtime/compat", "runtime/paddlejs",
+    "runtime/run_node.js", "runtime/source_node.js", "runtime/stream_node.js", "runtime/compat", "runtime/paddlejs",
     "runtime/remote", "pages/scanner/server",
 )  # fmt: skip
 

@@ -47,8 +47,10 @@ def quantise(graph: Graph, inputs: Sequence[Feeds], execute: Execute, options: O
 class Tuner:
     def __init__(self, graph: Graph, inputs: Sequence[Feeds], execute: Execute, options: Options,
                  progress: Callable[[str], None]) -> None:
-        self.graph = shuffle.run(graph)
+        values = {name: Value(v.name, v.shape, v.dtype, v.data) for name, v in graph.values.items()}
+        self.graph = Graph(values, list(graph.nodes), list(graph.inputs), list(graph.outputs), dict(graph.meta))
         infer(self.graph)
+        shuffle.run(self.graph)
         self.inputs, self.execute, self.options, self.progress = inputs, execute, options, progress
         self.layers = [node for node in self.graph.nodes if is_layer(node) and can_quantise(self.graph, node)]
         self.report = QuantReport(len(inputs), budget=options.budget)
