@@ -147,6 +147,17 @@ def optimise(tools: Tools, program: Path, params: Path, target: str, precision: 
                            where=str(tools.opt)) from error
     if done.returncode != 0 or not out.is_file():
         raise ConvertError(f"Paddle Lite's optimiser refuses: {_last(done.stdout + done.stderr)}", where=target)
+    _settle(out)
+
+
+def _settle(path: Path) -> None:
+    """Zero what the optimiser leaves of its own memory behind its version (16 bytes after a whole number of two), so
+    that the same model gives the same file."""
+    data = bytearray(path.read_bytes())
+    version, end, _ = bytes(data[2:18]).partition(b"\0")
+    if data[:2] == b"\x02\0" and version.startswith(b"v") and end:
+        data[2 + len(version):18] = bytes(16 - len(version))
+        path.write_bytes(data)
 
 
 def here() -> str | None:

@@ -125,6 +125,14 @@ def test_an_optimiser_that_fails_is_one_sentence(tmp_path, opt, said):
     assert str(caught.value).count("\n") <= 1 and not (tmp_path / "b").exists()
 
 
+def test_what_the_optimiser_leaves_behind_its_version_is_cleared(tmp_path):
+    for content, wanted in ((b"\x02\0v2.12\0" + b"junkjunkju" + b"rest", b"\x02\0v2.12\0" + bytes(10) + b"rest"),
+                            (b"PK\x03\x04 another kind", b"PK\x03\x04 another kind")):  # fmt: skip
+        (tmp_path / "x.nb").write_bytes(content)
+        paddle_lite._settle(tmp_path / "x.nb")
+        assert (tmp_path / "x.nb").read_bytes() == wanted
+
+
 # ---- finding and installing ----
 
 @pytest.mark.parametrize("more, said", [
