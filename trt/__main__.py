@@ -1,6 +1,7 @@
 """`python -m trt build | run | check | quantise`; on the GPU's machine numpy and tensorrt are enough."""
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -26,6 +27,18 @@ from trt.runner import Runner
 def say(event: dict[str, Any]) -> None:
     """One line of JSON; the reader may be waiting for it."""
     print(json.dumps(event), flush=True)
+
+
+def also_into(path: Path | None) -> Callable[[dict[str, Any]], None]:
+    """`say`, and the same into a file that others look at. They only know less where it cannot be written."""
+
+    def tell(event: dict[str, Any]) -> None:
+        say(event)
+        if path is not None:
+            with contextlib.suppress(TrtError):
+                cache.write_whole(path, json.dumps({**event, "at": time.time()}).encode())
+
+    return tell
 
 
 def paced(tell: Callable[[dict[str, Any]], None], every_s: float = 0.5) -> Callable[[dict[str, Any]], None]:
@@ -74,10 +87,12 @@ def build_engine(given: argparse.Namespace) -> None:
         rows = partial(calibrate.samples, given.calibrate, preprocessing(given.preprocess))
         calibrator = calibrate.entropy(rows, recipe, given.table)
     about = {"precision": given.precision, "model": hashlib.sha256(onnx).hexdigest()[:16]}
+    tell = also_into(given.progress)
     done = produce(
-        onnx, recipe, given.output, proof, calibrator=calibrator, timing=given.timing, tell=paced(say, given.every_s)
-    )
-    say({**about, **done})
+        onnx, recipe, given.output, proof,
+        calibrator=calibrator, timing=given.timing, tell=paced(tell, given.every_s),
+    )  # fmt: skip
+    tell({**about, **done})
 
 
 def load(path: Path) -> Runner:
@@ -161,6 +176,7 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("--preprocess", type=Path, help="model.json that says how a picture becomes the input")
     build.add_argument("--table", type=Path, help="the calibration's table: read when it is there, else written")
     build.add_argument("--timing", type=Path, help="times of layers' candidates on this GPU: read, then written")
+    build.add_argument("--progress", type=Path, help="a file for each line of progress, the last one only")
     build.add_argument("--every-s", type=float, default=0.5, help="seconds between lines of progress")
     build.add_argument("--reference", type=Path, help=".npz with in:NAME and out:NAME; else ONNX Runtime is asked")
     build.add_argument("--tolerance", type=float, help="error over the range of an output")
@@ -198,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         given.command(given)
     except TrtError as error:
-        say({"stage": "failed", "kind": error.kind, "reason": str(error)})
+        also_into(getattr(given, "progress", None))({"stage": "failed", "kind": error.kind, "reason": str(error)})
         return 1
     return 0
 

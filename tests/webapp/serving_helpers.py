@@ -130,7 +130,8 @@ def running_server(folder: Path, repo: Path, **settings: Any) -> Iterator[Server
     """A real server over the models in `folder / "models"`; stopped afterwards, whatever happened."""
     log = folder / "server.log"
     environment = {
-        **os.environ, "PYTHONPATH": str(repo), "PYTHONUNBUFFERED": "1", "INPAGE_MODELS": str(folder / "models"),
+        **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(repo)])),
+        "PYTHONUNBUFFERED": "1", "INPAGE_MODELS": str(folder / "models"),
         "INPAGE_PORT": "0", "INPAGE_RATE_PER_S": "0", **{f"INPAGE_{k.upper()}": str(v) for k, v in settings.items()},
     }  # fmt: skip
     with log.open("w") as out:

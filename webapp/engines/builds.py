@@ -1,14 +1,13 @@
 """Engines that take minutes to build: in a process of their own, one at a time for all processes of the server.
 
-Beside the engine's file lies `.lock`, held by whoever builds (the building process itself included, so that a server
-process that dies loses nothing), and `.progress`, the last thing it said.
+Beside the engine's file lies `.lock`, held by whoever builds, and `.progress`, the last thing that it said. The
+building process holds the lock and writes the progress itself, so that a server process that dies loses nothing.
 """
 
 import contextlib
 import fcntl
 import json
 import logging
-import os
 import subprocess
 import tempfile
 import threading
@@ -20,7 +19,7 @@ from typing import Any
 from trt.cache import write_whole
 from trt.errors import TrtError
 
-LOOK_S = 1.0
+LOOK_S = 0.5
 FAILURE_COUNTS_S = 300.0  # for so long another process's failure is taken for ours, and a passing one not tried again
 PASSING = ("cannot_write", "run_failed")
 
@@ -115,23 +114,25 @@ class BuildProcess:
             write_whole(self.progress, json.dumps({**self.event, "at": time.time()}).encode())
 
     def build(self, lock: int) -> None:
-        """Run the command, line by line, to its end."""
+        """Run the command to its end."""
         self.tell({"stage": "starting"})
-        with tempfile.TemporaryFile("w+", errors="replace") as errors:
+        with tempfile.TemporaryFile("w+", errors="replace") as output:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True,
-                pass_fds=(lock,), env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                [*self.command, "--progress", str(self.progress)],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, text=True, pass_fds=(lock,),
             )  # fmt: skip
             if self.stopped:
                 self.process.terminate()
-            assert self.process.stdout is not None
-            with self.process.stdout as lines:
-                for line in lines:
-                    if line.startswith("{"):
-                        self.tell(json.loads(line))
-            code = self.process.wait()
-            errors.seek(0)
-            last = (errors.read().strip().splitlines() or [""])[-1]
+            code = None
+            while code is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    code = self.process.wait(LOOK_S)
+                self.event = self.told() or self.event
+            output.seek(0)
+            lines = output.read().strip().splitlines() or [""]
+            last = lines[-1]
+            if self.event["stage"] not in ("done", "failed") and last.startswith("{"):
+                self.event = {**self.event, **json.loads(last)}  # what a full disk kept from the progress
         if self.event["stage"] not in ("done", "failed"):
             how = f"by signal {-code}" if code < 0 else f"with status {code}"
             kind = "run_failed" if self.stopped else "build_failed"

@@ -2,11 +2,13 @@
 
 What it does wrong on purpose is said in the environment, so that it reaches processes too:
 FAKE_TRT_VERSION (8.5.3.1); FAKE_TRT=no_gpu | cannot_parse | build_fails | crashes; FAKE_TRT_OFF=a number added to every
-output; FAKE_TRT_BUILD_S=how long a build takes; FAKE_TRT_RUN_MS="per run,per row"; FAKE_TRT_RUN_FAILS.
+output; FAKE_TRT_BUILD_S=how long a build takes; FAKE_TRT_RUN_MS="per run,per row"; FAKE_TRT_RUN_FAILS;
+FAKE_TRT_LOG=a file that gets a line, the model's hash, for every build.
 """
 
 import ctypes
 import enum
+import hashlib
 import json
 import os
 import time
@@ -199,6 +201,9 @@ class Builder:
         return Profile()
 
     def build_serialized_network(self, network, config):
+        if "FAKE_TRT_LOG" in os.environ:
+            with open(os.environ["FAKE_TRT_LOG"], "a") as log:
+                log.write(hashlib.sha256(network.onnx).hexdigest() + "\n")
         for k in range(LAYERS):
             self.logger.log(S.VERBOSE, f"=============== Computing costs for layer {k}")
             time.sleep(float(os.environ.get("FAKE_TRT_BUILD_S", "0")) / LAYERS)
