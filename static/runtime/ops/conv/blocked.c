@@ -77,17 +77,18 @@ KERNEL(border, Border) {
 // first-level cache, the pixels should too; otherwise they stay in a second-level cache. Several tiles in any case: the
 // planes of many pictures lie a multiple of 4096 bytes apart, in the same few places of a cache, so that a line is best
 // written to its end before the next plane's turn.
-enum { NEAR = 6144, FEW = 3072, MANY = 32768, LEAST = 4 };
+enum { NEAR = 6144, FEW = 3072, MANY = 32768, LEAST = 4, GATHERED = 6144, LEAST_GATHERED = 2 };
 
 // y = act(conv(x, w) + bias + res): N pictures of OH rows of OW pixels. w from pack_blocks with B = 8, bias padded to 8.
 // x begins at the first pixel that the first tap reads; xn, xc, xrow: floats from picture to picture, from one block of
 // channels to the next, and between what the first pixels of two rows of y read. `across`: parts share the output
-// channels instead of the pixels.
+// channels instead of the pixels. Where the planes of x get in each other's way in a first-level cache, the pixels of some
+// tiles are first gathered, for each part in its own `room` floats at `gathered` (0: not needed); only with one tap.
 typedef struct {
   const float *x, *w, *bias, *res;
-  float *y;
+  float *y, *gathered;
   const int *taps;
-  int N, T, K, O, OH, OW, xn, xc, xrow, across;
+  int N, T, K, O, OH, OW, xn, xc, xrow, across, room;
   Activation act;
 } ConvBlocked;
 
@@ -108,23 +109,50 @@ INLINE void any_tile(const int STEP, const BlockedTile *t, int rows, const float
 // Tiles of pixels: every row cut into `per` pieces as even as can be, the first `big` of them one pixel longer.
 typedef struct { int per, small, big; } Cut;
 
-static inline void conv_share(const int STEP, const ConvBlocked *a, Cut cut, Share tiles, Share channels) {
+// Where a tile begins, and its pixels.
+typedef struct { int image, row, i, at, rows; } Spot;
+INLINE Spot spot(const ConvBlocked *a, Cut cut, int u) {
+  int i = u % cut.per;
+  return (Spot){u / cut.per / a->OH, u / cut.per % a->OH, i, i * cut.small + imin(i, cut.big), cut.small + (i < cut.big)};
+}
+INLINE void next(const ConvBlocked *a, Cut cut, Spot *s) {
+  s->at += s->rows;
+  if (++s->i == cut.per) s->i = s->at = 0, ++s->row == a->OH ? s->row = 0, s->image++ : 0;
+  s->rows = cut.small + (s->i < cut.big);
+}
+INLINE const float *pixels(const int STEP, const ConvBlocked *a, Spot s) {
+  return a->x + s.image * a->xn + s.row * a->xrow + STEP * s.at;
+}
+
+// Tiles [first, last): [tile][block of channels][pixel][4].
+static void gather(const ConvBlocked *a, Cut cut, int first, int last, float *y) {
+  Spot s = spot(a, cut, first);
+  for (int u = first; u < last; u++, next(a, cut, &s)) {
+    const float *x = pixels(4, a, s);
+    for (int k = 0; k < a->K; k += 4, x += a->xc, y += 4 * s.rows)
+      for (int m = 0; m < s.rows; m++) store(y + 4 * m, load(x + 4 * m));
+  }
+}
+
+static inline void conv_share(const int STEP, const ConvBlocked *a, Cut cut, Share tiles, Share channels, float *gathered) {
   int P4 = 4 * a->OH * a->OW, blocks = (a->O + 3) / 4, yn = blocks * P4;
-  int size = a->T * a->K, all = size * (channels.to - channels.from);
-  int group = imax(LEAST, (all <= NEAR ? FEW : MANY) / ((STEP == 4 ? a->K : a->T) * TILE_PIXELS));
+  int size = a->T * a->K, all = size * (channels.to - channels.from), depth = STEP == 4 ? a->K : a->T;
+  int group = imax(LEAST, (all <= NEAR ? FEW : MANY) / (depth * TILE_PIXELS));
+  if (gathered) group = imax(LEAST_GATHERED, GATHERED / (depth * TILE_PIXELS));
   BlockedTile t = {.taps = a->taps, .T = a->T, .K = a->K, .O = a->O, .xc = a->xc, .yc = P4, .bias = a->bias, .act = a->act};
   for (int first = tiles.from; first < tiles.to; first += group) {
     int last = imin(first + group, tiles.to);
+    if (gathered) gather(a, cut, first, last, gathered);
     for (int n = channels.from; n < channels.to; n += 8) {
-      int i = first % cut.per, row = first / cut.per % a->OH, image = first / cut.per / a->OH;
-      const float *w = a->w + n * size;
-      for (int u = first; u < last; u++) {
-        int at = i * cut.small + imin(i, cut.big), y = image * yn + 4 * (row * a->OW + at);
-        t.x = a->x + image * a->xn + row * a->xrow + STEP * at;
+      const float *w = a->w + n * size, *from = gathered;
+      Spot s = spot(a, cut, first);
+      for (int u = first; u < last; u++, next(a, cut, &s)) {
+        int y = s.image * yn + 4 * (s.row * a->OW + s.at);
+        t.x = pixels(STEP, a, s);
+        if (gathered) t.x = from, t.xc = 4 * s.rows, from += (a->K + 3) / 4 * 4 * s.rows;
         t.y = a->y + y;
         t.res = a->res ? a->res + y : 0;
-        any_tile(STEP, &t, cut.small + (i < cut.big), w, n);
-        if (++i == cut.per) i = 0, ++row == a->OH ? row = 0, image++ : 0;
+        any_tile(STEP, &t, s.rows, w, n);
       }
     }
   }
@@ -135,13 +163,13 @@ static void end_rows(const ConvBlocked *a, Cut cut, Share tiles, Share channels)
   if (ends_in_registers(&a->act)) return;
   int P4 = 4 * a->OH * a->OW, blocks = (a->O + 3) / 4;
   for (int u = tiles.from; u < tiles.to;) {
-    int i = u % cut.per, row = u / cut.per % a->OH, image = u / cut.per / a->OH;
-    int end = imin(cut.per, i + tiles.to - u), at = i * cut.small + imin(i, cut.big), stop = end * cut.small + imin(end, cut.big);
+    Spot s = spot(a, cut, u);
+    int end = imin(cut.per, s.i + tiles.to - u), stop = end * cut.small + imin(end, cut.big);
     for (int b = channels.from / 4; b < imin(blocks, (channels.to + 3) / 4); b++) {
-      float *y = a->y + (image * blocks + b) * P4 + 4 * (row * a->OW + at);
-      unary_span(y, y, 4 * (stop - at), a->act);
+      float *y = a->y + (s.image * blocks + b) * P4 + 4 * (s.row * a->OW + s.at);
+      unary_span(y, y, 4 * (stop - s.at), a->act);
     }
-    u += end - i;
+    u += end - s.i;
   }
 }
 
@@ -151,7 +179,7 @@ static inline void conv_part(const int STEP, const ConvBlocked *a, int part, int
   Share tiles = a->across ? (Share){0, all} : share(all, part, parts);
   Share mine = a->across ? share(panels8, part, parts) : (Share){0, panels8};
   Share channels = {mine.from * 8, mine.to * 8};
-  conv_share(STEP, a, cut, tiles, channels);
+  conv_share(STEP, a, cut, tiles, channels, a->gathered ? a->gathered + part * a->room : 0);
   end_rows(a, cut, tiles, channels);
 }
 KERNEL(conv_blocked, ConvBlocked) {

@@ -37,12 +37,27 @@ function packBias(to, bias, O, B) {
   return bias ? packBlocks(to, bias, O, 1, 1, B) : to.data(new Float32Array(Math.ceil(O / B) * B));
 }
 
+/**
+ * Whether the lines that a tile reads of each of its planes fall on too few places of a first-level cache (64 sets of 8
+ * lines of 64 bytes).
+ * @param {number} floats from plane to plane @param {number} K channels
+ */
+function clash(floats, K) {
+  const lines = floats / 16;
+  let sets = 64;
+  for (let rest = lines; sets > 1 && rest % 2 === 0; rest /= 2) sets /= 2;
+  return Number.isInteger(lines) && blocks(K) * 2 > sets * 8;
+}
+
+/** Floats of gathered pixels for one part; as in blocked.c. @param {number} K */
+const gatherRoom = (K) => Math.max(6144, 2 * 6 * 4 * blocks(K)) + 24 * blocks(K);
+
 /** @param {Emitter} to @param {string} kernel @param {Product} p */
 function emitProduct(to, kernel, { x, weights, bias, residual, y, taps, K, O, N, OH, OW, xn, xc, xrow, act }) {
-  const across = N * OH * OW < FEW_PIXELS ? 1 : 0;
+  const across = N * OH * OW < FEW_PIXELS ? 1 : 0, room = taps.length === 1 && O >= 32 && clash(xc, K) ? gatherRoom(K) : 0;
   to.emit(kernel, [
-    x, weights, bias, residual, y, to.data(Int32Array.from(taps)), N, taps.length, K, O, OH, OW, xn, xc, xrow, across,
-    ...actArgs(act),
+    x, weights, bias, residual, y, room ? to.scratch(4 * room * to.maxParts) : null, to.data(Int32Array.from(taps)),
+    N, taps.length, K, O, OH, OW, xn, xc, xrow, across, room, ...actArgs(act),
   ], N * OH * OW * taps.length * K * O);
 }
 
@@ -50,11 +65,13 @@ function emitProduct(to, kernel, { x, weights, bias, residual, y, taps, K, O, N,
  * Where the taps of a window read, and the copy with a border that they need, if any: columns a stride apart side by side.
  * @param {Window} g
  */
-function windowOf({ H, W, OH, OW, kh, kw, sh, sw, dh, dw, top, bottom, left, right }) {
+function windowOf({ C, H, W, OH, OW, kh, kw, sh, sw, dh, dw, top, bottom, left, right }) {
   const copy = top + bottom + left + right > 0 || sw > 1, skip = kh === 1 ? sh : 1; // rows that no tap reads are not copied
   const phases = copy ? Math.max(...Array.from({ length: kw }, (_, s) => s * dw % sw)) + 1 : 1;
   const PH = copy ? Math.floor(((OH - 1) * sh + (kh - 1) * dh) / skip) + 1 : H;
-  const PW = copy ? OW + Math.floor((kw - 1) * dw / sw) : W, phase = copy ? sw : 1;
+  let PW = copy ? OW + Math.floor((kw - 1) * dw / sw) : W;
+  while (copy && clash(4 * phases * PH * PW, C)) PW++;
+  const phase = copy ? sw : 1;
   const taps = Array.from({ length: kh * kw }, (_, t) => {
     const r = Math.floor(t / kw) * dh, s = t % kw * dw;
     return (s % phase * PH + r) * PW + Math.floor(s / phase);
@@ -95,7 +112,7 @@ export function blockedConv(to, g, { x, w, bias, residual, y, act }) {
 /** @param {Emitter} to @param {Window} g @param {Parts} parts */
 export function blockedDepthwise(to, g, { x, w, bias, residual, y, act }) {
   const PH = Math.max((g.OH - 1) * g.sh + (g.kh - 1) * g.dh + 1, 1), PW = Math.max((g.OW - 1) * g.sw + (g.kw - 1) * g.dw + 1, 1);
-  const bytes = 16 * PH * PW, square = g.kh === g.kw && (g.kh === 3 || g.kh === 5) && g.sh === g.sw && g.sh < 3 && g.dh === 1 && g.dw === 1;
+  const bytes = 16 * PH * PW, square = g.kh === g.kw && (g.kh === 3 || g.kh === 5) && g.sw < 3 && g.dh === 1 && g.dw === 1;
   const padded = !square || bytes <= NEAR_BYTES ? to.scratch(bytes * to.maxParts + SPARE) : null;
   to.emit('depthwise', [
     x, packBlocks(to, w, g.C, 1, g.kh * g.kw, 4), packBias(to, bias, g.C, 4), residual, y, padded, g.N, g.C, g.H, g.W, g.OH, g.OW,

@@ -3,7 +3,7 @@
 
 // y[n][c] = act(conv(x[n][c], w[c]) + bias + res); w from pack_blocks with B = 4, bias padded to 4. A plane is first
 // copied into a border of zeros at `padded` (PH * PW pixels for each part), or read where it is (padded = 0): then taps
-// outside it are left out one by one, which only squares of 3 and 5 without dilation know how to do.
+// outside it are left out one by one, which only squares of 3 and 5 with sw < 3 and no dilation know how to do.
 typedef struct {
   const float *x, *w, *bias, *res;
   float *y, *padded;
@@ -40,7 +40,7 @@ INLINE void run(const int KS, const int S, const int TX, const float *x, int pit
 typedef struct {
   const float *x, *w, *bias, *res;
   float *y;
-  int pitch, rows, per, small, big, lines, next; // per pieces, the first `big` of them of small + 1 pixels
+  int pitch, rows, per, small, big, lines, step, next; // per pieces, the first `big` of them of small + 1 pixels
   const Activation *act;
 } Rows;
 INLINE void finish(const int TX, f32x4 *acc, const float *res, float *y, const Activation *act) {
@@ -50,7 +50,7 @@ INLINE void finish(const int TX, f32x4 *acc, const float *res, float *y, const A
 }
 #define PIECE(n) \
   case n: \
-    for (int left = r->lines; left; left--, x += S * r->pitch, y += r->next, res = res ? res + r->next : 0) { \
+    for (int left = r->lines; left; left--, x += r->step, y += r->next, res = res ? res + r->next : 0) { \
       f32x4 acc[n]; \
       UNROLL for (int i = 0; i < n; i++) acc[i] = bias; \
       run(KS, S, n, x, r->pitch, r->rows, r->w, acc); \
@@ -78,7 +78,7 @@ INLINE void lines(const int KS, const int S, const Rows *r) {
 
 // Results [from, to) of every row whose columns of taps reach over the edge; x is the plane's first pixel of the first row.
 static void edge(const Depthwise *a, const Rows *r, const float *x, float *y, const float *res, int from, int to) {
-  for (int l = 0; l < r->lines; l++, x += a->sh * r->pitch)
+  for (int l = 0; l < r->lines; l++, x += r->step)
     for (int ox = from; ox < to; ox++) {
       f32x4 even = load(r->bias), odd = splat(0.f);
       int first = ox * a->sw - a->left, j0 = imax(0, -first), j1 = imin(a->kw, a->W - first), at = l * r->next + 4 * ox;
@@ -106,20 +106,20 @@ INLINE void cut(Rows *r, int count) {
 }
 // From the padded copy, which a first-level cache holds: piece after piece, each from top to bottom.
 static void small_plane(Lines lines, const Depthwise *a, const float *x, Rows r) {
-  r.pitch = 4 * a->PW, r.x = x, r.rows = a->kh, r.lines = a->OH;
+  r.pitch = 4 * a->PW, r.step = a->sh * r.pitch, r.x = x, r.rows = a->kh, r.lines = a->OH;
   cut(&r, a->OW);
   lines(&r);
 }
 // From the picture itself: bands of rows that a first-level cache holds, the clipped ones one by one.
 static void large_plane(Lines lines, const Depthwise *a, const float *x, Rows r) {
-  const int KS = a->kw, S = a->sw, band = imax(1, BAND / (4 * a->W * S));
+  const int KS = a->kw, S = a->sw, band = imax(1, BAND / (4 * a->W * a->sh));
   int x0 = imin(a->OW, (a->left + S - 1) / S), x1 = imax(x0, imin(a->OW, (a->W - KS + a->left) / S + 1));
-  int whole = imax(0, (a->H - KS + a->top) / S + 1); // rows of results below have taps past the plane
+  int whole = imax(0, (a->H - KS + a->top) / a->sh + 1); // rows of results below have taps past the plane
   const float *w = r.w;
-  r.pitch = 4 * a->W;
+  r.pitch = 4 * a->W, r.step = a->sh * r.pitch;
   cut(&r, x1 - x0);
   for (int oy = 0; oy < a->OH; oy += r.lines) {
-    int first = oy * S - a->top, r0 = imax(0, -first), r1 = imax(r0, imin(KS, a->H - first)), at = oy * r.next;
+    int first = oy * a->sh - a->top, r0 = imax(0, -first), r1 = imax(r0, imin(KS, a->H - first)), at = oy * r.next;
     const float *line = x + (first + r0) * r.pitch, *res = r.res ? r.res + at : 0;
     Rows mine = r;
     mine.lines = r.lines = r0 == 0 && r1 == KS ? imax(1, imin(band, imin(whole, a->OH) - oy)) : 1;
@@ -164,9 +164,9 @@ static const float *pad_plane(const Depthwise *a, const float *x, float *padded)
 KERNEL(depthwise, Depthwise) {
   int blocks = (a->C + 3) / 4, taps = a->kh * a->kw, P4 = 4 * a->OH * a->OW;
   Lines square = 0;
-  if (a->dh == 1 && a->dw == 1 && a->kh == a->kw && a->sh == a->sw) {
-    if (a->kh == 3) square = a->sh == 1 ? lines31 : a->sh == 2 ? lines32 : 0;
-    if (a->kh == 5) square = a->sh == 1 ? lines51 : a->sh == 2 ? lines52 : 0;
+  if (a->dh == 1 && a->dw == 1 && a->kh == a->kw) {
+    if (a->kh == 3) square = a->sw == 1 ? lines31 : a->sw == 2 ? lines32 : 0;
+    if (a->kh == 5) square = a->sw == 1 ? lines51 : a->sw == 2 ? lines52 : 0;
   }
   float *padded = a->padded + part * a->PH * a->PW * 4;
   if (a->padded) for (int i = 0; i < a->PH * a->PW; i++) store(padded + 4 * i, splat(0.f));
