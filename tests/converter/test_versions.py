@@ -38,7 +38,7 @@ def test_a_bundle_says_where_it_is_from(tmp_path):
 @pytest.mark.parametrize("argv, said", [
     (["/a/net", "--output=/b/c"], "python -m converter net"),
     (["net", "-o/b/c", "--params", "/x/w.pdiparams"], "python -m converter net --params w.pdiparams"),
-    (["../some net", "-o", "b", "--paddle2onnx", "/opt/py/bin/python"],
+    (["../some net", "-o", "b", "--paddle2onnx", "/srv/py/bin/python"],
      "python -m converter 'some net' --paddle2onnx python"),
     (["net", "-o", "b", "--labels=/d/l.txt"], "python -m converter net --labels=l.txt")])  # fmt: skip
 def test_the_command_names_no_places(argv, said):
