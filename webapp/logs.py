@@ -2,9 +2,9 @@
 
 import json
 import logging
+import os
 import re
 import time
-import uuid
 from typing import Any
 
 from flask import Flask, Response, g, has_request_context, request
@@ -57,7 +57,7 @@ def configuration(level: str, form: str) -> dict[str, Any]:
 def begin() -> None:
     """Give the request its id: the caller's own when it is a sound one."""
     given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    g.request_id = given if REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
     g.began = time.monotonic()
     g.stages = {}
 

@@ -45,6 +45,7 @@ class Metrics:
             multiprocess_mode="livesum", registry=own,
         )  # fmt: skip
         self.processes.set(1)
+        self.stage_of: dict[tuple[str, str], Any] = {}  # looking a label up costs more than counting
         self.shown: set[tuple[str, str, str]] = set()
 
     def batch(self, model: str, rows: int) -> None:
@@ -72,7 +73,10 @@ class Metrics:
             yield
         finally:
             into[name] = perf_counter() - began
-            self.stages.labels(name, model).observe(into[name])
+            child = self.stage_of.get((name, model))
+            if child is None:
+                child = self.stage_of[name, model] = self.stages.labels(name, model)
+            child.observe(into[name])
 
     def collected(self) -> Any:
         """A registry to read: of this process, or the sum over all."""

@@ -39,6 +39,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+PAIRS = [(name.lower(), (name, value)) for name, value in HEADERS.items()]
 
 
 # What other sites may use where the settings allow them: the runtime, pictures into pixels, models, and running models.
@@ -68,8 +69,8 @@ def add_headers(response: Response) -> Response:
             response.vary.add("Origin")
         # CORP cannot name sites: the list above decides who reads, this only says that others may load at all.
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
+    given = {name.lower() for name, _ in response.headers}
+    response.headers.extend([pair for low, pair in PAIRS if low not in given])
     return response
 
 
