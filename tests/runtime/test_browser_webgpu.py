@@ -85,7 +85,8 @@ def run_model(name: str, bundles: Bundles, site: Site, page: Any, **wish: Any) -
     """What the page tells of a model, and its worst error."""
     inputs, wanted = reference(bundles.models / name)
     site.files |= {f"/{name}/{leaf}": body for leaf, body in bundles.of(name).items()}
-    told = call(page, "runModel", {"backend": "webgpu", "bundle": f"/{name}", "feeds": packed(inputs), **wish}, "gpu_page")
+    wish |= {"backend": "webgpu", "bundle": f"/{name}", "feeds": packed(inputs)}
+    told = call(page, "runModel", wish, "gpu_page")
     return told, worst_error(name, unpacked(told["outputs"]), wanted)
 
 
