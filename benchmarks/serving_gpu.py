@@ -284,7 +284,6 @@ def main() -> int:
     parser.add_argument("--build-only", action="store_true")
     parser.add_argument("--only", action="append", help="an engine: fp32, fp16, int8, int8:NOTE")
     given = parser.parse_args()
-    os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")
     try:
         trt, gpu = library.tensorrt(), cuda().gpu()
     except TrtError as error:

@@ -18,6 +18,7 @@ import numpy as np
 
 import picture
 from trt import cache, calibrate, check, quantise, reference
+from trt.adapt import adapted
 from trt.errors import TrtError
 from trt.produce import Proof, in_pieces, produce
 from trt.recipe import PRECISIONS, Recipe, read_shapes
@@ -81,13 +82,15 @@ def build_engine(given: argparse.Namespace) -> None:
         raise TrtError("invalid", f"{given.model} is not the file that was expected")
     recipe = Recipe(given.precision, dict(map(read_shapes, given.shape)), given.quick, given.workspace_mb)
     tolerance = check.TOLERANCES[given.precision] if given.tolerance is None else given.tolerance
-    proof = Proof(tolerance, reference.read(given.reference) if given.reference else None, given.measure)
-    calibrator = None
+    rows = calibrator = None
     if given.calibrate:
         rows = partial(calibrate.samples, given.calibrate, preprocessing(given.preprocess))
         calibrator = calibrate.entropy(rows, recipe, given.table)
-    about = {"precision": given.precision, "model": hashlib.sha256(onnx).hexdigest()[:16]}
     tell = also_into(given.progress)
+    tell({"stage": "adapting", "steps": 0, "seconds": 0.0})
+    proof = Proof(tolerance, reference.read(given.reference) if given.reference else None, given.measure, onnx)
+    onnx = adapted(onnx, recipe, rows, tolerance, given.measure)
+    about = {"precision": given.precision, "model": given.model.name}
     done = produce(
         onnx, recipe, given.output, proof,
         calibrator=calibrator, timing=given.timing, tell=paced(tell, given.every_s),
@@ -208,8 +211,6 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0: done; 1: it cannot be done, and the last line says why; 2: wrong usage."""
-    # Before CUDA is loaded: its default is to load every kernel of the library, of which a model needs a few.
-    os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")
     given = parser().parse_args(arguments)
     try:
         given.command(given)

@@ -1,6 +1,7 @@
 """The tensorrt library, imported on first use: its version, its log, and objects whose making can fail."""
 
 import logging
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,8 @@ TIMED = re.compile(r"Computing costs for|Autotuning format combination")  # a la
 
 def tensorrt() -> Any:
     """The module. Raises TrtError: not_installed."""
+    # Before CUDA is loaded: its default was to load every kernel of the library, of which a model needs a few.
+    os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")
     try:
         import tensorrt as library
     except (ImportError, OSError) as error:

@@ -28,6 +28,26 @@ def library() -> Any:
     return onnx
 
 
+def parsed(content: bytes) -> Any:
+    """The model. Raises TrtError: invalid."""
+    try:
+        return library().load_from_string(content)
+    except TrtError:
+        raise
+    except Exception as error:  # protobuf raises its own class
+        raise TrtError("invalid", f"this is no ONNX model ({error})") from error
+
+
+def has_integers(content: bytes) -> bool:
+    """Whether the model says by Q/DQ nodes where it computes in integers."""
+    return any(node.op_type == "QuantizeLinear" for node in parsed(content).graph.node)
+
+
+def halved(content: bytes) -> bytes:
+    """The model in half precision, its inputs and outputs as they were. Raises TrtError: not_installed, invalid."""
+    return reference.to_float16()(parsed(content), keep_io_types=True).SerializeToString()
+
+
 @dataclass
 class Plan:
     """Which convolutions compute in integers, and the errors of the outputs then."""
@@ -41,11 +61,7 @@ class Model:
     """A model whose convolutions can be put into integers."""
 
     def __init__(self, content: bytes) -> None:
-        self.onnx, self.content = library(), content
-        try:
-            self.proto = self.onnx.load_from_string(content)
-        except Exception as error:  # protobuf raises its own class
-            raise TrtError("invalid", f"this is no ONNX model ({error})") from error
+        self.onnx, self.proto = library(), parsed(content)
         opset = max((entry.version for entry in self.proto.opset_import if entry.domain in ("", "ai.onnx")), default=0)
         if opset < OLDEST_OPSET:
             raise TrtError("invalid", f"the model has opset {opset}; Q/DQ nodes need {OLDEST_OPSET}")

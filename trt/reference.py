@@ -25,6 +25,15 @@ def session(onnx: bytes) -> Any:
         raise TrtError("invalid", f"ONNX Runtime cannot load the model ({error})"[:400]) from error
 
 
+def to_float16() -> Any:
+    """The function that turns an ONNX model into half precision. Raises TrtError: not_installed."""
+    try:
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+    except ImportError as error:
+        raise TrtError("not_installed", f"half precision needs ONNX Runtime, which is missing ({error})") from error
+    return convert_float_to_float16
+
+
 def by_onnxruntime(onnx: bytes, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """All outputs by name."""
     model = session(onnx)
