@@ -76,6 +76,22 @@ def test_half_weights_are_those_of_the_chunks_in_either_dialect(tmp_path):
     assert bundles[17]["w.half"].dtype == np.float16 and np.array_equal(bundles[17]["w.half"], stored)
 
 
+def test_weights_of_one_byte_are_those_of_the_chunks(tmp_path):
+    p, rng = Pir(), np.random.default_rng(5)
+    w = p.param("w", (rng.standard_normal((64, 32)) * np.geomspace(0.01, 10, 32)).astype(np.float32))
+    p.fetch(p.op("matmul", [p.data("x", [-1, 64]), w], [-1, 32], transpose_x=False, transpose_y=False))
+    for opset in (13, 17):
+        convert(p.save(tmp_path / "net"), tmp_path / str(opset), targets=("onnx",), precision="int8-weights",
+                options=Options(opset=opset))  # fmt: skip
+    small, plain = (weights_of(tmp_path / opset / "model.onnx") for opset in ("17", "13"))
+    assert small["w.int8"].dtype == np.int8 and small["w.scale"].shape == (1, 32) and "w" not in small
+    np.testing.assert_array_equal(plain["w"], small["w.int8"] * small["w.scale"])
+    x = {"x": rng.standard_normal((4, 64)).astype(np.float32)}
+    for opset in ("13", "17"):
+        (found,), (wanted,) = (run(tmp_path / opset, x, engine).values() for engine in ("onnx", "numpy"))
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
 def test_an_answer_beyond_the_tolerance_leaves_no_bundle(tmp_path, monkeypatch):
     true_run = with_onnxruntime.run
     monkeypatch.setattr(with_onnxruntime, "run", lambda session, feeds: {

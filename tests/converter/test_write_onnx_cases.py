@@ -15,7 +15,7 @@ from converter.write import onnx
 NOT_WRITTEN = {"anchor_generator", "atan2", "cumprod", "if", "linspace", "matrix_nms", "roi_align", "set_value",
                "temporal_shift", "unique", "while",
                # the browser's own int8; ONNX gets Q/DQ
-               "quantize_linear", "dequantize_linear", "conv2d_int8", "fc_int8", "add_int8", "mul_int8",
+               "conv2d_int8", "fc_int8", "add_int8", "mul_int8",
                "max_pool_int8", "mean_int8", "resize_int8"}  # fmt: skip
 REASONS = ("several pictures", "tightens", "of their own per class", "encode", "divided otherwise", "does not fit",
            "one pixel", "that adds", "put_along_axis", "operator set", "of a part", "of a scalar")  # fmt: skip
@@ -59,4 +59,7 @@ def test_in_onnx_runtime_it_computes_what_paddle_computes(case, dialect, tmp_pat
     for name, tensor in zip(graph.outputs, case["outputs"]["Out"], strict=True):
         wanted = array(tensor)
         assert found[name].shape == wanted.shape and found[name].dtype == wanted.dtype
+        if case["op"] == "quantize_linear":  # ONNX divides by the scale: a half may fall to the other side
+            assert np.abs(found[name].astype(int) - wanted).max() <= 1 and (found[name] == wanted).mean() > 0.75
+            continue
         assert error_of(found[name], wanted) <= max(4 * case["tol"], FLOAT32)

@@ -14,8 +14,19 @@ import numpy as np
 from converter.errors import ConvertError
 from converter.graph import Graph
 from converter.schema import onnx as schema
-from converter.write.onnx import detect, elementwise, indexing, layers, layout, pooling, recurrent, resize  # noqa: F401
-from converter.write.onnx.emit import RULES, Cannot, Dialect, Emitter, tensor, value_info
+from converter.write import narrow
+from converter.write.onnx import (  # noqa: F401  (each declares its rules)
+    detect,
+    elementwise,
+    indexing,
+    integers,
+    layers,
+    layout,
+    pooling,
+    recurrent,
+    resize,
+)
+from converter.write.onnx.emit import RULES, Cannot, Dialect, Emitter, attribute, tensor, value_info
 from converter.write.web import stored
 
 __all__ = ["DIALECTS", "FILE", "RULES", "Cannot", "Dialect", "build", "name_outputs", "save", "write"]
@@ -64,8 +75,8 @@ def build(graph: Graph, dialect: Dialect = DIALECTS["onnx"], precision: str = "f
     """The graph as a ModelProto (schema.message("Model")).
 
     The names of inputs and outputs, and sizes that are known only at run time, stay what they are in the graph.
-    Weights are those of the bundle: at precision float16 they are rounded as in the chunks, so that page and server
-    compute with the same numbers. Raises ConvertError naming every operator that cannot be written.
+    Weights are those of the bundle: at precision float16 and int8-weights they are rounded as in the chunks, so that
+    page and server compute with the same numbers. Raises ConvertError naming every operator that cannot be written.
     """
     emitter = Emitter(graph, dialect)
     _weights(emitter, precision)
@@ -82,21 +93,52 @@ def build(graph: Graph, dialect: Dialect = DIALECTS["onnx"], precision: str = "f
 
 
 def _weights(emitter: Emitter, precision: str) -> None:
-    """The graph's constants under their names; a narrower form and a Cast behind it where the reader takes that."""
+    """The graph's constants under their names, rounded as in the chunks; in a narrower form with a node behind it that
+    widens them where the reader takes that."""
     used = {name for node in emitter.graph.nodes for name in node.input_names()} | set(emitter.graph.outputs)
+    axes = narrow.row_axes(emitter.graph) if precision.startswith("int8") else {}
     for name, value in emitter.graph.values.items():
         if value.data is None or name not in used:
             continue
-        data = stored(value, precision) if value.dtype in ("float32", "float16") else value.data
-        if data.dtype != np.float16:
-            emitter.constants[name] = data
-        elif emitter.dialect.compact:
-            half = emitter.fresh(f"{name}.half")
-            emitter.constants[half] = data
-            emitter.nodes.append(schema.message("Node")(input=[half], output=[name], op_type="Cast"))
-            emitter.nodes[-1].attribute.add(name="to", type=schema.INT, i=schema.DTYPES["float32"])
-        else:
-            emitter.constants[name] = data.astype(np.float32)
+        if name in axes:
+            _rows(emitter, name, axes[name])
+            continue
+        kept = "float16" if precision.startswith("int8") else precision
+        data = stored(value, kept) if value.dtype in ("float32", "float16") else value.data
+        if data.dtype == np.float16:
+            emitter.weights[name] = data.astype(np.float32)
+            if emitter.dialect.compact:
+                _widened(emitter, name, data, "half", "Cast", to=schema.DTYPES["float32"])
+                continue
+        emitter.constants[name] = emitter.weights.get(name, data)
+
+
+def _rows(emitter: Emitter, name: str, axis: int) -> None:
+    """A weight as int8 with a scale along an axis.
+
+    Not through DequantizeLinear: behind that, ONNX Runtime 1.31 rounds what the weight is multiplied with to int8 too.
+    """
+    data = np.asarray(emitter.graph.data_of(name), np.float32)
+    whole, scales = narrow.to_int8(data, axis)
+    shape = [-1 if k == axis else 1 for k in range(whole.ndim)]
+    emitter.weights[name] = whole.astype(np.float32) * scales.reshape(shape)
+    if emitter.dialect.compact:
+        scale, real = emitter.fresh(f"{name}.scale"), emitter.fresh(f"{name}.whole")
+        emitter.constants[scale] = scales.reshape(shape)
+        _widened(emitter, name, whole, "int8", "Cast", to=schema.DTYPES["float32"])
+        emitter.nodes[-1].output[0] = real
+        emitter.nodes.append(schema.message("Node")(input=[real, scale], output=[name], op_type="Mul"))
+    else:
+        emitter.constants[name] = emitter.weights[name]
+
+
+def _widened(emitter: Emitter, name: str, data: np.ndarray, suffix: str, type: str, **attrs: int) -> None:
+    """data as an initializer, and a node that makes the weight of it."""
+    short = emitter.fresh(f"{name}.{suffix}")
+    emitter.constants[short] = data
+    node = schema.message("Node")(input=[short], output=[name], op_type=type)
+    node.attribute.extend(attribute(key, value) for key, value in attrs.items())
+    emitter.nodes.append(node)
 
 
 def _read(nodes: Iterable[Any]) -> Iterator[str]:

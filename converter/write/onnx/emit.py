@@ -52,6 +52,7 @@ class Emitter:
         self.nodes: list[Any] = []
         self.constants: dict[str, np.ndarray] = {}
         self.known: dict[tuple, str] = {}
+        self.weights: dict[str, np.ndarray] = {}  # constants of the Graph that are rounded, as float32
         self.taken = set(graph.values) if taken is None else taken
         self.open_ranks = False  # whether how many axes a result has shows only at run time
 
@@ -93,6 +94,11 @@ class Emitter:
             self.known[key] = self.fresh("const")
             self.constants[self.known[key]] = array
         return self.known[key]
+
+    def data_of(self, name: str) -> np.ndarray | None:
+        """A constant of the Graph with the rounding that the file has."""
+        found = self.weights.get(name)
+        return self.graph.data_of(name) if found is None else found
 
     def ints(self, values: Sequence[int]) -> str:
         return self.const(np.asarray(list(values), np.int64))

@@ -16,7 +16,7 @@ def rnn(e: Emitter, node: Node) -> list[str]:
     """Out [T,B,directions*H], then the last h (and c) [layers*directions,B,H]."""
     a, x = node.attrs, node.input("Input")
     mode, directions, layers = a["mode"], 2 if a["is_bidirec"] else 1, a["num_layers"]
-    weights = [e.graph.data_of(name) for name in node.inputs["WeightList"]]
+    weights = [e.data_of(name) for name in node.inputs["WeightList"]]
     if any(data is None for data in weights) or mode not in _ORDER:
         raise Cannot(f"a recurrent layer of mode {mode} with weights that are computed")
     half, last = len(weights) // 2, []

@@ -1,0 +1,27 @@
+"""Q/DQ: where tensors become int8 and real again. An engine may then compute what lies between in integers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from converter.graph import Node
+from converter.write.onnx.emit import Emitter, rule
+
+LOW, HIGH = -128, 127
+
+
+@rule("quantize_linear")
+def quantize_linear(e: Emitter, node: Node) -> str:
+    a, x = node.attrs, node.input("X")
+    scale, zero = np.float32(1) / np.float32(a["inverse_scale"]), a["zero_point"]
+    if (a["low"], a["high"]) != (LOW, HIGH):
+        x = e.op("Clip", x, *(e.const(np.float32((bound - zero) * scale)) for bound in (a["low"], a["high"])))
+    out = e.op("QuantizeLinear", x, e.const(scale), e.const(np.int8(zero)))
+    return e.transpose(out, (0, 2, 3, 1)) if a["channels_last"] else out
+
+
+@rule("dequantize_linear")
+def dequantize_linear(e: Emitter, node: Node) -> str:
+    a = node.attrs
+    x = e.transpose(node.input("X"), (0, 3, 1, 2)) if a["channels_first"] else node.input("X")
+    return e.op("DequantizeLinear", x, e.const(np.float32(a["scale"])), e.const(np.int8(a["zero_point"])))
