@@ -77,9 +77,8 @@ class Page:
         return json.loads(line)
 
     def close(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait(20)
+        with self.process:  # closes both pipes, then waits
+            pass
         self.scratch.cleanup()
 
 
