@@ -40,8 +40,28 @@ class Runnable(Protocol):
         """Run what was written, and wait for it."""
 
 
+class Bell:
+    """Rung once by one thread, heard by one other: an Event makes all who wait for it queue for its own lock."""
+
+    __slots__ = ("lock", "rung")
+
+    def __init__(self) -> None:
+        self.lock, self.rung = threading.Lock(), False
+        self.lock.acquire()
+
+    def ring(self) -> None:
+        """Not by two threads at the same time."""
+        if not self.rung:
+            self.rung = True
+            self.lock.release()
+
+    def wait(self, seconds: float = -1) -> bool:
+        """Whether it rang; by default as long as it takes."""
+        return self.lock.acquire(timeout=seconds)
+
+
 class Batch:
-    """Requests that run together. Its fields change only under the batcher's lock, but `unwritten` and `unread`."""
+    """Requests that run together. Its fields change only under the batcher's lock."""
 
     def __init__(self, key: Key, buffers: Memory) -> None:
         self.key, self.buffers = key, buffers
@@ -49,7 +69,8 @@ class Batch:
         self.opened = time.monotonic()
         self.members = self.written = self.finished = 0
         self.closed = False
-        self.full, self.ready, self.done = threading.Event(), threading.Event(), threading.Event()
+        self.full, self.ready = Bell(), Bell()
+        self.followers: list[Bell] = []
         self.error: Exception | None = None
 
 
@@ -58,7 +79,7 @@ class Waiter:
 
     def __init__(self, key: Key, rows: int) -> None:
         self.key, self.rows = key, rows
-        self.turn = threading.Event()
+        self.turn, self.done = Bell(), Bell()
         self.batch: Batch | None = None
         self.row = 0
         self.leads = False
@@ -101,7 +122,7 @@ class Batcher:
             problem = error
         self.note_written(batch)
         try:
-            self.lead(batch) if place.leads else batch.done.wait()
+            self.lead(batch) if place.leads else place.done.wait()
             if problem or batch.error:
                 raise problem or batch.error  # type: ignore[misc]
             return batch.buffers.read(place.row, rows)
@@ -139,17 +160,19 @@ class Batcher:
         batch = Batch(key, self.free.pop())
         older = self.open.get(key)
         if older is not None:
-            older.full.set()  # nobody will join it any more
+            older.full.ring()  # nobody will join it any more
         self.open[key] = batch
         return batch
 
     def place(self, waiter: Waiter, batch: Batch) -> None:
         """Give a request its rows. With the lock."""
         waiter.batch, waiter.row, waiter.leads = batch, batch.rows, batch.members == 0
+        if not waiter.leads:
+            batch.followers.append(waiter.done)
         batch.rows += waiter.rows
         batch.members += 1
         if batch.rows >= self.max_rows:
-            batch.full.set()
+            batch.full.ring()
 
     # ---- running ----
 
@@ -158,7 +181,7 @@ class Batcher:
         with self.lock:
             batch.written += 1
             if batch.closed and batch.written == batch.members:
-                batch.ready.set()
+                batch.ready.ring()
 
     def close(self, batch: Batch) -> None:
         """Nobody joins any more; wait for the rows of those who did."""
@@ -183,7 +206,8 @@ class Batcher:
         except Exception as error:
             batch.error = error
         finally:
-            batch.done.set()
+            for follower in batch.followers:
+                follower.ring()
 
     def let_go(self, batch: Batch) -> None:
         """A member has its results. After the last one, the memory goes to those who wait."""
@@ -204,4 +228,4 @@ class Batcher:
                     others.append(waiter)
             self.waiting = others
         for waiter in placed:
-            waiter.turn.set()
+            waiter.turn.ring()

@@ -44,9 +44,16 @@ def need_gpu(logger):
         raise TypeError("pybind11::init(): factory function returned nullptr")
 
 
-class NetworkDefinitionCreationFlag(enum.IntEnum):
-    EXPLICIT_BATCH = 0
-    STRONGLY_TYPED = 1
+if MAJOR < 11:
+
+    class NetworkDefinitionCreationFlag(enum.IntEnum):
+        EXPLICIT_BATCH = 0
+        STRONGLY_TYPED = 1
+
+else:
+
+    class NetworkDefinitionCreationFlag(enum.IntEnum):
+        STRONGLY_TYPED = 1
 
 
 class MemoryPoolType(enum.Enum):
