@@ -1,7 +1,10 @@
 // The seam of the GPU backends without a GPU: every operator case through plan, layouts and fusion, computed by loops.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { createEngine } from '../../static/runtime/engine.js';
 import { createGpuEngine } from '../../static/runtime/gpu/engine.js';
+import { GpuLoader } from '../../static/runtime/gpu/load.js';
+import { InPageError } from '../../static/runtime/errors.js';
 import { assertClose, families, graphOf, kernels, readCases } from './cases.js';
 import { ReferenceBackend } from './gpu_reference.js';
 
@@ -37,5 +40,118 @@ describe('operator cases', () => {
   }
   test('every kind of step was run', () => {
     assert.deepEqual(Object.keys(ran).sort(), ['conv', 'deconv', 'map', 'matmul', 'move', 'norm', 'pool', 'reduce', 'resize', 'softmax']);
+  });
+});
+
+/** A driver that gets one kind of step wrong. */
+class Wrong extends ReferenceBackend {
+  /** @param {string} kind @param {number} [off] */
+  constructor(kind, off = 0.5) {
+    super();
+    this.kind = kind;
+    this.off = off;
+    this.driver = `wrong in ${kind} by ${off}`;
+  }
+
+  /** @param {any} prepared @param {number} at @param {Float32Array[]} feeds */
+  async run(prepared, at, feeds) {
+    const segment = prepared.plan.segments[at], results = await super.run(prepared, at, feeds);
+    const hit = segment.steps.some((/** @type {{kind: string}} */ step) => step.kind === this.kind);
+    return hit ? results.map((data) => data.map((v, i) => (i === 3 ? v + this.off : v))) : results;
+  }
+}
+
+/** Right on the small graphs of the self-test, off on the model: as float16 may be. */
+class Drifting extends Wrong {
+  /** @param {number} off */
+  constructor(off) {
+    super('conv', off);
+    Object.assign(this, { precision: 'float16', driver: 'drifting' });
+  }
+
+  /** @param {any} prepared @param {number} at @param {Float32Array[]} feeds */
+  async run(prepared, at, feeds) {
+    const own = prepared.plan.segments[at].downloads[0].name === 'Out_0', results = await super.run(prepared, at, feeds);
+    if (!own && this.off) results.forEach((data) => { data[3] -= this.off; });
+    return results;
+  }
+}
+
+const CONV = /** @type {import('./case_graph.js').Case} */ (readCases('conv').find(({ name }) => name.includes('groups_2')));
+
+describe('a GPU that cannot be trusted', () => {
+  test('what it computes wrongly stays on the host', async () => {
+    for (const kind of ['conv', 'softmax', 'nothing']) {
+      const { graph, weights, feeds } = graphOf(CONV), backend = new Wrong(kind);
+      const engine = await createGpuEngine(graph, weights, { wasm, open: async () => backend }), out = await engine.run(feeds);
+      assertClose(out.Out_0, CONV.outputs.Out[0], TOLERANCE);
+      const [{ plan }] = await Promise.all([...engine.plans.values()]);
+      assert.deepEqual(plan.segments.map(({ on }) => on), [kind === 'conv' ? 'wasm' : 'gpu']);
+      if (kind === 'conv') assert.match([...plan.reasons.values()].join(), /wrongly/);
+    }
+  });
+
+  test('float16 beyond the tolerance gives way to float32', async () => {
+    for (const off of [1e-4, 10]) {
+      const { graph, weights, feeds } = graphOf(CONV), half = new Drifting(off);
+      const loader = new GpuLoader('webgpu', 'float16', async (precision) => (precision === 'float16' ? half : new ReferenceBackend()));
+      const engine = await loader.create(graph, weights, wasm);
+      assert.equal(engine.precision, off > 1 ? 'float32' : 'float16');
+      assert.equal(/more than 0.02/.test(engine.numerics?.note ?? ''), off > 1);
+      assert.equal(half.disposed, off > 1);
+      assertClose((await engine.run(feeds)).Out_0, CONV.outputs.Out[0], 2e-2);
+      engine.dispose();
+    }
+  });
+});
+
+/** A driver that is gone after some runs. */
+class Leaving extends ReferenceBackend {
+  /** @param {number} runs */
+  constructor(runs) {
+    super();
+    this.left = runs;
+  }
+
+  /** @param {any} prepared @param {number} at @param {Float32Array[]} feeds */
+  async run(prepared, at, feeds) {
+    if (this.left-- <= 0) throw new InPageError('device_lost', 'The GPU was lost');
+    return super.run(prepared, at, feeds);
+  }
+}
+
+describe('a device that is lost', () => {
+  test('a frame is computed on the next one, all frames in flight together', async () => {
+    const { graph, weights, feeds } = graphOf(CONV), reference = await createEngine(graph, weights, { wasm });
+    /** @type {Leaving[]} */
+    const opened = [];
+    const engine = await createGpuEngine(graph, weights, {
+      wasm,
+      open: async () => {
+        opened.push(new Leaving(opened.length ? 100 : 7));
+        return opened[opened.length - 1];
+      },
+    });
+    const wanted = (await reference.run(feeds)).Out_0, results = await Promise.all(Array.from({ length: 12 }, () => engine.run(feeds)));
+    for (const { Out_0: got } of results) assert.ok(got.data.every((v, i) => Math.abs(Number(v) - Number(wanted.data[i])) < 1e-4));
+    assert.equal(opened.length, 2);
+    assert.ok(opened[0].disposed);
+    engine.dispose();
+  });
+
+  test('one that never stays is an error after a few attempts', async () => {
+    const { graph, weights, feeds } = graphOf(CONV);
+    let opened = 0;
+    const engine = await createGpuEngine(graph, weights, {
+      wasm,
+      open: async () => {
+        opened++;
+        return new Leaving(0);
+      },
+    });
+    await assert.rejects(engine.run(feeds), { code: 'device_lost' });
+    assert.ok(opened <= 4);
+    engine.dispose();
+    await assert.rejects(engine.run(feeds), { code: 'disposed' });
   });
 });

@@ -6,6 +6,7 @@ import { loadOperators } from '../ops/index.js';
 import { opsOf, problemsOfGraph } from '../plan.js';
 import { checkFeeds } from '../tensor.js';
 import { makeGpuPlan } from './plan.js';
+import { brokenKinds } from './selftest.js';
 
 /** @typedef {import('../plan.js').Graph} Graph */
 /** @typedef {import('../plan.js').Weights} Weights */
@@ -39,13 +40,14 @@ export async function createGpuEngine(graph, weights, { wasm, open, precision = 
   const operators = await loadOperators(opsOf(graph).map((op) => op.type));
   refuse(problemsOfGraph(graph, operators));
   const [host, backend] = await Promise.all([createBackend(wasm, weights), open(precision)]);
-  return new GpuEngine(graph, new WasmEngine(graph, weights, operators, host, { maxArenaBytes, poison: false }), backend, open);
+  return new GpuEngine(graph, new WasmEngine(graph, weights, operators, host, { maxArenaBytes, poison: false }), backend, open, wasm);
 }
 
 export class GpuEngine {
-  /** @param {Graph} graph @param {WasmEngine} host @param {Backend} backend @param {GpuOptions['open']} open */
-  constructor(graph, host, backend, open) {
+  /** @param {Graph} graph @param {WasmEngine} host @param {Backend} backend @param {GpuOptions['open']} open @param {WebAssembly.Module} wasm */
+  constructor(graph, host, backend, open, wasm) {
     this.graph = graph;
+    this.wasm = wasm;
     this.host = host;
     /** @type {Backend|null} */
     this.device = backend;
@@ -199,14 +201,24 @@ export class GpuEngine {
     };
   }
 
-  /** @param {Stage} stage @param {string} where @param {Values} values @param {Backend} backend @returns {Promise<Entry>} */
+  /**
+   * Kinds of steps that the driver computes otherwise than WASM does stay on the host.
+   * @param {Stage} stage @param {string} where @param {Values} values @param {Backend} backend @returns {Promise<Entry>}
+   */
   makePlan(stage, where, values, backend) {
     const { host } = this;
-    const plan = host.planWith(stage, where, values, (graph, shapes, options) => (
-      makeGpuPlan(graph, shapes, host.operators, host.weights, options, backend)));
-    const pieces = host.main.length + plan.segments.length;
-    host.maxPlans = Math.max(host.maxPlans, MAX_PLANS * pieces); // segments on the host are stages to it
-    const entry = backend.prepare(plan).then((prepared) => ({ plan, prepared, backend }));
+    const draw = (/** @type {Set<string>} */ broken) => host.planWith(stage, where, values, (graph, shapes, options) => (
+      makeGpuPlan(graph, shapes, host.operators, host.weights, options, {
+        maxInputs: backend.maxInputs,
+        supports: (step) => (broken.has(step.kind) ? 'this GPU computes it wrongly' : backend.supports(step)),
+      })));
+    const first = draw(new Set()), kinds = first.segments.flatMap((segment) => (segment.on === 'gpu' ? segment.steps.map(({ kind }) => kind) : []));
+    const entry = (async () => {
+      const broken = await brokenKinds(backend, kinds, this.wasm), plan = broken.size ? draw(broken) : first;
+      const pieces = host.main.length + plan.segments.length;
+      host.maxPlans = Math.max(host.maxPlans, MAX_PLANS * pieces); // segments on the host are stages to it
+      return { plan, prepared: await backend.prepare(plan), backend };
+    })();
     entry.catch(() => { // the next run tries again
       for (const [key, held] of this.plans) if (held === entry) this.plans.delete(key);
       this.users.delete(entry);

@@ -80,6 +80,7 @@ import { count } from '../ops/node.js';
 /**
  * @typedef {object} Backend a GPU with its programs and memory; belongs to one model
  * @property {'webgpu'|'webgl'} name
+ * @property {string} [driver] what tells one driver from another
  * @property {'float32'|'float16'} precision of activations and weights; sums are float32
  * @property {number} maxInputs values that one step may read, its weights aside
  * @property {(step: Step) => string} supports why this device cannot run a step (sizes, limits), or ''

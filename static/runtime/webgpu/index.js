@@ -42,6 +42,7 @@ export class WebgpuBackend {
     this.precision = precision;
     this.name = /** @type {const} */ ('webgpu');
     this.lost = home.lost;
+    this.driver = home.driver;
     const { maxStorageBuffersPerShaderStage: buffers, maxStorageBufferBindingSize: bytes, maxBufferSize } = this.device.limits;
     this.maxInputs = buffers - 3; // the result, weights and bias aside
     this.maxBytes = Math.min(bytes, maxBufferSize);
