@@ -10,11 +10,12 @@ from programs import Pir, small_pir
 from converter import convert, targets, with_onnxruntime
 from converter.__main__ import main
 from converter.errors import ConvertError
-from converter.ops import evaluate
+from converter.graph import Graph, Node, Value
+from converter.ops import complete, evaluate
 from converter.read.bundle import load_bundle
 from converter.run import run
 from converter.targets import Options
-from converter.write.onnx import Cannot
+from converter.write.onnx import DIALECTS, Cannot, write
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +91,35 @@ def test_weights_of_one_byte_are_those_of_the_chunks(tmp_path):
     for opset in ("13", "17"):
         (found,), (wanted,) = (run(tmp_path / opset, x, engine).values() for engine in ("onnx", "numpy"))
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dialect, weights", [("onnx", np.int8), ("tensorrt", np.float32)])
+def test_between_int8_tensors_weights_have_nodes_too(tmp_path, dialect, weights):
+    """x → Q → DQ → fc → Q → DQ: ONNX Runtime multiplies integers there, and TensorRT 8 may."""
+    rng = np.random.default_rng(1)
+    graph = Graph(inputs=["x"], outputs=["y"])
+    for name, width, dtype in (("x", 64, "float32"), ("xq", 64, "int8"), ("xr", 64, "float32"), ("f", 32, "float32"),
+                               ("fq", 32, "int8"), ("y", 32, "float32")):  # fmt: skip
+        graph.add_value(Value(name, ("n", width), dtype))
+    graph.constant("w", rng.standard_normal((64, 32)).astype(np.float32))
+    graph.nodes = [
+        Node("quantize_linear", {"X": ["x"]}, {"Out": ["xq"]}, {"inverse_scale": 32.0}),
+        Node("dequantize_linear", {"X": ["xq"]}, {"Out": ["xr"]}, {"scale": 1 / 32}),
+        Node("fc", {"Input": ["xr"], "W": ["w"]}, {"Out": ["f"]}, {}),
+        Node("quantize_linear", {"X": ["f"]}, {"Out": ["fq"]}, {"inverse_scale": 4.0, "low": 0, "high": 127}),
+        Node("dequantize_linear", {"X": ["fq"]}, {"Out": ["y"]}, {"scale": 0.25})]  # fmt: skip
+    for node in graph.nodes:
+        complete(node)
+    write(graph, tmp_path / "model.onnx", DIALECTS[dialect], "int8")
+    model = library.load(tmp_path / "model.onnx")
+    library.checker.check_model(model, full_check=True)
+    kinds = [node.op_type for node in model.graph.node]
+    assert kinds.count("DequantizeLinear") == 3 and kinds.count("QuantizeLinear") == (2 if dialect == "onnx" else 3)
+    assert max(weights_of(tmp_path / "model.onnx").values(), key=np.size).dtype == weights
+    x = {"x": rng.standard_normal((5, 64)).astype(np.float32)}
+    found = with_onnxruntime.run(with_onnxruntime.load(tmp_path / "model.onnx"), x)["y"]
+    wanted = evaluate(graph, x)["y"]
+    assert found.min() == 0 and np.abs(found - wanted).max() <= 0.25 + 0.02 * np.ptp(wanted)
 
 
 def test_an_answer_beyond_the_tolerance_leaves_no_bundle(tmp_path, monkeypatch):

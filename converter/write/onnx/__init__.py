@@ -97,46 +97,64 @@ def _weights(emitter: Emitter, precision: str) -> None:
     widens them where the reader takes that."""
     used = {name for node in emitter.graph.nodes for name in node.input_names()} | set(emitter.graph.outputs)
     axes = narrow.row_axes(emitter.graph) if precision.startswith("int8") else {}
+    whole = _in_integers(emitter.graph)
     for name, value in emitter.graph.values.items():
         if value.data is None or name not in used:
             continue
         if name in axes:
-            _rows(emitter, name, axes[name])
+            _rows(emitter, name, axes[name], name in whole)
             continue
         kept = "float16" if precision.startswith("int8") else precision
         data = stored(value, kept) if value.dtype in ("float32", "float16") else value.data
         if data.dtype == np.float16:
             emitter.weights[name] = data.astype(np.float32)
             if emitter.dialect.compact:
-                _widened(emitter, name, data, "half", "Cast", to=schema.DTYPES["float32"])
+                half = emitter.fresh(f"{name}.half")
+                emitter.constants[half] = data
+                _node(emitter, "Cast", [half], name, to=schema.DTYPES["float32"])
                 continue
         emitter.constants[name] = emitter.weights.get(name, data)
 
 
-def _rows(emitter: Emitter, name: str, axis: int) -> None:
+def _in_integers(graph: Graph) -> set[str]:
+    """Weights of operators whose input comes from int8: an engine may multiply integers there."""
+    real = {name for node in graph.nodes if node.type == "dequantize_linear" for name in node.output_names()}
+    return {name for node in graph.nodes if any(given in real for given in node.input_names())
+            for name in node.input_names() if graph.values[name].is_constant}
+
+
+def _rows(emitter: Emitter, name: str, axis: int, in_integers: bool) -> None:
     """A weight as int8 with a scale along an axis.
 
-    Not through DequantizeLinear: behind that, ONNX Runtime 1.31 rounds what the weight is multiplied with to int8 too.
+    in_integers: with Q/DQ nodes, TensorRT 8 wants both. Else not even with DequantizeLinear: behind that, ONNX Runtime
+    1.31 rounds what the weight is multiplied with to int8 too.
     """
     data = np.asarray(emitter.graph.data_of(name), np.float32)
     whole, scales = narrow.to_int8(data, axis)
     shape = [-1 if k == axis else 1 for k in range(whole.ndim)]
     emitter.weights[name] = whole.astype(np.float32) * scales.reshape(shape)
-    if emitter.dialect.compact:
-        scale, real = emitter.fresh(f"{name}.scale"), emitter.fresh(f"{name}.whole")
-        emitter.constants[scale] = scales.reshape(shape)
-        _widened(emitter, name, whole, "int8", "Cast", to=schema.DTYPES["float32"])
-        emitter.nodes[-1].output[0] = real
-        emitter.nodes.append(schema.message("Node")(input=[real, scale], output=[name], op_type="Mul"))
+    if in_integers:
+        scale, zeros = emitter.fresh(f"{name}.scale"), emitter.const(np.zeros_like(scales, np.int8))
+        emitter.constants[scale], short = scales, emitter.fresh(f"{name}.int8")
+        if emitter.dialect.compact:
+            emitter.constants[short] = whole
+        else:
+            full = emitter.fresh(f"{name}.float")
+            emitter.constants[full] = emitter.weights[name]
+            _node(emitter, "QuantizeLinear", [full, scale, zeros], short, axis=axis)
+        _node(emitter, "DequantizeLinear", [short, scale, zeros], name, axis=axis)
+    elif emitter.dialect.compact:
+        scale, short, real = (emitter.fresh(f"{name}.{part}") for part in ("scale", "int8", "whole"))
+        emitter.constants[scale], emitter.constants[short] = scales.reshape(shape), whole
+        _node(emitter, "Cast", [short], real, to=schema.DTYPES["float32"])
+        _node(emitter, "Mul", [real, scale], name)
     else:
         emitter.constants[name] = emitter.weights[name]
 
 
-def _widened(emitter: Emitter, name: str, data: np.ndarray, suffix: str, type: str, **attrs: int) -> None:
-    """data as an initializer, and a node that makes the weight of it."""
-    short = emitter.fresh(f"{name}.{suffix}")
-    emitter.constants[short] = data
-    node = schema.message("Node")(input=[short], output=[name], op_type=type)
+def _node(emitter: Emitter, type: str, inputs: list[str], output: str, **attrs: int) -> None:
+    """A node whose output has a given name."""
+    node = schema.message("Node")(input=inputs, output=[output], op_type=type)
     node.attribute.extend(attribute(key, value) for key, value in attrs.items())
     emitter.nodes.append(node)
 
