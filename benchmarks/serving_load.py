@@ -39,6 +39,7 @@ sys.path.insert(0, str(REPO))
 NAME = "mobilenet_v3_small"
 SHAPE = (1, 3, 224, 224)
 CLIENTS, CORES = 24, 2
+CONNECTIONS = 20 * CLIENTS  # of the overload: more than can be answered within the deadline
 DEADLINE_MS = 1000
 START_S = 120
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
@@ -296,7 +297,7 @@ def overload(folder: Path, minutes: float) -> bool:
                     if status == 200:
                         accepted.append(took)
 
-        threads = [threading.Thread(target=client) for _ in range(10 * CLIENTS)]
+        threads = [threading.Thread(target=client) for _ in range(CONNECTIONS)]
         for thread in threads:
             thread.start()
         memory: list[float] = []
@@ -327,7 +328,7 @@ def report(capacity: float, rate: float, took: float, statuses: Counter[int], ac
     p99_ms = 1000 * accepted[int(0.99 * (len(accepted) - 1))] if accepted else float("nan")
     half = max(1, len(memory) // 2)
     early, late = statistics.median(memory[:half]), statistics.median(memory[half:] or memory)
-    print(f"\noverload: {took / 60:.1f} min, {asked} requests of {10 * CLIENTS} connections")
+    print(f"\noverload: {took / 60:.1f} min, {asked} requests of {CONNECTIONS} connections")
     print(f"  asked {asked / took:.0f}/s, wanted {rate:.0f}/s, capacity {capacity:.0f}/s")
     print(f"  answers: {dict(sorted(statuses.items()))}; accepted {len(accepted) / took:.0f}/s")
     median_ms = 1000 * statistics.median(accepted or [0])

@@ -110,14 +110,21 @@ class Worker(ThreadWorker):
             has_body = environ.get("CONTENT_LENGTH", "0") not in ("", "0") or "HTTP_TRANSFER_ENCODING" in environ
             if not has_body:
                 self.pace.arrived(client)
+            environ["inpage.began"] = time.monotonic() - own.waited_s
             environ["inpage.arrived"] = partial(self.pace.arrived, client)
             environ["inpage.read"] = partial(read_whole, environ)
             return app(environ, start_response)
 
         self.wsgi = with_pace
 
+    def enqueue_req(self, conn: TConn) -> None:
+        """A connection has something to read: from now on it waits for a thread, which counts for its deadline."""
+        conn.enqueued = time.monotonic()
+        super().enqueue_req(conn)
+
     def handle(self, conn: TConn) -> Any:
         """In a thread: one request of a connection."""
+        own.waited_s = time.monotonic() - conn.enqueued
         # Reading its answer: a client that takes nothing for so long is dropped.
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", self.client_timeout_s, 0))
         self.pace.begin(conn.sock)

@@ -58,7 +58,7 @@ def begin() -> None:
     """Give the request its id: the caller's own when it is a sound one."""
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
-    g.began = time.monotonic()
+    g.began = request.environ.get("inpage.began") or time.monotonic()  # what waited for a thread began before
     g.stages = {}
 
 
