@@ -5,18 +5,23 @@
 
 // q = clamp(v, low - zero, high - zero), rounded, + zero.
 typedef struct { int zero, low, high; } Bounds;
-typedef struct { f32x4 lo, hi; i32x4 base; } Rounder;
+typedef struct { f32x4 lo, hi, magic, three, six; i32x4 base; } Rounder;
 
-// Adding 1.5 * 2^23 leaves the nearest whole number in the low bits of the sum.
+// V8 makes a constant anew with several instructions wherever it is used: these are kept where the compiler cannot tell
+// that they are constants. Adding 1.5 * 2^23 leaves the nearest whole number in the low bits of the sum.
 #define MAGIC 12582912.f
 INLINE Rounder rounder(Bounds b) {
-  return (Rounder){splat((float)(b.low - b.zero)), splat((float)(b.high - b.zero)),
-                   wasm_i32x4_sub(splat(MAGIC), isplat(b.zero))};
+  f32x4 magic = splat(MAGIC), three = splat(3.f), six = splat(6.f);
+  ORDER(magic);
+  ORDER(three);
+  ORDER(six);
+  return (Rounder){splat((float)(b.low - b.zero)), splat((float)(b.high - b.zero)), magic, three, six,
+                   wasm_i32x4_sub(magic, isplat(b.zero))};
 }
 // NaN becomes low.
 INLINE i32x4 round_int(f32x4 v, const Rounder *r) {
   v = wasm_f32x4_pmin(r->hi, wasm_f32x4_pmax(r->lo, v));
-  return wasm_i32x4_sub(add(v, splat(MAGIC)), r->base);
+  return wasm_i32x4_sub(add(v, r->magic), r->base);
 }
 INLINE f32x4 to_float(i32x4 v) { return wasm_f32x4_convert_i32x4(v); }
 
@@ -42,35 +47,42 @@ INLINE void store8(int8_t *p, i32x4 low, i32x4 high, int n) {
 typedef struct {
   int res_zero; float res_scale; int kind; float alpha, factor; Bounds to;
 } Ending;
-INLINE f32x4 act_int8(f32x4 v, const Ending *e) {
-  if (e->kind == 1) {
-    f32x4 gate = wasm_f32x4_pmin(splat(6.f), wasm_f32x4_pmax(splat(0.f), add(v, splat(3.f))));
+INLINE f32x4 act_int8(f32x4 v, const int kind, const Ending *e, const Rounder *r) {
+  if (kind == 1) {
+    f32x4 gate = wasm_f32x4_pmin(r->six, wasm_f32x4_pmax(splat(0.f), add(v, r->three)));
     return mul(mul(v, gate), splat(e->factor));
   }
-  if (e->kind == 2) return select(wasm_f32x4_gt(v, splat(0.f)), v, mul(v, splat(e->alpha)));
+  if (kind == 2) return select(wasm_f32x4_gt(v, splat(0.f)), v, mul(v, splat(e->alpha)));
   return v;
 }
 // rows pixels of 8 channels, of which n count; pitch: bytes from pixel to pixel. What does not change is read once: the
 // stores of bytes might otherwise change it, as far as the compiler knows.
-INLINE void finish_rows(const int rows, i32x4 sums[][2], const float *scale, const int8_t *res, int8_t *y, int pitch, int n,
-                        const Ending *end, const Rounder *round) {
+INLINE void finish_as(const int rows, const int kind, i32x4 sums[][2], const float *scale, const int8_t *res, int8_t *y,
+                      int pitch, int n, const Ending *end, const Rounder *round) {
   const f32x4 s0 = load(scale), s1 = load(scale + 4);
   const Rounder r = *round;
-  if (!res && !end->kind && n >= 8) {
-    UNROLL for (int m = 0; m < rows; m++, y += pitch)
-      store8(y, round_int(mul(to_float(sums[m][0]), s0), &r), round_int(mul(to_float(sums[m][1]), s1), &r), 8);
-    return;
-  }
-  for (int m = 0; m < rows; m++, y += pitch) {
+  const Ending e = *end;
+  UNROLL for (int m = 0; m < rows; m++, y += pitch) {
     f32x4 p = mul(to_float(sums[m][0]), s0), q = mul(to_float(sums[m][1]), s1);
     if (res) {
       v128_t more = load8(res + m * pitch);
-      p = add(p, mul(lower4(more, end->res_zero), splat(end->res_scale)));
-      q = add(q, mul(upper4(more, end->res_zero), splat(end->res_scale)));
+      p = add(p, mul(lower4(more, e.res_zero), splat(e.res_scale)));
+      q = add(q, mul(upper4(more, e.res_zero), splat(e.res_scale)));
     }
-    if (end->kind) p = act_int8(p, end), q = act_int8(q, end);
-    store8(y, round_int(p, &r), round_int(q, &r), n);
+    store8(y, round_int(act_int8(p, kind, &e, &r), &r), round_int(act_int8(q, kind, &e, &r), &r), n);
   }
+}
+INLINE void finish_rows(const int rows, i32x4 sums[][2], const float *scale, const int8_t *res, int8_t *y, int pitch, int n,
+                        const Ending *end, const Rounder *round) {
+  if (end->kind == 0 && !res && n >= 8) finish_as(rows, 0, sums, scale, 0, y, pitch, 8, end, round);
+  else if (end->kind == 1 && !res && n >= 8) finish_as(rows, 1, sums, scale, 0, y, pitch, 8, end, round);
+  else if (end->kind == 0 && n >= 8) finish_as(rows, 0, sums, scale, res, y, pitch, 8, end, round);
+  else
+    for (int m = 0; m < rows; m++, y += pitch, res = res ? res + pitch : 0) {
+      if (end->kind == 0) finish_as(1, 0, sums + m, scale, res, y, pitch, n, end, round);
+      else if (end->kind == 1) finish_as(1, 1, sums + m, scale, res, y, pitch, n, end, round);
+      else finish_as(1, 2, sums + m, scale, res, y, pitch, n, end, round);
+    }
 }
 
 // Blocks as even as can be, none over `most`: the size of the one that starts at i of n.

@@ -44,9 +44,9 @@ KERNEL(pack_int8, PackInt8) {
 // A picture with its border: y [N][PH][PW][C], PH x PW around H x W. From int8 the same; from float32 planes
 // [N][C][H][W] numbers of 16 bits, x * inverse rounded. The border is `zero`.
 typedef struct { const void *x; void *y; int N, C, H, W, PH, PW, top, left; float inverse; Bounds to; } PadInt8;
-static void pad_row_f32(const PadInt8 *a, const float *x, int16_t *y, const Rounder *r) {
+static void pad_row_f32(const PadInt8 *a, const float *x, int16_t *y, int from, const Rounder *r) {
   for (int c = 0; c < a->C; c++, x += a->H * a->W)
-    for (int i = 0; i < a->W; i += 4) {
+    for (int i = from; i < a->W; i += 4) {
       i32x4 q = round_int(mul(load(x + i), splat(a->inverse)), r);
       int16_t *d = y + i * a->C + c;
       wasm_v128_store16_lane(d, q, 0);
@@ -54,6 +54,19 @@ static void pad_row_f32(const PadInt8 *a, const float *x, int16_t *y, const Roun
       if (i + 2 < a->W) wasm_v128_store16_lane(d + 2 * a->C, q, 4);
       if (i + 3 < a->W) wasm_v128_store16_lane(d + 3 * a->C, q, 6);
     }
+}
+// The same of three channels, 4 pixels at a time.
+static int pad_row_rgb(const PadInt8 *a, const float *x, int16_t *y, const Rounder *r) {
+  int i = 0, P = a->H * a->W;
+  f32x4 inverse = splat(a->inverse);
+  const Rounder rounder = *r;
+  for (; i + 4 <= a->W; i += 4, y += 12) {
+    v128_t p = round_int(mul(load(x + i), inverse), &rounder), q = round_int(mul(load(x + P + i), inverse), &rounder);
+    v128_t s = round_int(mul(load(x + 2 * P + i), inverse), &rounder), pq = wasm_i16x8_narrow_i32x4(p, q);
+    wasm_v128_store(y, wasm_i16x8_shuffle(pq, s, 0, 4, 8, 1, 5, 10, 2, 6));
+    wasm_v128_store64_lane(y + 8, wasm_i16x8_shuffle(pq, s, 12, 3, 7, 14, 0, 0, 0, 0), 0);
+  }
+  return i;
 }
 static void fill(void *to, int n, int value, int bytes) {
   if (bytes == 1) __builtin_memset(to, value, n);
@@ -72,7 +85,11 @@ KERNEL(pad_int8, PadInt8) {
     }
     fill(y, left, a->to.zero, bytes);
     fill(inner + a->W * a->C * bytes, right, a->to.zero, bytes);
-    if (a->inverse) pad_row_f32(a, (const float *)a->x + (n * a->C * a->H + h) * a->W, (int16_t *)inner, &r);
+    if (a->inverse) {
+      const float *x = (const float *)a->x + (n * a->C * a->H + h) * a->W;
+      int done = a->C == 3 ? pad_row_rgb(a, x, (int16_t *)inner, &r) : 0;
+      pad_row_f32(a, x, (int16_t *)inner, done, &r);
+    }
     else __builtin_memcpy(inner, (const char *)a->x + (n * a->H + h) * a->W * a->C, a->W * a->C);
   }
   return 0;
@@ -265,6 +282,66 @@ static void strip_int8(const ConvInt8 *a, int group, int p, int n, int16_t *pane
       }
     }
   }
+}
+
+// A window whose rows lie in one piece, of 16-bit numbers: nothing is gathered. For the first layer, whose rows are
+// short. w from pack_first_int8: [O/8][kh][pairs][8][2], pairs of numbers per row of the window.
+typedef struct { const void *src; int16_t *dst; int O, kh, run, bytes; } PackFirstInt8;
+KERNEL(pack_first_int8, PackFirstInt8) {
+  int16_t *d = a->dst;
+  for (int o = 0; o < a->O; o += 8)
+    for (int r = 0; r < a->kh; r++)
+      for (int k = 0; k < a->run; k += 2)
+        for (int i = 0; i < 16; i++) {
+          int row = o + i / 2, in = k + i % 2, at = (row * a->kh + r) * a->run + in;
+          if (row >= a->O || in >= a->run) *d++ = 0;
+          else *d++ = a->bytes == 2 ? ((const int16_t *)a->src)[at] : ((const int8_t *)a->src)[at];
+        }
+  return 0;
+}
+INLINE void tile_first(const ConvInt8 *a, const int rows, const int16_t *x, const int16_t *w, int o, int n, int8_t *y,
+                       const int8_t *res, const Rounder *r) {
+  i32x4 acc[ROWS][2];
+  i32x4 b0 = wasm_v128_load(a->bias + o), b1 = wasm_v128_load(a->bias + o + 4);
+  int pairs = (a->kw * a->C + 1) / 2, step = a->sw * a->C;
+  UNROLL for (int m = 0; m < rows; m++) acc[m][0] = b0, acc[m][1] = b1;
+  for (int i = 0; i < a->kh; i++, x += a->dh * a->PW * a->C) {
+    const int16_t *p = x;
+    for (int k = 0; k < pairs; k++, p += 2, w += 16) {
+      v128_t w0 = wasm_v128_load(w), w1 = wasm_v128_load(w + 8);
+      UNROLL for (int m = 0; m < rows; m++) {
+        v128_t v = wasm_v128_load32_splat(p + m * step);
+        acc[m][0] = wasm_i32x4_add(acc[m][0], wasm_i32x4_dot_i16x8(v, w0));
+        ORDER(acc[m][0]);
+        acc[m][1] = wasm_i32x4_add(acc[m][1], wasm_i32x4_dot_i16x8(v, w1));
+        ORDER(acc[m][1]);
+      }
+    }
+  }
+  finish_rows(rows, acc, a->scale + o, res, y, a->O, n, &a->end, r);
+}
+KERNEL(conv_first_int8, ConvInt8) {
+  Rounder r = rounder(a->end.to);
+  int block = 16 * a->kh * ((a->kw * a->C + 1) / 2);
+  Share my = share(a->N * a->OH, part, parts);
+  for (int row = my.from; row < my.to; row++)
+    for (int i = 0, rows; i < a->OW; i += rows) {
+      rows = even_block(a->OW, i, ROWS);
+      const int16_t *x = (const int16_t *)a->x + ((row / a->OH * a->PH + row % a->OH * a->sh) * a->PW + i * a->sw) * a->C;
+      for (int o = 0; o < a->O; o += 8) {
+        int at = (row * a->OW + i) * a->O + o, n = imin(8, a->O - o);
+        const int16_t *w = a->w + o / 8 * block;
+        const int8_t *res = a->res ? a->res + at : 0;
+        switch (rows) {
+          case 1: tile_first(a, 1, x, w, o, n, a->y + at, res, &r); break;
+          case 2: tile_first(a, 2, x, w, o, n, a->y + at, res, &r); break;
+          case 3: tile_first(a, 3, x, w, o, n, a->y + at, res, &r); break;
+          case 4: tile_first(a, 4, x, w, o, n, a->y + at, res, &r); break;
+          case 5: tile_first(a, 5, x, w, o, n, a->y + at, res, &r); break;
+        }
+      }
+    }
+  return 0;
 }
 
 KERNEL(conv_int8, ConvInt8) {

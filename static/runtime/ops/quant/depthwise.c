@@ -47,6 +47,8 @@ INLINE void span_int8(const DepthwiseInt8 *a, const int R, const int pairs, cons
 INLINE void row_int8(const DepthwiseInt8 *a, const int pairs, const int8_t *x, const int *offset, const int16_t *w, int c,
                      const int8_t *res, int8_t *y, const Rounder *r) {
   int n = imin(8, a->C - c), step = a->sw * a->C, i = 0;
+  for (; i + 4 <= a->OW; i += 4)
+    span_int8(a, 4, pairs, x + i * step, step, offset, w, c, res ? res + i * a->C : 0, y + i * a->C, n, r);
   for (; i + 2 <= a->OW; i += 2)
     span_int8(a, 2, pairs, x + i * step, step, offset, w, c, res ? res + i * a->C : 0, y + i * a->C, n, r);
   if (i < a->OW) span_int8(a, 1, pairs, x + i * step, step, offset, w, c, res ? res + i * a->C : 0, y + i * a->C, n, r);

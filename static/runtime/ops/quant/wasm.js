@@ -72,6 +72,7 @@ const isNarrow = ({ attrs }) => !attrs.in_inverse && attrs.in_low >= 0 && attrs.
 /** @param {OpNode} node @param {Emitter} to @param {Window} g */
 function emitConv(node, to, g) {
   const { x, PH, PW } = bordered(node, to, g), w = node.x('Filter');
+  if (node.attrs.in_inverse && g.groups === 1 && g.dw === 1) return emitFirst(node, to, g, { x, PH, PW });
   const narrow = Number(isNarrow(node)), outputs = g.O / g.groups, depth = g.C / g.groups * g.kh * g.kw, K = up(depth, 8);
   const weights = to.packed(w, 'pack_int8', 2 * g.groups * up(outputs, 8) * K, [g.groups, outputs, depth, widthOf(w), narrow]);
   const strip = Math.min(Math.max(Math.floor(PANEL_BYTES / (2 * K) / ROWS) * ROWS, 2 * ROWS), g.N * g.OH * g.OW);
@@ -81,6 +82,17 @@ function emitConv(node, to, g) {
     to.scratch(panel * to.maxParts), g.N, g.C, PH, PW, g.O, g.OH, g.OW, g.kh, g.kw, g.sh, g.sw, g.dh, g.dw, g.groups, strip,
     node.attrs.in_inverse ? 2 : 1, panel, narrow, ...ending(node.attrs),
   ], g.N * g.O * g.OH * g.OW * depth);
+  return undefined;
+}
+
+/** @param {OpNode} node @param {Emitter} to @param {Window} g @param {{x: Arg, PH: number, PW: number}} picture */
+function emitFirst(node, to, g, { x, PH, PW }) {
+  const w = node.x('Filter'), run = g.kw * g.C;
+  const weights = to.packed(w, 'pack_first_int8', 2 * up(g.O, 8) * g.kh * up(run, 2), [g.O, g.kh, run, widthOf(w)]);
+  to.emit('conv_first_int8', [
+    x, weights, ...perChannel(to, node), node.maybe('Residual'), node.out, null, g.N, g.C, PH, PW, g.O, g.OH, g.OW,
+    g.kh, g.kw, g.sh, g.sw, g.dh, g.dw, 1, 0, 2, 0, 0, ...ending(node.attrs),
+  ], g.N * g.O * g.OH * g.OW * g.kh * run);
 }
 
 /** @param {OpNode} node @param {string[]} slots */
