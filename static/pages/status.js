@@ -5,7 +5,8 @@ import { createBadge, formatMs } from './badge.js';
 const EVERY_MS = 3000;
 const MAX_WAIT_MS = 60_000;
 
-/** @typedef {{version: string, ready: boolean, pagesOnly: boolean, reason?: string, engine?: string, loadedAt?: number, loadMs?: number}} Version */
+/** @typedef {{engine: string, stage: string, steps?: number, seconds?: number, reason?: string}} Building */
+/** @typedef {{version: string, ready: boolean, pagesOnly: boolean, reason?: string, engine?: string, building?: Building, loadedAt?: number, loadMs?: number}} Version */
 /** @typedef {{name: string, serving: string|null, versions: Version[]}} Model */
 /**
  * @typedef {object} Status what /api/status answers
@@ -19,13 +20,16 @@ const MAX_WAIT_MS = 60_000;
  * @property {number} waiting
  * @property {number} processes
  * @property {Record<string, {count: number, p50Ms: number, p95Ms: number}>} stages
+ * @property {Record<string, {count: number, meanRows: number}>} batches by model, of engines that run requests together
  */
 
 const STAGE_WORDS = new Map([
   ['queue', 'Waiting for a turn'], ['decode', 'Reading the request'], ['preprocess', 'Preparing the picture'],
   ['infer', 'Running the model'], ['encode', 'Writing the answer'], ['total', 'All but waiting'],
 ]);
-const ENGINE_WORDS = new Map([['onnx', 'ONNX Runtime'], ['remote', 'another server']]);
+const ENGINE_WORDS = new Map([
+  ['tensorrt', 'TensorRT'], ['onnx', 'ONNX Runtime'], ['paddle', 'Paddle Inference'], ['remote', 'another server'],
+]);
 const REJECT_WORDS = new Map([['busy', 'queue full'], ['rate', 'too often'], ['too_late', 'too late']]);
 
 /** @param {string} id @returns {HTMLElement} */
@@ -78,8 +82,15 @@ function tiles({ upSeconds, processes, requests, rejects, running, waiting, vers
   ];
 }
 
-/** @param {Model} model @param {Version} version @returns {HTMLElement} */
-function versionItem(model, version) {
+/** How far a better engine is. @param {Building} building @returns {string} */
+function progress({ engine, stage, steps = 0, seconds = 0, reason }) {
+  const name = ENGINE_WORDS.get(engine) ?? engine;
+  if (reason) return `${name} is tried again later: ${reason}`;
+  return `${name} is being built: ${stage}${steps ? `, ${steps} kernels timed` : ''}, ${duration(seconds)}`;
+}
+
+/** @param {Model} model @param {Version} version @param {{count: number, meanRows: number}} [batches] @returns {HTMLElement} */
+function versionItem(model, version, batches) {
   const item = make('li', '', 'version');
   const head = make('div', '', 'version-head');
   const badge = make('span');
@@ -92,6 +103,10 @@ function versionItem(model, version) {
   if (version.ready) {
     const since = new Date((version.loadedAt ?? 0) * 1000).toLocaleString();
     item.append(make('p', `On ${ENGINE_WORDS.get(version.engine ?? '') ?? version.engine} since ${since}, loaded in ${formatMs(version.loadMs ?? 0)}`));
+  }
+  if (version.building) item.append(make('p', progress(version.building)));
+  if (batches && version.version === model.serving) {
+    item.append(make('p', `${batches.count.toLocaleString('en')} batches, ${batches.meanRows} requests in one on average`));
   }
   if (version.pagesOnly) {
     item.append(make('p', 'Runs on the visitor’s device; the bundle has no model.onnx for this server.'));
@@ -114,7 +129,9 @@ function stageRow(name, { count, p50Ms, p95Ms }) {
 /** @param {Status} status */
 function show(status) {
   byId('status-tiles').replaceChildren(...tiles(status));
-  const items = status.models.flatMap((model) => model.versions.map((version) => versionItem(model, version)));
+  const items = status.models.flatMap((model) => model.versions.map((version) => (
+    versionItem(model, version, status.batches[model.name])
+  )));
   byId('status-models').replaceChildren(...(items.length ? items : [make('li', 'None is installed.', 'muted')]));
   const stages = [...STAGE_WORDS.keys()].filter((name) => status.stages[name]?.count > 0);
   const rows = stages.map((name) => stageRow(name, status.stages[name]));

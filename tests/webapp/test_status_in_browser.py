@@ -94,3 +94,19 @@ def test_with_keys_the_page_asks_for_one(models: Path, page, serving):
         assert page.locator("#status-key-form").is_hidden()
         assert KEY not in page.url and page.evaluate("localStorage.length + sessionStorage.length") == 0
     assert not page.errors
+
+
+def test_an_engine_on_its_way_and_its_batches_are_shown(models: Path, page, serving, gpu, tmp_path: Path):
+    gpu("FAKE_TRT_BUILD_S", "2")
+    app = create_app({"models": [str(models)], "rate_per_s": 0, "trt_cache": str(tmp_path / "engines")})
+    app.extensions["inpage_serving"].start(0)
+    with serving(app) as address:
+        page.goto(f"{address}/status")
+        first = version(page, "mean · version 1")
+        first.get_by_text("TensorRT is being built: building").wait_for()
+        assert "On ONNX Runtime since" in first.inner_text()
+        first.get_by_text("On TensorRT since").wait_for(timeout=60_000)
+        first.get_by_text("batches,").wait_for()
+        assert "is being built" not in first.inner_text()
+    app.extensions["inpage_serving"].stop()
+    assert not page.errors
