@@ -30,11 +30,11 @@ from training.faces.measure import (
 )
 from training.faces.sources import (
     JOINT_NAMES,
-    Scenes,
     bodies,
     box_of,
     crops,
     folder_squares,
+    paintable,
     read_picture,
     records,
     scenes,
@@ -140,7 +140,7 @@ def painted_over(faces: Path, splits: list[str]) -> list[tuple[np.ndarray, np.nd
     """The splits' own pictures without their faces, and what was painted over or is unsure there."""
     out = []
     for split in splits:
-        found: Scenes = scenes(faces, split)
+        found = paintable(scenes(faces, split))
         for square, (w, h), boxes, zones in zip(
             without_faces(found), found.sizes.astype(int), found.boxes, found.ignore, strict=True
         ):

@@ -82,6 +82,17 @@ def scenes(folder: Path, split: str) -> Scenes:
     return Scenes(pictures, sizes, boxes, points, ignore, [r["source"] for r in rows])
 
 
+PAINTABLE = 20.0  # pixels: around smaller faces a blurred person is left, who looks like one from afar
+
+
+def paintable(found: Scenes) -> Scenes:
+    """The pictures whose typical face is large enough to be painted over."""
+    larger = found.boxes[..., 2:].max(2)
+    keep = [np.median(row[row > 0]) >= PAINTABLE if (row > 0).any() else True for row in larger]
+    arrays = [x[keep] for x in (found.pictures, found.sizes, found.boxes, found.points, found.ignore)]
+    return Scenes(*arrays, [n for n, k in zip(found.names, keep, strict=True) if k])
+
+
 def without_faces(found: Scenes) -> np.ndarray:
     """The same pictures with every face and every region to ignore painted over: bodies, rooms, no faces."""
 

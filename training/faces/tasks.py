@@ -22,6 +22,7 @@ from training.faces.sources import (
     bodies,
     crops,
     folder_squares,
+    paintable,
     scenes,
     with_small_faces,
     without_faces,
@@ -72,15 +73,11 @@ def answers(network: Network, found: Scenes, longest: int, device: str) -> list[
 
 
 TEXTURES = 700
-PAINTABLE = 20.0  # pixels: of smaller faces too much is left around the paint
 
 
 def faceless(train: Scenes, backdrops: list[Path], small: bool) -> list[tuple[np.ndarray, np.ndarray]]:
     """(squares, sizes) of pictures without a face: photographs painted over, textures, the folders' pictures."""
-    faces = train.boxes[..., 2:].max(2)
-    typical = np.array([np.median(row[row > 0]) if (row > 0).any() else PAINTABLE for row in faces])
-    large = [x[typical >= PAINTABLE] for x in list(vars(train).values())[:5]]
-    painted = Scenes(*large, [n for n, t in zip(train.names, typical, strict=True) if t >= PAINTABLE])
+    painted = paintable(train)
     found = [(without_faces(painted), painted.sizes), textures(8 if small else TEXTURES, train)]
     return found + [(p[:8], s[:8]) if small else (p, s) for p, s in map(folder_squares, backdrops) if len(s)]
 
