@@ -41,9 +41,10 @@ export function checkFeedsOf(model) {
 /**
  * The largest difference as a share of the expected range; Infinity where shapes or whole numbers differ, or something
  * is not finite.
- * @param {Record<string, Tensor>} got @param {Record<string, Tensor>} wanted @returns {number}
+ * @param {Record<string, Tensor>} got @param {Record<string, Tensor>} wanted
+ * @param {number} [least] a smaller range counts as this @returns {number}
  */
-export function worstError(got, wanted) {
+export function worstError(got, wanted, least = 1e-30) {
   return Math.max(0, ...Object.entries(wanted).map(([name, { data, shape }]) => {
     const other = got[name];
     if (other.shape.join() !== shape.join()) return Infinity;
@@ -55,7 +56,7 @@ export function worstError(got, wanted) {
       const difference = Math.abs(Number(other.data[i]) - data[i]);
       worst = Math.max(worst, Number.isNaN(difference) ? Infinity : difference);
     }
-    return worst === 0 ? 0 : worst / Math.max(high - low, 1e-30);
+    return worst === 0 ? 0 : worst / Math.max(high - low, least);
   }));
 }
 
