@@ -14,6 +14,7 @@ import { count } from '../node.js';
 
 const SPARE = 64; // bytes that vector loads may read past the end
 const NEAR_BYTES = 24 * 1024; // a padded plane that stays in a first-level cache
+const WIDE = 40; // columns from which on the few at the edges do not matter
 const FEW_PIXELS = 400; // below, threads share the output channels
 
 /** @param {number} n */
@@ -113,7 +114,7 @@ export function blockedConv(to, g, { x, w, bias, residual, y, act }) {
 export function blockedDepthwise(to, g, { x, w, bias, residual, y, act }) {
   const PH = Math.max((g.OH - 1) * g.sh + (g.kh - 1) * g.dh + 1, 1), PW = Math.max((g.OW - 1) * g.sw + (g.kw - 1) * g.dw + 1, 1);
   const bytes = 16 * PH * PW, square = g.kh === g.kw && (g.kh === 3 || g.kh === 5) && g.sw < 3 && g.dh === 1 && g.dw === 1;
-  const padded = !square || bytes <= NEAR_BYTES ? to.scratch(bytes * to.maxParts + SPARE) : null;
+  const padded = !square || (bytes <= NEAR_BYTES && g.OW < WIDE) ? to.scratch(bytes * to.maxParts + SPARE) : null;
   to.emit('depthwise', [
     x, packBlocks(to, w, g.C, 1, g.kh * g.kw, 4), packBias(to, bias, g.C, 4), residual, y, padded, g.N, g.C, g.H, g.W, g.OH, g.OW,
     g.kh, g.kw, g.sh, g.sw, g.dh, g.dw, g.top, g.left, PH, PW, ...actArgs(act),
