@@ -165,9 +165,9 @@ def here() -> str | None:
     return _HERE.get(platform.machine().lower())
 
 
-def run(tools: Tools, model: Path, target: str, feeds: dict[str, np.ndarray],
-        repeat: int = 1) -> tuple[list[np.ndarray], list[float]]:
-    """Outputs in order, and milliseconds per run.
+def run(tools: Tools, model: Path, target: str, feeds: dict[str, np.ndarray], repeat: int = 1,
+        each: bool = False) -> tuple[list[np.ndarray], list[float]]:
+    """Outputs in order, and milliseconds per run. each: every row of the feeds is a run of its own.
 
     target is what the file was made for: on another machine Paddle Lite runs it in no time and answers NaN, so it is
     not even started there.
@@ -182,6 +182,7 @@ def run(tools: Tools, model: Path, target: str, feeds: dict[str, np.ndarray],
         given, made = Path(work) / "in.npz", Path(work) / "out.npz"
         np.savez(given, **feeds)  # type: ignore[arg-type]
         command = [str(tools.python), str(CHILD), str(model), str(given), str(made), str(repeat)]
+        command += ["each"] if each else []
         try:
             done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S,
                                   check=False)

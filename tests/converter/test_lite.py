@@ -186,3 +186,15 @@ def test_an_optimiser_without_its_python_cannot_be_checked(tmp_path):
 def test_usage(capsys):
     assert main(["net", "-o", "b", "--targets", "lite", "--lite-targets", "mips"]) == 2
     assert "'mips' is none of arm, armv8, x86, opencl" in capsys.readouterr().err
+
+
+def test_rows_run_one_by_one(tmp_path, opt):
+    """Each answer is its own: what the package hands out is memory that the next run writes to."""
+    convert(model(tmp_path), tmp_path / "b", targets=("web", "lite"), options=Options(lite_opt=opt))
+    x = np.random.default_rng(0).standard_normal((3, 3, 8, 8)).astype(np.float32)
+    target = paddle_lite.here()
+    arrays, times = paddle_lite.run(paddle_lite.find(opt), tmp_path / "b" / "lite" / f"{target}.nb", target, {"x": x},
+                                    each=True)  # fmt: skip
+    expected = evaluate(load_bundle(tmp_path / "b"), {"x": x})["out"]
+    assert len(times) == 3 and arrays[0].shape == expected.shape
+    np.testing.assert_allclose(arrays[0], expected, atol=1e-5)
