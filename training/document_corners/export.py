@@ -24,6 +24,7 @@ from training.document_corners.scene import MARGIN
 from training.document_corners.twin import PaddleCorners, carried_over, worst_difference
 
 TOLERANCE = 1e-5  # of a probability
+VERSION = "1.0.0"
 RESULTS = ("heatmaps", "presence")
 PREPROCESS = {
     "input": "image",
@@ -80,11 +81,11 @@ def main() -> int:
     twin, worst = check(args.checkpoint)
     print(f"Paddle and PyTorch agree within {worst:.1e}")
     with tempfile.TemporaryDirectory() as scratch:
-        folder = save_paddle(twin, args.paddle or Path(scratch))
+        folder = save_paddle(twin, args.paddle or Path(scratch) / "document_corners")
         command = [sys.executable, "-m", "converter", str(folder), "-o", str(args.output), "--name", "document_corners"]
         command += ["--no-report", "--precision", "float16", "--postprocess", str(folder / "postprocess.json")]
         # For the server: operator set 13, so that TensorRT 8 reads it too. Its weights are those of the chunks.
-        command += ["--targets", "web,onnx", "--opset", "13"]
+        command += ["--targets", "web,onnx", "--opset", "13", "--model-version", VERSION]
         return subprocess.run(command, check=False).returncode
 
 
