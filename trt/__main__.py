@@ -82,14 +82,15 @@ def build_engine(given: argparse.Namespace) -> None:
         raise TrtError("invalid", f"{given.model} is not the file that was expected")
     recipe = Recipe(given.precision, dict(map(read_shapes, given.shape)), given.quick, given.workspace_mb)
     tolerance = check.TOLERANCES[given.precision] if given.tolerance is None else given.tolerance
+    measure = given.measure or check.MEASURED[given.precision]
     rows = calibrator = None
     if given.calibrate:
         rows = partial(calibrate.samples, given.calibrate, preprocessing(given.preprocess))
         calibrator = calibrate.entropy(rows, recipe, given.table)
     tell = also_into(given.progress)
     tell({"stage": "adapting", "steps": 0, "seconds": 0.0})
-    proof = Proof(tolerance, reference.read(given.reference) if given.reference else None, given.measure, onnx)
-    onnx = adapted(onnx, recipe, rows, tolerance, given.measure)
+    proof = Proof(tolerance, reference.read(given.reference) if given.reference else None, measure, onnx)
+    onnx = adapted(onnx, recipe, rows, tolerance, measure)
     about = {"precision": given.precision, "model": given.model.name}
     done = produce(
         onnx, recipe, given.output, proof,
@@ -183,7 +184,7 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("--every-s", type=float, default=0.5, help="seconds between lines of progress")
     build.add_argument("--reference", type=Path, help=".npz with in:NAME and out:NAME; else ONNX Runtime is asked")
     build.add_argument("--tolerance", type=float, help="error over the range of an output")
-    build.add_argument("--measure", choices=check.MEASURES, default="largest", help="which error that is about")
+    build.add_argument("--measure", choices=check.MEASURES, help="which error; by default the largest for fp32 only")
     run = commands.add_parser("run", help="an engine on the arrays of a .npz")
     run.set_defaults(command=run_engine)
     run.add_argument("engine", type=Path)
@@ -205,7 +206,7 @@ def parser() -> argparse.ArgumentParser:
     into.add_argument("--samples", type=int, default=24, help="rows to calibrate with")
     into.add_argument("--trial", type=int, default=12, help="further rows to measure the errors with")
     into.add_argument("--tolerance", type=float, default=8e-3, help="below the engine's, which rounds once more")
-    into.add_argument("--measure", choices=check.MEASURES, default="largest")
+    into.add_argument("--measure", choices=check.MEASURES, default="typical")
     return whole
 
 

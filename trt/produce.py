@@ -21,7 +21,7 @@ Arrays = Mapping[str, np.ndarray]
 class Proof:
     """What an engine's numbers are compared with, and how far off they may be.
 
-    known: inputs and the right outputs; None: noise of the usual sizes, and what ONNX Runtime makes of it.
+    known: inputs and the right outputs; None: something of the usual sizes, and what ONNX Runtime makes of it.
     """
 
     tolerance: float
@@ -51,8 +51,8 @@ def prove(plan: bytes, onnx: bytes, proof: Proof) -> dict[str, check.Errors]:
 
 
 def made_up(runner: Runner, onnx: bytes) -> tuple[Arrays, Arrays]:
-    """Noise, and ONNX Runtime's answer to it."""
-    feeds = reference.noise({name: shapes.usual for name, shapes in runner.shapes.items()}, runner.dtypes)
+    """Invented input, and ONNX Runtime's answer to it."""
+    feeds = reference.made_up({name: shapes.usual for name, shapes in runner.shapes.items()}, runner.dtypes)
     return feeds, reference.by_onnxruntime(onnx, feeds)
 
 

@@ -41,15 +41,44 @@ def by_onnxruntime(onnx: bytes, feeds: Mapping[str, np.ndarray]) -> dict[str, np
     return dict(zip(names, model.run(names, dict(feeds)), strict=True))
 
 
-def noise(shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, np.dtype]) -> dict[str, np.ndarray]:
-    """Seeded input: normal, or whole numbers 0 and 1."""
+def made_up(shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, np.dtype]) -> dict[str, np.ndarray]:
+    """Seeded input: scenes for what may be pictures, else normal noise; whole numbers 0 and 1."""
     dice = np.random.default_rng(SEED)
-    return {
-        name: (dice.standard_normal(shape) if dtypes[name].kind == "f" else dice.integers(0, 2, shape)).astype(
-            dtypes[name]
-        )
-        for name, shape in shapes.items()
-    }
+    found = {}
+    for name, shape in shapes.items():
+        if dtypes[name].kind != "f":
+            found[name] = dice.integers(0, 2, shape)
+        elif len(shape) == 4:
+            found[name] = np.stack([scene(dice, shape[1:]) for _ in range(shape[0])])
+        else:
+            found[name] = dice.standard_normal(shape)
+    return {name: np.ascontiguousarray(array.astype(dtypes[name])) for name, array in found.items()}
+
+
+def scene(dice: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Something with planes, edges and lines of small marks, as pictures have, mostly within -2 and 2.
+
+    On mere noise a detector finds nothing: all it answers lies within a thousandth, and any error is a large share.
+    """
+    last = shape[-1] < shape[0]  # channels: nhwc
+    channels, height, width = (shape[-1], *shape[:-1]) if last else shape
+    picture = np.full((channels, height, width), dice.uniform(-1.5, 1.5))
+
+    def area(rows: float, columns: float) -> tuple[slice, slice, slice]:
+        """A rectangle of that share of the height and the width."""
+        size = max(1, int(rows * height)), max(1, int(columns * width))
+        top, left = dice.integers(0, height - size[0] + 1), dice.integers(0, width - size[1] + 1)
+        return slice(None), slice(top, top + size[0]), slice(left, left + size[1])
+
+    for _ in range(5):
+        picture[area(*dice.uniform(0.2, 0.8, 2))] = dice.uniform(-2.0, 2.0, (channels, 1, 1))
+    for _ in range(12):
+        line = picture[area(dice.uniform(0.03, 0.09), dice.uniform(0.2, 0.7))]
+        marks = dice.random((line.shape[1] // 3 + 1, line.shape[2] // 3 + 1)) < 0.45
+        ink = np.repeat(np.repeat(marks, 3, 0), 3, 1)[: line.shape[1], : line.shape[2]]
+        line[:] = np.where(ink, -2.0, 2.0) * dice.choice([-1.0, 1.0])
+    picture += 0.05 * dice.standard_normal(picture.shape)
+    return np.moveaxis(picture, 0, -1) if last else picture
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

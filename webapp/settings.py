@@ -133,7 +133,7 @@ SETTINGS = (
     Setting("remote_url", "", "Another server with the same protocol, for the engine `remote`.", address),
     Setting("remote_timeout_s", "10", "How long that server may take.", whole(1, 3600)),
     Setting("trt_precision", "fp16", "On the GPU: fp32, fp16 or int8.", one_of("fp32", "fp16", "int8")),
-    Setting("trt_tolerance", "0.01", "An engine further off than this share of an output's range is refused.", share),
+    Setting("trt_tolerance", "0.01", "An engine further off (root mean square over the range) is refused.", share),
     Setting("trt_calibration", "", "Folder of pictures (or .npz) that int8 is calibrated with.", str),
     Setting("trt_cache", "", "Folder of built engines; by default in the user's cache.", str),
     Setting("trt_quick", "0", "1: shorter builds, perhaps slower engines.", switch),
