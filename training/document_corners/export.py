@@ -83,9 +83,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = save_paddle(twin, args.paddle or Path(scratch) / "document_corners")
         command = [sys.executable, "-m", "converter", str(folder), "-o", str(args.output), "--name", "document_corners"]
-        command += ["--no-report", "--precision", "float16", "--postprocess", str(folder / "postprocess.json")]
+        command += ["--precision", "float16", "--postprocess", str(folder / "postprocess.json")]
         # For the server: operator set 13, so that TensorRT 8 reads it too. Its weights are those of the chunks.
-        command += ["--targets", "web,onnx", "--opset", "13", "--model-version", VERSION]
+        command += ["--targets", "web,onnx", "--opset", "13", "--model-version", VERSION, "--no-report"]
         return subprocess.run(command, check=False).returncode
 
 
