@@ -150,6 +150,9 @@ NODE_ONLY = {"static/runtime/run_node.js", "static/runtime/source_node.js", "sta
 # Files (a prefix, the longest that fits counts) -> prefixes of static/ that they may import.
 JS_MAY = {
     "pages/": ("pages/", "media/", "runtime/index.js", "runtime/choose.js", "runtime/errors.js"),
+    "pages/lab/": (
+        "pages/lab/", "pages/badge.js", "runtime/index.js", "runtime/choose.js", "runtime/errors.js", "runtime/measure.js",
+    ),
     "pages/scanner/vision/": ("pages/scanner/vision/",),
     "pages/attention/vision/": ("pages/attention/vision/",),
     "media/": ("media/", "runtime/errors.js"),

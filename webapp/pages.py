@@ -93,6 +93,12 @@ def scanner() -> Response:
     return page("scanner.html")
 
 
+@pages.get("/lab")
+def lab() -> Response:
+    """How fast the models are on the visitor's device, backend by backend."""
+    return page("lab.html", bundles=models().all())
+
+
 @pages.get("/status")
 def status() -> Response:
     """The server's models and counters, live, for people."""
