@@ -129,7 +129,7 @@ function solve(nodes, wishes, outputs) {
 /** @type {import('./ops/node.js').Lower} */
 function relayout(node, to) {
   const x = node.x(), [N, C, H, W] = x.shape;
-  to.emit(x.blocked ? 'to_plain' : 'to_blocked', [x, node.out, N, C, H * W], stored(node.out));
+  to.emit(x.blocked ? 'to_plain' : 'to_blocked', [x, node.out, N, C, H * W], 8 * stored(node.out));
 }
 
 /** The step between two layouts of a value. @param {Value} from @returns {Planned} */

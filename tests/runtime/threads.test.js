@@ -1,13 +1,17 @@
 // Helper threads: the same results, bit for bit, at 1, 2 and 4 threads, whoever takes which part and in which order.
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { createBackend } from '../../static/runtime/backends/wasm.js';
 import { Pace, pool, PRESENT } from '../../static/runtime/backends/wasm_threads.js';
 import { createEngine } from '../../static/runtime/engine.js';
+import { InPageError } from '../../static/runtime/errors.js';
 import { loadOperators } from '../../static/runtime/ops/index.js';
 import { makePlan } from '../../static/runtime/plan.js';
-import { BUILDS, checkCase, families, kernels, random, readCases } from './cases.js';
+import { BUILDS, checkCase, families, graphOf, kernels, random, readCases } from './cases.js';
 
 /** @typedef {import('../../static/runtime/plan.js').Graph} Graph */
 
@@ -115,6 +119,31 @@ test('a fault in a helper\'s part is the run\'s fault', async () => {
   assert.deepEqual([...(await engine.run({ x, i: { data: BigInt64Array.of(1n), shape: [1] } })).y.data], [2]);
   engine.dispose();
   keeper.dispose();
+});
+
+test('every kernel whose work is to be divided divides it', async () => {
+  const folder = fileURLToPath(new URL('../../static/runtime/ops/', import.meta.url));
+  const sources = readdirSync(folder, { recursive: true }).map(String).filter((name) => name.endsWith('.c')).map((name) => readFileSync(join(folder, name), 'utf8'));
+  const divides = new Set(sources.flatMap((source) => source.split(/\nKERNEL\(/).slice(1)).filter((body) => /\bparts\b/.test(body)).map((body) => /\w+/.exec(body)?.[0]));
+  const seen = new Set();
+  for (const family of families()) {
+    for (const one of readCases(family)) {
+      const { graph, weights } = graphOf(one), operators = await loadOperators([one.op]);
+      if (operators.get(one.op)?.rule.host) continue;
+      const shapes = Object.fromEntries(graph.inputs.map(({ name, shape }) => [name, shape.map(Number)]));
+      /** @type {import('../../static/runtime/plan.js').Plan} */
+      let plan;
+      try {
+        plan = makePlan(graph, shapes, operators, weights);
+      } catch (error) {
+        assert.ok(error instanceof InPageError, String(error)); // its shapes depend on elements that only a run knows
+        continue;
+      }
+      for (const { kernel, work } of plan.steps) if (work) seen.add(kernel);
+    }
+  }
+  assert.ok(seen.size > 15, 'too few kernels were seen');
+  assert.deepEqual([...seen].filter((kernel) => !divides.has(kernel)), []);
 });
 
 test('the pace settles on the faster way, and looks again', () => {

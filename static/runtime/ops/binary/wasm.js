@@ -19,7 +19,7 @@ function emit(node, to, kernel) {
   const act = node.attrs.fuse_activation ? fused(node.attrs) : NONE;
   to.emit(kernel, [
     x, y, node.out, CODES.get(node.type) ?? 0, dims.length, ...fixed(dims, 6), ...fixed(xs, 6), ...fixed(ys, 6), ...actArgs(act),
-  ], kernel === 'binary' && dims.length === 1 ? dims[0] : 0);
+  ], kernel === 'binary' && dims.length === 1 ? 8 * dims[0] : 0);
 }
 
 /** @typedef {import('../node.js').OpNode} OpNode */
@@ -60,13 +60,13 @@ function blockedArithmetic(node, to) {
   if (!to.inPlace(operands[full], out) && other === 'all') to.inPlace(operands[1], out);
   if (other !== 'channels') {
     const steps = other === 'all' ? [1, 1] : [full === 0 ? 1 : 0, full];
-    to.emit('binary', [...operands, out, op, 1, ...fixed([n], 6), ...fixed([steps[0]], 6), ...fixed([steps[1]], 6), ...act], n);
+    to.emit('binary', [...operands, out, op, 1, ...fixed([n], 6), ...fixed([steps[0]], 6), ...fixed([steps[1]], 6), ...act], 8 * n);
     return;
   }
   const [N, C, H, W] = out.shape, blocks = Math.ceil(C / 4), value = operands[1 - full];
   const table = value.weight ? to.packed(value, 'pack_blocks', 16 * blocks, [C, 1, 1, 4]) : value;
   const repeat = value.weight || value.shape[0] === 1 ? blocks : N * blocks;
-  to.emit('channelwise', [operands[full], table, out, op, full, N * blocks, H * W, repeat, ...act], n);
+  to.emit('channelwise', [operands[full], table, out, op, full, N * blocks, H * W, repeat, ...act], 8 * n);
 }
 
 /** @type {import('../node.js').Lower} */

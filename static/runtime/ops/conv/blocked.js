@@ -87,7 +87,7 @@ function windowOf({ C, H, W, OH, OW, kh, kw, sh, sw, dh, dw, top, bottom, left, 
  */
 function bordered(to, g, win, x, planes, width) {
   const floats = planes * win.phases * win.PH * win.PW * width, copy = to.scratch(4 * floats + SPARE);
-  to.emit('border', [x, copy, planes, g.H, g.W, win.PH, win.PW, g.top, g.left, g.sw, win.phases, win.skip, width], floats);
+  to.emit('border', [x, copy, planes, g.H, g.W, win.PH, win.PW, g.top, g.left, g.sw, win.phases, win.skip, width], 8 * floats);
   return copy;
 }
 
@@ -132,7 +132,7 @@ export function blockedTranspose(to, g, { x, w, bias, y, act }) {
     residual: null, y: product, taps: [0], K: g.C, O, N: g.N, OH: 1, OW: P, xn: 4 * blocks(g.C) * P, xc: 4 * P, xrow: 0,
     act: y.blocked ? act : NONE,
   });
-  const n = count([g.N, lanes, g.OH, g.OW]);
+  const n = 8 * count([g.N, lanes, g.OH, g.OW]);
   if (y.blocked) to.emit('spread', [product, y, g.N, blocks(g.O), g.H, g.W, g.kh, g.kw], n);
   else to.emit('spread_planes', [product, y, g.N, g.O, g.H, g.W, g.kh, g.kw, ...actArgs(act)], n);
 }

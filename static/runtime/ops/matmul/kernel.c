@@ -37,12 +37,14 @@ INLINE void row_panel(const float *x, const float *B, int K, f32x4 *s) {
   UNROLL for (int j = 0; j < 2; j++) s[j] = add(add(acc[0][j], acc[1][j]), add(acc[2][j], acc[3][j]));
 }
 
-// C[M][N] = act(A B + bias + res), A at strides am, ak, B in panels; bias [N rounded up to 8] or 0.
+// C[M][N] = act(A B + bias + res), A at strides am, ak, B in panels; bias [N rounded up to 8] or 0. Only the columns of
+// the panels [mine.from, mine.to).
 static void multiply(const float *A, int am, int ak, const float *B, const float *bias, const float *res, float *C,
-                     int M, int N, int K, Activation act) {
+                     int M, int N, int K, Activation act, Share mine) {
   Tile t = {.am = am, .ak = ak, .K = K, .ldc = N, .bias_kind = bias ? BIAS_COLUMN : BIAS_NONE,
             .lo = act_lo(act), .hi = act_hi(act)};
-  for (int n = 0; n < N; n += 8) {
+  int first = 8 * mine.from, end = imin(N, 8 * mine.to);
+  for (int n = first; n < end; n += 8) {
     int columns = imin(8, N - n);
     t.bias = bias + n;
     t.B = B + n * K;
@@ -63,13 +65,14 @@ static void multiply(const float *A, int am, int ak, const float *B, const float
       else tile_partial(r, columns, 0, &t);
     }
   }
-  if (act.kind) unary_span(C, C, M * N, act);
+  if (act.kind) for (int m = 0; m < M; m++) unary_span(C + m * N + first, C + m * N + first, end - first, act);
 }
 
 // y[M][N] = act(x[M][K] w + bias + res); w packed by pack_columns, bias padded to a multiple of 8 with any values.
 typedef struct { const float *x, *w, *bias, *res; float *y; int M, N, K; Activation act; } Fc;
 KERNEL(fc, Fc) {
-  multiply(a->x, a->K, 1, a->w, a->bias, a->res, a->y, a->M, a->N, a->K, a->act);
+  multiply(a->x, a->K, 1, a->w, a->bias, a->res, a->y, a->M, a->N, a->K, a->act,
+           share((a->N + 7) / 8, part, parts));
   return 0;
 }
 
@@ -85,7 +88,8 @@ KERNEL(matmul, MatMul) {
   Activation none = {0, -__builtin_inff(), __builtin_inff(), 0};
   for (int b = 0; b < a->batch; b++) {
     if (b == 0 || a->bt[b] != a->bt[b - 1]) pack(a->B + a->bt[b], a->panels, a->K, a->N, a->bk, a->bn);
-    multiply(a->A + a->at[b], a->am, a->ak, a->panels, 0, 0, a->y + b * a->M * a->N, a->M, a->N, a->K, none);
+    multiply(a->A + a->at[b], a->am, a->ak, a->panels, 0, 0, a->y + b * a->M * a->N, a->M, a->N, a->K, none,
+             (Share){0, (a->N + 7) / 8});
   }
   return 0;
 }

@@ -13,7 +13,7 @@ export const lower = {
     if (!w.weight || (bias && !bias.weight)) throw new UnsupportedError('its matrix and bias must be constants');
     const columns = to.packed(w, 'pack_columns', 4 * eights(N) * K, [K, N, N, 1]);
     const padded = bias && to.packed(bias, 'pack_columns', 4 * eights(N), [1, N, N, 1]);
-    to.emit('fc', [node.x('Input'), columns, padded, null, node.out, M, N, K, ...actArgs(fused(node.attrs))]);
+    to.emit('fc', [node.x('Input'), columns, padded, null, node.out, M, N, K, ...actArgs(fused(node.attrs))], M * N * K);
   },
   matmul_v2(node, to) {
     const { M, N, K, at, bt, am, ak, bk, bn } = matmulSizes(node);

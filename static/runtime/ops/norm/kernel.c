@@ -11,7 +11,9 @@ typedef struct {
 KERNEL(batch_norm, BatchNorm) {
   const float *x = a->x;
   float *y = a->y;
-  for (int r = 0; r < a->outer * a->C; r++, x += a->inner, y += a->inner) {
+  Share my = share(a->outer * a->C, part, parts);
+  x += my.from * a->inner, y += my.from * a->inner;
+  for (int r = my.from; r < my.to; r++, x += a->inner, y += a->inner) {
     int c = r % a->C;
     float p = a->scale[c] / __builtin_sqrtf(a->variance[c] + a->epsilon), q = a->bias[c] - a->mean[c] * p;
     for (int i = 0; i < a->inner; i += 4) store_n(y + i, madd(splat(q), splat(p), load_n(x + i, a->inner - i)), a->inner - i);
@@ -41,7 +43,8 @@ static float rate_of(const float *x, int n, float mean, float epsilon) {
 typedef struct { const float *x, *scale, *bias; float *y; int rows, n; float epsilon; } LayerNorm;
 KERNEL(layer_norm, LayerNorm) {
   int n = a->n;
-  for (int r = 0; r < a->rows; r++) {
+  Share my = share(a->rows, part, parts);
+  for (int r = my.from; r < my.to; r++) {
     const float *x = a->x + r * n;
     float *y = a->y + r * n, mean = mean_of(x, n), rate = rate_of(x, n, mean, a->epsilon);
     for (int i = 0; i < n; i += 4) {
@@ -58,7 +61,8 @@ KERNEL(layer_norm, LayerNorm) {
 typedef struct { const float *x, *scale, *bias; float *y; int N, C, groups, P; float epsilon; } GroupNorm;
 KERNEL(group_norm, GroupNorm) {
   int P = a->P, members = a->C / a->groups, n = members * P;
-  for (int g = 0; g < a->N * a->groups; g++) {
+  Share my = share(a->N * a->groups, part, parts);
+  for (int g = my.from; g < my.to; g++) {
     const float *x = a->x + g * n;
     float *y = a->y + g * n, mean = mean_of(x, n), rate = rate_of(x, n, mean, a->epsilon);
     for (int m = 0; m < members; m++, x += P, y += P) {
@@ -75,7 +79,8 @@ KERNEL(group_norm, GroupNorm) {
 typedef struct { const float *x, *alpha; float *y; int outer, C, inner; } Prelu;
 KERNEL(prelu, Prelu) {
   int rows = a->inner == 1 ? a->outer : a->outer * a->C, n = a->inner == 1 ? a->C : a->inner;
-  for (int r = 0; r < rows; r++) {
+  Share my = share(rows, part, parts);
+  for (int r = my.from; r < my.to; r++) {
     const float *x = a->x + r * n;
     float *y = a->y + r * n;
     f32x4 one = splat(a->alpha[r % a->C]);

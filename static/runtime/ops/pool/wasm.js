@@ -24,7 +24,7 @@ export const lower = {
     const { N, C, H, W, rows, columns, last } = poolWindow(node), average = node.attrs.pooling_type === 'avg';
     const whole = isWhole(rows, H) && isWhole(columns, W), factor = average && whole ? 1 / (rows[0].area * columns[0].area) : 1;
     if (node.x().blocked) {
-      const planes = N * Math.ceil(C / 4), n = planes * 4 * H * W;
+      const planes = N * Math.ceil(C / 4), n = planes * 32 * H * W;
       if (whole) to.emit('pool_whole', [node.x(), node.out, planes, H * W, average ? 1 : 0, f32(factor)], n);
       else {
         const sizes = [planes, H, W, rows.length, columns.length, average ? 1 : 0];

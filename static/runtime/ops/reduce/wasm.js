@@ -21,7 +21,7 @@ function reduction(node, to) {
   const x = node.x(), { dtype } = node.out, { op, mean } = REDUCE[node.type];
   if (x.blocked) {
     const [N, C, H, W] = x.shape;
-    to.emit('pool_whole', [x, node.out, N * Math.ceil(C / 4), H * W, mean ? 1 : 0, f32(mean ? 1 / (H * W) : 1)], stored(x));
+    to.emit('pool_whole', [x, node.out, N * Math.ceil(C / 4), H * W, mean ? 1 : 0, f32(mean ? 1 / (H * W) : 1)], 8 * stored(x));
     return;
   }
   const steps = passes(x.shape, reducedAxes(node)), total = steps.reduce((n, step) => n * step.n, 1);

@@ -25,7 +25,7 @@ export const lower = {
     const zero = to.data(Int32Array.of(0, 0, 0, 0)); // one plane, and the fill value that is never read
     to.emit('remap', [
       node.x(), node.out, zero, zero, rows, columns, wide ? 16 : 4, outer, 1, ...sizes, 1, out[0].size, out[1].size, wide ? 1 : inner,
-    ], stored(node.out));
+    ], 8 * stored(node.out));
   },
   bilinear_interp_v2(node, to) {
     const { sizes, out, outer, inner } = sizesOf(node), { align_corners: corners, align_mode: mode } = node.attrs;
@@ -33,7 +33,7 @@ export const lower = {
       const { low, high, part } = linearAxis(size, out[i], corners, mode);
       return [to.data(low), to.data(high), to.data(part)];
     });
-    to.emit('bilinear', [node.x(), node.out, ...tables, outer, ...sizes, out[0].size, out[1].size, inner], 8 * stored(node.out));
+    to.emit('bilinear', [node.x(), node.out, ...tables, outer, ...sizes, out[0].size, out[1].size, inner], 32 * stored(node.out));
   },
   bicubic_interp_v2(node, to) {
     const { sizes, out, outer, inner } = resizeSizes(node);

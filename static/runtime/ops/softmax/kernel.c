@@ -50,7 +50,8 @@ static void columns(const float *x, float *y, int n, int inner, int lanes, int l
 }
 
 KERNEL(softmax, Softmax) {
-  for (int o = 0; o < a->outer; o++) {
+  Share my = share(a->outer, part, parts);
+  for (int o = my.from; o < my.to; o++) {
     const float *x = a->x + o * a->n * a->inner;
     float *y = a->y + o * a->n * a->inner;
     if (a->inner == 1) row(x, y, a->n, a->log);

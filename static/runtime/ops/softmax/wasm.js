@@ -6,7 +6,7 @@ const softmax = (log) => (node, to) => {
   const { shape } = node.x(), axis = axisOf(node.attrs.axis, shape.length);
   to.inPlace(node.x(), node.out);
   const sizes = [count(shape.slice(0, axis)), shape[axis] ?? 1, count(shape.slice(axis + 1))];
-  to.emit('softmax', [node.x(), node.out, ...sizes, log]);
+  to.emit('softmax', [node.x(), node.out, ...sizes, log], 32 * count(shape));
 };
 
 /** @type {Record<string, import('../node.js').Lower>} */

@@ -9,7 +9,7 @@ function unary(node, to) {
   const x = node.x(), y = node.out, n = stored(x), row = UNARY[node.type], act = row.act(castAttrs(node.attrs, x.dtype));
   to.inPlace(x, y);
   if (x.dtype === 'float32') {
-    to.emit(row.rare ? 'special' : 'unary', [x, y, n, ...actArgs(act)], row.rare ? 0 : n);
+    to.emit(row.rare ? 'special' : 'unary', [x, y, n, ...actArgs(act)], row.rare ? 0 : 8 * n);
   } else {
     // an open end of relu's range is the type's own end
     const [alpha, beta] = [act.alpha, act.beta].map((v) => (Number.isFinite(v) ? v : v > 0 ? 2 ** 31 - 1 : -(2 ** 31)));
