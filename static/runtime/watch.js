@@ -13,6 +13,7 @@ import { Memory, measure, quantile } from './measure.js';
  * @typedef {object} Tools tests put their own in
  * @property {(address: string|URL, options: LoadOptions) => Promise<Model>} load
  * @property {() => Backend[]} candidates
+ * @property {(backend: Backend) => Promise<boolean>} inHardware whether it would not be computed by the processor after all
  * @property {(model: Model) => Promise<number>} measure
  * @property {Memory} memory
  * @property {() => number} now
@@ -29,18 +30,21 @@ const WORTH_IT = 0.8;
 /** After these a backend is given up; anything else is the call's own failure. */
 const FATAL = new Set(['no_backend', 'out_of_memory', 'worker_lost', 'device_lost', 'unsupported', 'invalid_model']);
 
+/** Renderers that are the processor. */
+const IN_SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
+
 /** What was measured in this visit. @type {Memory|undefined} */
 let visit;
 
 /** @returns {Tools} */
 function ownTools() {
   visit ??= new Memory();
-  return { load, candidates, measure, memory: visit, now: () => performance.now() };
+  return { load, candidates, inHardware, measure, memory: visit, now: () => performance.now() };
 }
 
 /**
  * Loads a model where it is fastest: every backend that may work here is loaded and measured on the model itself, unless
- * one is fast enough or this visit knows already.
+ * one is fast enough or this visit knows already. With `enough_ms: 0` even graphics in software are measured.
  * @param {string|URL} address
  * @param {LoadOptions} options
  * @param {Tools} [tools]
@@ -81,6 +85,7 @@ async function fastest(address, options, tools, names) {
   let failure = null;
   for (const backend of names) {
     throwIfAborted(options.signal, 'load()');
+    if (enough_ms > 0 && best && !(await tools.inHardware(backend))) continue;
     /** @type {Model|null} */
     let model = null;
     try {
@@ -108,6 +113,25 @@ async function fastest(address, options, tools, names) {
   }
   if (!best) throw failure;
   return { model: best.model, measured: measured.sort((a, b) => a.ms - b.ms) };
+}
+
+/**
+ * Whether a chip computes it: browsers without one offer graphics computed by the processor, which WebAssembly does better.
+ * @param {Backend} backend
+ * @returns {Promise<boolean>}
+ */
+async function inHardware(backend) {
+  if (backend === 'webgl') {
+    const canvas = typeof OffscreenCanvas === 'function' ? new OffscreenCanvas(1, 1) : document.createElement('canvas');
+    const gl = /** @type {WebGL2RenderingContext|null} */ (canvas.getContext('webgl2', { failIfMajorPerformanceCaveat: true }));
+    const info = gl?.getExtension('WEBGL_debug_renderer_info');
+    const chip = gl && String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+    gl?.getExtension('WEBGL_lose_context')?.loseContext(); // browsers allow few contexts at a time
+    return chip !== null && !IN_SOFTWARE.test(chip); // not every browser calls it a caveat
+  }
+  if (backend !== 'webgpu') return true;
+  const adapter = await /** @type {any} */ (navigator).gpu.requestAdapter().catch(() => null);
+  return adapter !== null && !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter);
 }
 
 /** The public face's Model, on one backend at a time. */
@@ -142,6 +166,8 @@ export class WatchedModel {
   get postprocess() { return this.model.postprocess; }
   get precision() { return this.model.precision; }
   get backend() { return this.model.backend; }
+  get numerics() { return this.model.numerics; }
+  get profile() { return this.model.profile?.bind(this.model); }
 
   /** @returns {{bytes: number}} */
   memory() { return this.model.memory(); }
@@ -211,7 +237,12 @@ export class WatchedModel {
   /** @param {Model} from @returns {Promise<boolean>} */
   async moveOn(from) {
     const { signal, onProgress, ...options } = this.options; // both were for loading
+    const broken = this.failed.has(from.backend);
     for (const backend of this.next()) {
+      if (!broken && !(await this.tools.inHardware(backend))) {
+        this.failed.add(backend); // a slow processor does not get faster by drawing
+        continue;
+      }
       const model = await this.tools.load(this.address, { ...options, backend }).catch(orNull);
       if (!model) {
         this.failed.add(backend);

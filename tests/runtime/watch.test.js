@@ -8,7 +8,7 @@ import { loadWatched } from '../../static/runtime/watch.js';
 import { FAST, makeBundle, serveBundle } from './bundle_helpers.js';
 
 /** @typedef {import('../../static/runtime/watch.js').Tools} Tools */
-/** @typedef {{ms: number, fails?: string, breaks?: string}} Nature of a backend: its time, what loading or running throws */
+/** @typedef {{ms: number, fails?: string, breaks?: string, software?: boolean}} Nature of a backend: its time, what it throws */
 
 const FEEDS = { x: { data: new Float32Array(4), shape: [1, 4] } };
 
@@ -24,6 +24,7 @@ function world(natures) {
   /** @type {any} */
   const tools = {
     candidates: () => Object.keys(natures),
+    inHardware: async (/** @type {string} */ backend) => !natures[backend].software,
     memory: new Memory(null),
     now: () => clock,
     /** @param {any} model */
@@ -77,6 +78,14 @@ test('a backend that is fast enough needs no rival', async () => {
   assert.deepEqual(log, ['load wasm with progress']);
 });
 
+test('graphics in software are not even fetched, unless all are to be measured', async () => {
+  const natures = { wasm: { ms: 90 }, webgl: { ms: 10, software: true }, webgpu: { ms: 50 } };
+  const first = world(natures);
+  assert.equal((await open(first.tools, { enough_ms: 33 })).backend, 'webgpu');
+  assert.ok(!first.log.includes('load webgl'));
+  assert.equal((await open(world(natures).tools)).backend, 'webgl');
+});
+
 test('one backend alone is not measured', async () => {
   const { tools } = world({ wasm: { ms: 12 } });
   await open(tools);
@@ -128,6 +137,15 @@ test('a model that grows slow moves to a faster backend, then tells the page onc
   for (let i = 0; i < 80; i++) await model.run(FEEDS);
   assert.equal(model.backend, 'webgl', 'not back to one that is no faster');
   assert.deepEqual(told, [{ backend: 'webgl', p95_ms: 380 }]);
+});
+
+test('a slow processor does not move to graphics that it would compute itself', async () => {
+  const { tools, natures, log } = world({ wasm: { ms: 20 }, webgl: { ms: 1, software: true } });
+  let told = 0;
+  const model = await open(tools, { enough_ms: 33, slow_ms: 100, onSlow: () => { told++; } });
+  natures.wasm.ms = 400;
+  for (let i = 0; i < 60; i++) await model.run(FEEDS);
+  assert.deepEqual([model.backend, told, log], ['wasm', 1, ['load wasm']]);
 });
 
 test('a few slow runs among many are no reason to move', async () => {
