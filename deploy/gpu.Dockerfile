@@ -28,7 +28,7 @@ ENV PATH=/srv/inpage/bin:$PATH \
     INPAGE_PORT=8000 \
     INPAGE_MODELS=/models \
     INPAGE_ENGINES=tensorrt,onnx \
-    XDG_CACHE_HOME=/engines \
+    INPAGE_TRT_CACHE=/engines \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 WORKDIR /models
