@@ -25,7 +25,7 @@ from converter.ops.infer import infer
 from converter.passes import paddlejs2, prune, relax
 from converter.passes.pipelines import PIPELINES
 from converter.read import read
-from converter.verify import TOLERANCE, Check, check_bundle, check_package, samples
+from converter.verify import TOLERANCE, Check, check_bundle, check_package, samples, sets_of
 from converter.write import paddlejs2 as package
 from converter.write import web
 from converter.write.staged import staged
@@ -102,18 +102,18 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
         page, quantised = _quantised(graph, precision, calibrate, error_budget, notes, progress)
         progress("writing the bundle")
         with refusing("the bundle cannot be written", str(path), "the file is damaged; export the model again"):
-            sizes = others.write(graph, folder) | _write(page, folder, target, precision)
+            allowed = TOLERANCE[precision] if tolerance is None else tolerance
+            trial = beside.Trial(feeds, expected, allowed, sets_of(graph))
+            sizes = others.write(graph, folder, trial) | _write(page, folder, target, precision)
         if target == "paddlejs2" and graph.meta.get("preprocess"):
             notes.append(package.runner_note(graph.meta["preprocess"]))
         report = Report(str(out), before, _count(page), sizes, notes=notes, quantisation=quantised)
         if verify:
             progress("verifying the bundle")
-            allowed = TOLERANCE[precision] if tolerance is None else tolerance
-            report.checks = others.check(folder, feeds, expected, allowed)
+            report.checks, own = others.checks, expected
             if page is not graph:  # whole numbers are compared with the same whole numbers
-                expected, allowed = evaluate(page, feeds), min(allowed, SAME_WHOLE_NUMBERS)
-            _verify(report, folder, feeds, expected, allowed,
-                    check_package if target == "paddlejs2" else check_bundle)
+                own, allowed = evaluate(page, feeds), min(allowed, SAME_WHOLE_NUMBERS)
+            _verify(report, folder, feeds, own, allowed, check_package if target == "paddlejs2" else check_bundle)
         others.build_engine(folder, graph, feeds or samples(graph, input_shapes), expected, tolerance)
         report.refused = others.refused
         if target == "web":
@@ -136,7 +136,7 @@ def _quantised(graph: Graph, precision: str, folder: str | Path | None, budget: 
         raise ConvertError("--precision int8 needs typical inputs to find the ranges of what flows through the model",
                            hint="say --calibrate FOLDER with pictures or .npz files, or --precision int8-weights")
     inputs = Inputs(folder, graph)
-    options = quantise.Options() if budget is None else quantise.Options(budget=budget)
+    options = quantise.Options() if budget is None else quantise.Options(budget=budget, agreement=0.0)
     page, found = quantise.quantise(graph, inputs, Executor, options, progress)
     page.meta = graph.meta
     notes += [*inputs.notes, *found.notes,

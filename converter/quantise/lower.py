@@ -96,7 +96,7 @@ def can_quantise(graph: Graph, node: Node) -> bool:
         return False
     if node.type == "elementwise_add":
         other = graph.values[node.inputs["Y"][0]]
-        return other.shape == source.shape and not other.is_constant and a["fuse_activation"] in ("", "relu", "relu6")
+        return alike(other, source) and not other.is_constant and a["fuse_activation"] in ("", "relu", "relu6")
     if node.type == "pool2d":
         if a["data_format"] == "NHWC":
             return False
@@ -108,6 +108,12 @@ def can_quantise(graph: Graph, node: Node) -> bool:
     if node.type == "nearest_interp_v2":
         return list(node.inputs) == ["X"] and a["data_layout"] == "NCHW"
     return node.type == "channel_shuffle" and a["data_format"] == "NCHW"
+
+
+def alike(a: Value, b: Value) -> bool:
+    """Of one shape, as far as that shows before run time: what is open in both may be the same size."""
+    return len(a.shape) == len(b.shape) and all(
+        p == q or isinstance(p, str) and isinstance(q, str) for p, q in zip(a.shape, b.shape, strict=True))
 
 
 def gated(graph: Graph, node: Node) -> tuple[str, str]:

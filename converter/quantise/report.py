@@ -35,8 +35,8 @@ class Tensor:
 
 @dataclass
 class QuantReport:
-    """error: of the model's answer over held-out calibration inputs, root mean square over the answer's deviation;
-    agreement: on how many of them the largest element of each answer's last axis is the same."""
+    """error: of the model's answer on calibration inputs, root mean square over the answer's deviation; agreement: on
+    how many of them the first class is the same, where answers are classes ([N, classes])."""
 
     inputs: int
     layers: list[Layer] = field(default_factory=list)

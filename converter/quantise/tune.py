@@ -18,7 +18,7 @@ from converter.quantise.observe import Seen, ranges
 from converter.quantise.params import INT8, NARROW, WIDE, affine
 from converter.quantise.report import Layer, QuantReport, Tensor
 
-_FORKED, _MEASURED, _ALONE = 12, 24, 6
+_FORKED, _MEASURED, _ALONE = 12, 100, 6
 """How many inputs ranges are compared on, the whole answer is measured on, and the effect of one layer alone."""
 PRECISIONS = {0: "float", NARROW: "int8 of 7 bits", INT8: "int8", WIDE: "int8, weights of 12 bits"}
 _SMALL = 1024
@@ -27,10 +27,12 @@ _SMALL = 1024
 
 @dataclass
 class Options:
-    """budget: error of the answer (see QuantReport) above which layers are kept finer, or float. size: share of the
+    """budget: error of the answer (see QuantReport) above which layers are kept finer, or float; agreement: so are they
+    while the first class is the same more rarely, where there are classes. size: share of the
     float32 weights' bytes that the result may take. narrow: begin with 7 bits where that is fast."""
 
-    budget: float = 0.02
+    budget: float = 0.1
+    agreement: float = 0.99
     size: float = 0.265
     narrow: bool = True
 
@@ -173,16 +175,21 @@ class Tuner:
     def _refine(self, plan: Plan) -> None:
         """While the answer errs beyond the budget: 12-bit weights for the layer that adds most, else float."""
         self.progress("quantising: measuring the answer")
-        error, _ = self._measure(Lowering(self.graph, plan).run())
-        if error <= self.options.budget:
+        error, same = self._measure(Lowering(self.graph, plan).run())
+        if error <= self.options.budget and same >= self.options.agreement:
             return
         names = [node.out for node in self.layers]
         for i, node in enumerate(self.layers):
             self.progress(f"quantising: the effect of layer {i + 1} of {len(self.layers)} alone")
             self.effects[node.out] = self._alone(plan, node.out, names)
-        left = dict(self.effects)
-        while left and sum(e * e for e in left.values()) > self.options.budget ** 2:
-            self._finer(plan, max(left, key=left.__getitem__), left, names)
+        left, target = dict(self.effects), self.options.budget
+        while left:
+            while left and total(left) > target:
+                self._finer(plan, max(left, key=left.__getitem__), left, names)
+            self.progress(f"quantising: {len(plan.float_layers)} layers float, {len(plan.narrow)} of 7 bits")
+            if self._measure(Lowering(self.graph, plan).run())[1] >= self.options.agreement:
+                return
+            target = 0.75 * min(target, total(left))
 
     def _finer(self, plan: Plan, name: str, left: dict[str, float], names: list[str]) -> None:
         """One step for one layer: from 7 bits to 8, to weights of 12, to float. A step that helps too little is the
@@ -235,6 +242,11 @@ class Tuner:
                                             self.effects.get(node.out)))
 
 
+def total(effects: dict[str, float]) -> float:
+    """Of independent errors."""
+    return float(np.sqrt(sum(effect * effect for effect in effects.values())))
+
+
 def compare(exact: list[Feeds], found: list[Feeds]) -> tuple[float, float]:
     """Error and agreement, see QuantReport; the worst output counts."""
     worst, same = 0.0, 1.0
@@ -245,7 +257,8 @@ def compare(exact: list[Feeds], found: list[Feeds]) -> tuple[float, float]:
         wrong = float(np.mean([((b - a) ** 2).mean() for a, b in pairs]))
         power = float(np.mean([a.var() for a, _ in pairs]))
         worst = max(worst, float(np.sqrt(wrong / max(power, 1e-30))))
-        same = min(same, float(np.mean([(a.argmax(-1) == b.argmax(-1)).mean() for a, b in pairs])))
+        if pairs[0][0].ndim == 2:
+            same = min(same, float(np.mean([(a.argmax(-1) == b.argmax(-1)).mean() for a, b in pairs])))
     return worst, same
 
 
