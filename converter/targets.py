@@ -4,6 +4,7 @@ compared with the reference answer."""
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from converter.graph import Graph
 from converter.read import find
 from converter.read.program import weights_of
 from converter.run import timed, web_problem
-from converter.verify import Check, compare, found_sets
+from converter.verify import Check, compare
 from converter.write import onnx, program
 
 BESIDE = ("onnx", "lite", "tensorrt")
@@ -72,14 +73,26 @@ class Wanted:
         return next(dialect for dialect in onnx.DIALECTS.values() if dialect.opset == opset)
 
 
-class Beside:
-    """The targets of one conversion: prepared before the passes, written before model.json, run at the end.
+@dataclass(frozen=True)
+class Trial:
+    """What a target is held to: inputs and right answers (none: nothing is run), and the largest error."""
 
-    refused: targets that were left out, each with the reason. engine: what is known of a TensorRT engine.
+    feeds: dict[str, np.ndarray]
+    expected: dict[str, np.ndarray]
+    tolerance: float
+    sets: dict[str, str]
+
+
+class Beside:
+    """The targets of one conversion: prepared before the passes, written and run before model.json, which names them.
+
+    checks: what was compared. refused: targets that were left out, each with the reason. engine: what is known of a
+    TensorRT engine.
     """
 
     def __init__(self, wanted: Wanted, work: Path) -> None:
         self.wanted, self.work = wanted, work
+        self.checks: list[Check] = []
         self.refused: list[str] = []
         self.engine: dict[str, Any] | None = None
         self.tools: paddle_lite.Tools | None = None
@@ -90,51 +103,61 @@ class Beside:
                 self.tools = paddle_lite.needed(options.lite_opt, options.lite_install)
 
     @contextmanager
-    def or_refused(self, target: str) -> Iterator[None]:
-        """With keep_going a target that cannot be made is noted and left out."""
+    def or_refused(self, target: str, *made: Path) -> Iterator[None]:
+        """With keep_going a target that cannot be made is noted and left out, and what was made of it is removed."""
         try:
             yield
         except ConvertError as error:
             if not self.wanted.options.keep_going:
                 raise
             self.refused.append(f"{target}: {error.what}")
-            if target == "lite":
-                self.tools = None
-            self.wanted.targets = tuple(name for name in self.wanted.targets if name != target)
+            gone = {target, "tensorrt"} if target == "onnx" else {target}  # TensorRT has nothing to read then
+            self.wanted.targets = tuple(name for name in self.wanted.targets if name not in gone)
+            for path in made:
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def prepare(self, graph: Graph) -> None:
         """What is made of the graph as it was read."""
-        if self.tools is not None:
+        if "lite" in self.wanted.targets:
             with self.or_refused("lite"):
                 self.lite = lite_target.prepare(graph, self.work)
 
-    def write(self, graph: Graph, folder: Path) -> dict[str, int]:
-        """Into the bundle's folder, before model.json, which names it; returns sizes by name."""
+    def write(self, graph: Graph, folder: Path, trial: Trial) -> dict[str, int]:
+        """Into the bundle's folder; graph.meta gets what model.json says of each; returns sizes by name.
+
+        What cannot be run is not handed out: ConvertError. Errors beyond the tolerance are left to the caller, all in
+        one message, except with keep_going.
+        """
         sizes: dict[str, int] = {}
         if self.wanted.onnx:
-            with self.or_refused("onnx"):
-                sizes |= write_onnx(graph, folder, self.wanted)
-        if self.wanted.onnx and "onnx" not in graph.meta:  # TensorRT has nothing to read then
-            self.wanted.targets = tuple(name for name in self.wanted.targets if name != "tensorrt")
+            with self.or_refused("onnx", folder / onnx.FILE):
+                self.wanted.progress("writing model.onnx")
+                found, entry = write_onnx(graph, folder / onnx.FILE, self.wanted)
+                self._hold(check_onnx(folder / onnx.FILE, trial) if trial.expected else [])
+                sizes |= found
+                graph.meta["onnx"] = entry
         if self.tools is not None and self.lite is not None:
-            self.wanted.progress("running Paddle Lite's optimiser")
-            with self.or_refused("lite"):
-                graph.meta["lite"] = lite_target.write(self.tools, self.lite, folder, self.wanted.options.lite_targets,
-                                                       self.wanted.precision)
-                sizes |= {f"lite_{name}_bytes": entry["bytes"] for name, entry in graph.meta["lite"].items()}
+            with self.or_refused("lite", folder / lite_target.FOLDER):
+                self.wanted.progress("running Paddle Lite's optimiser")
+                entries = lite_target.write(self.tools, self.lite, folder, self.wanted.options.lite_targets,
+                                            self.wanted.precision)
+                self._hold(self._check_lite(self.tools, self.lite, trial) if trial.expected else [])
+                sizes |= {f"lite_{name}_bytes": entry["bytes"] for name, entry in entries.items()}
+                graph.meta["lite"] = entries
         return sizes
 
-    def check(self, folder: Path, feeds: dict[str, np.ndarray], expected: dict[str, np.ndarray],
-              tolerance: float) -> list[Check]:
-        """Run each target that can run here. What nothing has run is not handed out: ConvertError."""
-        checks: list[Check] = []
-        if self.wanted.onnx:
-            checks += check_onnx(folder, self.wanted, feeds, expected, tolerance)
-        if self.tools is not None and self.lite is not None:
-            self.wanted.progress("running Paddle Lite")
-            found = lite_target.check(self.tools, self.lite, self.work, self.wanted.precision, list(expected), feeds)
-            checks += compare(found, expected, f"lite {paddle_lite.here()}", tolerance, found_sets(folder))
-        return checks
+    def _hold(self, checks: list[Check]) -> None:
+        failed = [check for check in checks if not check.passed]
+        if failed and self.wanted.options.keep_going:
+            worst = max(failed, key=lambda check: check.error)
+            raise ConvertError(f"its answers are {worst.error:.3g} of the range of {worst.output} off, the limit is "
+                               f"{worst.tolerance:g}")
+        self.checks += checks
+
+    def _check_lite(self, tools: paddle_lite.Tools, written: tuple[Path, Path], trial: Trial) -> list[Check]:
+        self.wanted.progress("running Paddle Lite")
+        found = lite_target.check(tools, written, self.work, self.wanted.precision, list(trial.expected), trial.feeds)
+        return compare(found, trial.expected, f"lite {paddle_lite.here()}", trial.tolerance, trial.sets)
 
     def build_engine(self, folder: Path, graph: Graph, feeds: dict[str, np.ndarray],
                      expected: dict[str, np.ndarray], tolerance: float | None) -> None:
@@ -154,20 +177,17 @@ class Beside:
         engines = ["web"] if web_problem() is None else []
         engines += ["onnx"] if self.wanted.onnx and with_onnxruntime.problem() is None else []
         here = [name for name in self.wanted.options.lite_targets if paddle_lite.TARGETS[name] == paddle_lite.here()]
-        engines += ["lite"] if self.tools is not None and self.tools.python is not None and here else []
+        lite = "lite" in self.wanted.targets and self.tools is not None and self.tools.python is not None
+        engines += ["lite"] if lite and here else []
         engines += ["tensorrt"] if self.engine is not None and self.engine["takesTheTrial"] else []
         return {engine: timed(folder, feeds, engine, _RUNS, self.wanted.options.lite_opt)[1] for engine in engines}
 
 
-def write_onnx(graph: Graph, folder: Path, wanted: Wanted) -> dict[str, int]:
-    """model.onnx; graph.meta["onnx"] is what model.json says of it."""
-    wanted.progress("writing model.onnx")
-    path = folder / onnx.FILE
+def write_onnx(graph: Graph, path: Path, wanted: Wanted) -> tuple[dict[str, int], dict[str, Any]]:
+    """Sizes by name, and what model.json says of the file."""
     sizes = _write_onnx(graph, path, wanted)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    graph.meta["onnx"] = {"file": onnx.FILE, "bytes": sizes["onnx_bytes"], "sha256": digest,
-                          "opset": sizes["onnx_opset"]}
-    return sizes
+    return sizes, {"file": path.name, "bytes": sizes["onnx_bytes"], "sha256": digest, "opset": sizes["onnx_opset"]}
 
 
 def _write_onnx(graph: Graph, path: Path, wanted: Wanted) -> dict[str, int]:
@@ -203,15 +223,13 @@ def _by_paddle2onnx(graph: Graph, path: Path, wanted: Wanted) -> dict[str, int]:
     return {"onnx_bytes": path.stat().st_size, "onnx_opset": wanted.dialect.opset}
 
 
-def check_onnx(folder: Path, wanted: Wanted, feeds: dict[str, np.ndarray], expected: dict[str, np.ndarray],
-               tolerance: float) -> list[Check]:
-    """model.onnx in ONNX Runtime. A file that nothing has run is not handed out: ConvertError."""
-    wanted.progress("running model.onnx")
+def check_onnx(path: Path, trial: Trial) -> list[Check]:
+    """model.onnx in ONNX Runtime."""
     if (why := with_onnxruntime.problem()) is not None:
         raise ConvertError(f"model.onnx cannot be checked: {why}", hint="or say --no-verify")
-    session = with_onnxruntime.load(folder / onnx.FILE)
-    _same_names(session, feeds, expected)
-    return compare(with_onnxruntime.run(session, feeds), expected, "onnx", tolerance, found_sets(folder))
+    session = with_onnxruntime.load(path)
+    _same_names(session, trial.feeds, trial.expected)
+    return compare(with_onnxruntime.run(session, trial.feeds), trial.expected, "onnx", trial.tolerance, trial.sets)
 
 
 def _same_names(session: Any, feeds: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:

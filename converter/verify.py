@@ -146,8 +146,14 @@ def _difference_of_sets(actual: np.ndarray | None, expected: np.ndarray, kind: s
     return difference(actual, expected)
 
 
+def sets_of(graph: Graph) -> dict[str, str]:
+    """A graph's values that are sets: name → "rows" or "positions"."""
+    return {name: kind for node in graph.nodes for name, kind in zip(node.outputs["Out"], NMS.get(node.type, ()),
+                                                                     strict=False)}
+
+
 def found_sets(bundle: Path) -> dict[str, str]:
-    """The bundle's values that are sets: name → "rows" or "positions"."""
+    """The same of a bundle."""
     ops = json.loads((bundle / "model.json").read_text(encoding="utf-8"))["ops"]
     return {name: kind for op in ops for name, kind in zip(op["outputs"].get("Out", []), NMS.get(op["type"], ()),
                                                            strict=False)}

@@ -10,7 +10,7 @@ from converter import with_onnxruntime
 from converter.convert import optimise
 from converter.passes import prune, relax
 from converter.read import read
-from converter.verify import NMS, compare
+from converter.verify import compare, sets_of
 from converter.write import onnx
 
 pytestmark = pytest.mark.shared
@@ -29,8 +29,7 @@ def test_it_matches_paddle(shared_dir, tmp_path, name):
     feeds, expected = reference(folder)
     session = with_onnxruntime.load(tmp_path / "model.onnx")
     found = with_onnxruntime.run(session, feeds)
-    sets = {output: kind for node in graph.nodes for output, kind in zip(node.outputs["Out"], NMS.get(node.type, ()),
-                                                                         strict=False)}  # fmt: skip
+    sets = sets_of(graph)
     for check in compare(found, dict(zip(found, expected.values(), strict=True)), "onnx", LIMIT.get(name, 1e-4), sets):
         assert check.passed, check
     for entry, value in zip(session.get_inputs(), graph.inputs, strict=True):

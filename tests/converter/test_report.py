@@ -95,6 +95,18 @@ def test_keep_going_names_what_was_left_out(tmp_path, monkeypatch, model):
     assert (tmp_path / "b" / "model.onnx").is_file() and not (tmp_path / "b" / "lite").exists()
 
 
+def test_keep_going_leaves_out_what_computes_something_else(tmp_path, model):
+    opt = fake_tools(tmp_path / "tools")
+    package = tmp_path / "tools" / "site" / "paddlelite" / "lite.py"
+    package.write_text(package.read_text().replace("return self.array", "return self.array * 1.5"))
+    report = convert(model, tmp_path / "b", targets=("web", "lite", "onnx"),
+                     options=Options(lite_opt=str(opt), keep_going=True, report=True))  # fmt: skip
+    assert len(report.refused) == 1 and "of the range of out off, the limit is 0.001" in report.refused[0]
+    data = json.loads((tmp_path / "b" / "model.json").read_text())
+    assert "lite" not in data and "onnx" in data and not (tmp_path / "b" / "lite").exists()
+    assert {check.engine for check in report.checks} == {"numpy", "onnx"}
+
+
 # ---- run ----
 
 def test_the_answer_is_printed_with_labels():

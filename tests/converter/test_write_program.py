@@ -16,7 +16,7 @@ from converter.graph import Graph, Node, Value
 from converter.ops import evaluate
 from converter.passes import prune, relax
 from converter.read import read
-from converter.verify import NMS, compare, samples
+from converter.verify import compare, samples, sets_of
 from converter.write import program
 
 REFUSED = {"unique", "if", "while"}
@@ -69,7 +69,6 @@ def test_paddle_runs_what_was_written_after_our_passes(shared_dir: Path, tmp_pat
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = with_paddle.run(*program.write(graph, tmp_path), feeds)
-    sets = {output: kind for node in graph.nodes for output, kind in zip(node.outputs["Out"], NMS.get(node.type, ()),
-                                                                         strict=False)}  # fmt: skip
+    sets = sets_of(graph)
     for check in compare(found, expected, "paddle", 1e-4, sets):
         assert check.passed, check
