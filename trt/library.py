@@ -21,10 +21,12 @@ def tensorrt() -> Any:
     os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")
     try:
         import tensorrt as library
-    except (ImportError, OSError) as error:
+    except ModuleNotFoundError as error:
         raise TrtError(
             "not_installed", f"TensorRT cannot be imported ({error}); install it with: pip install .[tensorrt]"
         ) from error
+    except (ImportError, OSError) as error:  # its own libraries are there, and others that they want are not
+        raise TrtError("not_installed", f"TensorRT is installed and cannot be loaded ({error})") from error
     found = version(library)
     if found < OLDEST:
         raise TrtError("not_installed", f"TensorRT {library.__version__} is too old; 8.5 or newer is needed")

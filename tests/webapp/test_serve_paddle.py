@@ -129,3 +129,23 @@ def test_without_the_library_the_reason_names_the_extra(programs, bundle_folder,
     monkeypatch.setitem(sys.modules, "paddle", None)
     with pytest.raises(EngineError, match=r"pip install \.\[paddle\]"):
         paddle.load(only_bundle(bundle_folder(programs["inference.json"])), Options())
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["ppocrv3_det_ch", "ppocrv3_det_ch_pir"])
+def test_a_real_program_answers_as_paddle_does_without_optimisation(shared_dir: Path, bundle_folder, name: str):
+    """The second one's resize is an operator that oneDNN's kernels cannot be given: it then runs without them."""
+    folder = shared_dir / "models" / name
+    known = np.load(folder / "ref.npz")
+    (output,) = (key.removeprefix("out:") for key in known.files if key.startswith("out:"))
+    bundle = only_bundle(
+        bundle_folder(
+            folder, preprocess=None,
+            inputs=[{"name": "x", "shape": ["n", 3, "h", "w"], "dtype": "float32"}],
+            outputs=[{"name": output, "shape": ["n", 1, "h", "w"], "dtype": "float32"}],
+        )
+    )  # fmt: skip
+    engine = paddle.load(bundle, Options())
+    found = engine.run({"x": known["in:x"]}, 60)[output]
+    np.testing.assert_allclose(found, known[f"out:{output}"], atol=2e-4)
+    engine.close()

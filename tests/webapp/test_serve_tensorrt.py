@@ -131,6 +131,7 @@ FAULTS = {
     "not finite": ({"FAKE_TRT_OFF": "nan"}, "output 'y' is not finite"),
     "no GPU": ({"FAKE_TRT": "no_gpu"}, "finds no GPU: CUDA initialization failure with error: 35"),
     "no GPU for CUDA": ({"FAKE_GPUS": "0"}, "driver version is insufficient for CUDA runtime version (error 35)"),
+    "libraries missing": ({"FAKE_TRT": "no_cudnn"}, "cannot be loaded (libcudnn.so.8: cannot open shared object file"),
     "too old": ({"FAKE_TRT_VERSION": "8.4.0"}, "TensorRT 8.4.0 is too old"),
 }
 
@@ -197,6 +198,32 @@ def test_the_model_that_is_gone_meanwhile_is_not_built_for(gpu, models_dir: Path
     until(lambda: other.process is not None)
     serving.stop()
     assert other.process.wait(20) != 0
+
+
+def test_a_build_that_was_stopped_for_one_version_is_begun_again_for_another(gpu, models_dir: Path, options):
+    gpu("FAKE_TRT_BUILD_S", "2")
+    write_bundle(models_dir / "mean" / "1", mean_model(3))
+    second = write_bundle(models_dir / "mean" / "2", mean_model(3), labels=["another"])
+    serving = serving_of(models_dir, options())
+    (build,) = builds.builds.values()
+    until(lambda: build.process is not None)
+    second.rename(models_dir / "away")
+    serving.scan()
+    until(lambda: build.ended)
+    assert build.failure is not None and answer(serving) == (3, "onnx")
+    assert answer(built(serving)) == (3, "tensorrt")
+    serving.stop()
+
+
+def test_a_build_that_hangs_is_ended(gpu, models_dir: Path, options, monkeypatch, tmp_path: Path):
+    gpu("FAKE_TRT_BUILD_S", "600")
+    monkeypatch.setattr(builds, "LIMIT_S", 1.5)
+    write_bundle(models_dir / "mean", mean_model(3))
+    (tmp_path / "engines").mkdir()
+    serving = serving_of(models_dir, options())
+    looked(serving, lambda: "the build ended by signal 9" in reasons(serving))
+    assert answer(serving) == (3, "onnx")
+    serving.stop()
 
 
 def test_two_processes_build_an_engine_once(gpu, models_dir: Path, options, tmp_path: Path):

@@ -20,6 +20,7 @@ from trt.cache import write_whole
 from trt.errors import TrtError
 
 LOOK_S = 0.5
+LIMIT_S = 3600.0  # for one build
 FAILURE_COUNTS_S = 300.0  # for so long another process's failure is taken for ours, and a passing one not tried again
 PASSING = ("cannot_write", "run_failed")
 
@@ -116,6 +117,9 @@ class BuildProcess:
     def build(self, lock: int) -> None:
         """Run the command to its end."""
         self.tell({"stage": "starting"})
+        for left in self.path.parent.glob(f"{self.path.name}*.part"):
+            left.unlink(missing_ok=True)  # by a build that was killed while it wrote
+        until = time.monotonic() + LIMIT_S
         with tempfile.TemporaryFile("w+", errors="replace") as output:
             self.process = subprocess.Popen(
                 [*self.command, "--progress", str(self.progress)],
@@ -128,15 +132,21 @@ class BuildProcess:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     code = self.process.wait(LOOK_S)
                 self.event = self.told() or self.event
+                if code is None and time.monotonic() > until:
+                    self.process.kill()
             output.seek(0)
             lines = output.read().strip().splitlines() or [""]
             last = lines[-1]
             if self.event["stage"] not in ("done", "failed") and last.startswith("{"):
                 self.event = {**self.event, **json.loads(last)}  # what a full disk kept from the progress
-        if self.event["stage"] not in ("done", "failed"):
-            how = f"by signal {-code}" if code < 0 else f"with status {code}"
-            kind = "run_failed" if self.stopped else "build_failed"
-            self.tell({"stage": "failed", "kind": kind, "reason": f"the build ended {how} {last[:200]}".rstrip()})
+        if self.event["stage"] in ("done", "failed"):
+            return
+        if self.stopped:
+            self.fail("run_failed", "the build was stopped")
+            self.progress.unlink(missing_ok=True)  # nobody else is to take that for a failure
+            return
+        how = f"by signal {-code}" if code < 0 else f"with status {code}"
+        self.tell({"stage": "failed", "kind": "build_failed", "reason": f"the build ended {how} {last[:200]}".rstrip()})
 
 
 builds: dict[Path, BuildProcess] = {}
@@ -147,6 +157,8 @@ def build_of(path: Path, command: Sequence[str]) -> BuildProcess:
     """The build of that engine in this process, begun now if there is none or if it may be tried again."""
     with lock:
         found = builds.get(path)
-        if found is None or found.worth_a_new_try or (found.ended and found.failure is None and not path.exists()):
+        gone = found is not None and found.ended and found.failure is None and not path.exists()
+        # One that was stopped for a version that went away may be wanted by another version with the same model.
+        if found is None or found.worth_a_new_try or gone or (found.stopped and found.ended):
             found = builds[path] = BuildProcess(path, command)
         return found

@@ -184,7 +184,8 @@ def load(bundle: Bundle, options: Options) -> TensorRtEngine:
             raise not_yet(build_of(path, command_of(bundle, recipe, path, timing, options)))
         runner = Runner(plan, BUFFERS)
     except TrtError as error:
-        raise EngineError(str(error), passing=error.kind in PASSING, quiet=error.kind == "not_installed") from error
+        absent = isinstance(error.__cause__, ModuleNotFoundError)
+        raise EngineError(str(error), passing=error.kind in PASSING, quiet=absent) from error
     except OSError as error:
         raise EngineError(f"the folder of engines cannot be used ({error})", passing=True) from error
     if not runner.max_rows:

@@ -1,9 +1,9 @@
 """TensorRT on a machine without a GPU: the same calls in the same order, computed by ONNX Runtime.
 
 What it does wrong on purpose is said in the environment, so that it reaches processes too:
-FAKE_TRT_VERSION (8.5.3.1); FAKE_TRT=no_gpu | cannot_parse | build_fails | crashes; FAKE_TRT_OFF=a number added to every
-output; FAKE_TRT_BUILD_S=how long a build takes; FAKE_TRT_RUN_MS="per run,per row"; FAKE_TRT_RUN_FAILS;
-FAKE_TRT_LOG=a file that gets a line, the model's hash, for every build.
+FAKE_TRT_VERSION (8.5.3.1); FAKE_TRT=no_cudnn | no_gpu | cannot_parse | build_fails | crashes;
+FAKE_TRT_OFF=a number added to every output; FAKE_TRT_BUILD_S=how long a build takes; FAKE_TRT_RUN_MS="per run,per row";
+FAKE_TRT_RUN_FAILS; FAKE_TRT_LOG=a file that gets a line, the model's hash, for every build.
 """
 
 import ctypes
@@ -24,6 +24,10 @@ LAYERS, TIMES = 7, b"times on this GPU"
 
 def mode() -> str:
     return os.environ.get("FAKE_TRT", "")
+
+
+if mode() == "no_cudnn":
+    raise ImportError("libcudnn.so.8: cannot open shared object file: No such file or directory")
 
 
 class ILogger:
