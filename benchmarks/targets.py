@@ -1,6 +1,6 @@
 """Every target of a model side by side: size, worst error, agreement with float32 over many pictures, speed.
 
-    python benchmarks/targets.py [--pictures FOLDER] [--count 200] [MODEL ...]
+    python benchmarks/targets.py [--pictures FOLDER] [--count 200] [--weights LIST] [MODEL ...]
 
 Agreement is the share of pictures with the same largest score for a classifier, and the F1 of the boxes around what
 is above 0.3 for a map of text, both against float32 in ONNX Runtime. Half of the pictures calibrate, the others judge.
@@ -32,6 +32,7 @@ from converter.targets import Options  # noqa: E402
 SHARED = REPO.parent / "shared"
 MODELS = ("cls_shufflenetv2_x0_25_legacy", "gesture_rec_mobilenetv2", "ppocrv3_det_ch")
 SPEC = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+WEIGHTS = ("float32", "float16", "int8-weights", "int8")
 SIDE, LEVEL, IOU, LEAST_PIXELS = 320, 0.3, 0.5, 9
 Box = tuple[int, int, int, int]
 Feeds = list[dict[str, np.ndarray]]
@@ -122,7 +123,8 @@ def timed(run, feeds: Feeds) -> tuple[list[np.ndarray], list[float]]:
     return answers, times
 
 
-def rows_of(model: Path, name: str, pictures: list[Path], opt: str | None, work: Path) -> Iterable[tuple]:
+def rows_of(model: Path, name: str, pictures: list[Path], weights: list[str], opt: str | None,
+            work: Path) -> Iterable[tuple]:
     """(variant, bytes, worst error, agreement, median ms) of every variant; the first is float32."""
     judged = pictures[1::2]
     typical = work / "typical"
@@ -132,7 +134,7 @@ def rows_of(model: Path, name: str, pictures: list[Path], opt: str | None, work:
     spec = SPEC | {"size": [224, 224] if "det" not in name else [SIDE, SIDE]}
     exact: list[np.ndarray] = []
     feeds: Feeds = []
-    for precision in ("float32", "float16", "int8-weights", "int8"):
+    for precision in weights:
         bundle = work / precision
         wanted = ("web", "onnx") + (("lite",) if opt and precision == "float32" else ())
         more = {"calibrate": typical} if precision == "int8" else {}
@@ -170,6 +172,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", type=Path)
     parser.add_argument("--pictures", type=Path, default=SHARED / "faces")
     parser.add_argument("--count", type=int, default=200, help="pictures that judge; as many calibrate")
+    parser.add_argument("--weights", default=",".join(WEIGHTS), help="float32 first; int8 takes minutes a model")
     parser.add_argument("--paddle-lite-opt")
     given = parser.parse_args()
     named = [(path.name, path) for path in given.models or [SHARED / "models" / name for name in MODELS]]
@@ -190,7 +193,8 @@ def main() -> None:
         for k, (name, model) in enumerate(named):
             work, whole = Path(folder) / str(k), 0
             work.mkdir()
-            for target, precision, size, worst, same, ms in rows_of(model, name, pictures, opt, work):
+            found = rows_of(model, name, pictures, given.weights.split(","), opt, work)
+            for target, precision, size, worst, same, ms in found:
                 whole = whole or size
                 print(f"| {name} | {target} | {precision} | {size / 1000:.0f} | {size / whole:.3f} | "
                       f"{text(worst, '.1e')} | {text(same, '.4f')} | {text(ms, '.1f')} |", flush=True)
