@@ -1,5 +1,5 @@
 // A model on the calling thread: bundle + kernels + engine behind the public face.
-import { isImage, PixelReader } from '../media/image.js';
+import { decodeBlob, drawableSize, isImage, isPixels, PixelReader, snapshot } from '../media/image.js';
 import { loadBundle } from './bundle.js';
 import { chooseBackend } from './choose.js';
 import { createEngine, unsupported } from './engine.js';
@@ -21,6 +21,8 @@ import { checkFeeds, checkNames } from './tensor.js';
  * @property {() => void} dispose
  * @property {import('./gpu/check.js').Numerics|null} [numerics] of a GPU
  * @property {(feeds: Record<string, Tensor>) => Promise<import('./index.js').StepTime[]>} [profile]
+ * @property {(name: string, source: any, size: {width: number, height: number}, spec: import('./preprocess.js').PreprocessSpec) =>
+ *   import('./gpu/engine.js').PictureFeed|null} [capture] a picture as it is now, in the place of a tensor
  */
 /**
  * @typedef {object} Parts what a model is made of; tests put their own in
@@ -97,6 +99,11 @@ export function describe({ name, inputs, outputs, labels, preprocess, postproces
   return structuredClone({ name, inputs, outputs, labels, preprocess, postprocess, precision });
 }
 
+/** Gives back pictures that no run has used up. @param {Map<string, any>} ready */
+function closePictures(ready) {
+  for (const { tensor } of ready.values()) tensor?.picture?.close();
+}
+
 /** The public face's Model, on this thread. */
 export class LocalModel {
   /**
@@ -150,7 +157,10 @@ export class LocalModel {
       this.refuseWhenDisposed();
       throwIfAborted(signal, 'run()');
       return this.compute(ready, onSent);
-    }).finally(onSent);
+    }).finally(() => {
+      onSent();
+      read.then(closePictures, () => {}); // nothing was read
+    });
     this.tail = Promise.all([this.tail, result.catch(() => {})]); // the caller has the failure; the next call runs all the same
     return unlessAborted(result, signal, 'run()');
   }
@@ -197,9 +207,37 @@ export class LocalModel {
           where, hint: 'feed a tensor {data, shape}, or convert the model with --size, --mean, --std and the like',
         });
       }
-      read.set(name, { pixels: await this.reader.read(feed, { where }) });
+      const captured = await this.capture(name, feed, where);
+      read.set(name, captured ? { tensor: captured } : { pixels: await this.reader.read(feed, { where }) });
     }
     return read;
+  }
+
+  /**
+   * A picture on the GPU, where the engine takes it.
+   * @param {string} name @param {import('../media/image.js').ImageSource} feed @param {string} where
+   * @returns {Promise<import('./gpu/engine.js').PictureFeed|null>}
+   */
+  async capture(name, feed, where) {
+    const { engine, preprocess } = this;
+    if (!engine.capture || !preprocess) return null;
+    const isVideo = [globalThis.VideoFrame, globalThis.HTMLVideoElement].some((type) => type && feed instanceof type);
+    if (feed instanceof Blob || isVideo) { // frames straight from a decoder have crashed GPU processes
+      const options = { where }, bitmap = feed instanceof Blob ? await decodeBlob(feed, options)
+        : await snapshot(/** @type {import('../media/image.js').Drawable} */ (feed), options);
+      try {
+        return engine.capture(name, bitmap, bitmap, preprocess);
+      } finally {
+        bitmap.close();
+      }
+    }
+    if (isPixels(feed)) {
+      const { data, width, height } = feed, plain = !('colorSpace' in feed) || feed.colorSpace === 'srgb';
+      const whole = (data instanceof Uint8ClampedArray || data instanceof Uint8Array) && data.length === 4 * width * height && width * height > 0;
+      return plain && whole ? engine.capture(name, { data }, { width, height }, preprocess) : null;
+    }
+    if (typeof HTMLImageElement === 'function' && feed instanceof HTMLImageElement) return null; // it may not be decoded yet
+    return engine.capture(name, feed, drawableSize(/** @type {import('../media/image.js').Drawable} */ (feed), where), preprocess);
   }
 
   /**

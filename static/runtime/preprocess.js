@@ -163,10 +163,26 @@ export class Preprocessor {
  *   y = (red R + green G + blue B) * gain + bias
  */
 
+/**
+ * What a device needs to compute the same: where pixels come from along each axis, and how they are mixed.
+ * @param {PreprocessSpec} spec @param {Size} picture
+ * @returns {{out: Size, kept: Size, shape: number[], rows: import('./taps.js').Taps, columns: import('./taps.js').Taps,
+ *   mix: Prepared['mix']}} kept: the part of the result, from its top-left corner, that the picture fills; the rest is
+ *   padValue
+ */
+export function tablesOf(spec, picture) {
+  const { scaled, kept, top, left, out } = geometry(spec, picture), mix = mixOf(spec);
+  return {
+    out, kept, mix,
+    shape: spec.layout === 'nchw' ? [1, mix.length, out.height, out.width] : [1, out.height, out.width, mix.length],
+    rows: makeTaps(spec.interpolation, picture.height, scaled.height, top, kept.height),
+    columns: makeTaps(spec.interpolation, picture.width, scaled.width, left, kept.width),
+  };
+}
+
 /** @param {PreprocessSpec} spec @param {Size} picture @returns {Prepared} */
 function prepare(spec, picture) {
-  const { scaled, kept, top, left, out } = geometry(spec, picture);
-  const mix = mixOf(spec);
+  const { kept, out, mix, shape, rows, columns } = tablesOf(spec, picture);
   const planes = mix.length;
   const data = new Float32Array(planes * out.height * out.width);
   const stride = spec.layout === 'nchw'
@@ -182,10 +198,7 @@ function prepare(spec, picture) {
     });
   }
   return {
-    data, stride, mix,
-    shape: spec.layout === 'nchw' ? [1, planes, out.height, out.width] : [1, out.height, out.width, planes],
-    rows: makeTaps(spec.interpolation, picture.height, scaled.height, top, kept.height),
-    columns: makeTaps(spec.interpolation, picture.width, scaled.width, left, kept.width),
+    data, stride, mix, shape, rows, columns,
     lines: [new Float32Array(3 * kept.width), new Float32Array(3 * kept.width)],
     sum: new Float32Array(3 * kept.width),
   };

@@ -162,3 +162,17 @@ def test_a_profile_names_every_step(fresh: Any) -> None:
     steps = call(fresh, "profile", "/small")
     assert [step["kind"] for step in steps if step["on"] == "gpu"].count("conv") == 1
     assert all(step["ms"] >= 0 and step["bytes"] > 0 for step in steps)
+
+
+def test_pictures_become_the_same_tensors_as_on_the_host(fresh: Any) -> None:
+    told = call(fresh, "preparePictures")
+    assert told["sources"] == ["pixels", "bitmap", "canvas"]
+    assert told["checked"] == 36
+    assert told["worst"] <= 1
+
+
+def test_a_model_takes_pictures_on_the_gpu(fresh: Any) -> None:
+    told = call(fresh, "feedPictures", "/small")
+    assert told["onGpu"] == 6
+    assert told["worst"] <= 0.05  # a level of 1/255 in every pixel, through the network
+    assert told["held"] > 0 == told["left"]

@@ -3,6 +3,7 @@ import { loadBundle } from '../../static/runtime/bundle.js';
 import { createGpuEngine } from '../../static/runtime/gpu/engine.js';
 import { InPageError, load } from '../../static/runtime/index.js';
 import { kernels } from '../../static/runtime/kernels.js';
+import { preprocess } from '../../static/runtime/preprocess.js';
 import { createBackend } from '../../static/runtime/webgpu/index.js';
 
 /** @typedef {import('../../static/runtime/tensor.js').Tensor} Tensor */
@@ -151,4 +152,83 @@ export async function refuseShader() {
   const code = '@compute @workgroup_size(1)\nfn main() {\nlet a = nothing;\n}';
   const error = await home.compile(code, 0, 'conv2d (y)').then(() => null, (thrown) => thrown);
   return { code: error?.code, message: error?.message };
+}
+
+/** A graph that gives back its input, next to nothing added. @param {number} rank */
+const echo = (rank) => ({
+  vars: new Map(), inputs: [{ name: 'x', shape: new Array(rank).fill(-1), dtype: 'float32' }],
+  outputs: [{ name: 'y', shape: new Array(rank).fill(-1), dtype: 'float32' }],
+  ops: [{ type: 'scale', inputs: { X: ['x'] }, outputs: { Out: ['y'] }, attrs: { scale: 1, bias: 1e-9, bias_after_scale: true } }],
+});
+
+/** A picture with edges and noise. @param {number} width @param {number} height */
+function picture(width, height) {
+  const data = new Uint8ClampedArray(4 * width * height);
+  for (let i = 0; i < data.length; i++) data[i] = i % 4 === 3 ? 255 : (i * 7919 + (i >> 5) * 104729) % 256;
+  return { data, width, height };
+}
+
+/**
+ * The tensor that the GPU makes of a picture beside the one of preprocess.js, for several rules, sizes and kinds of source.
+ * @returns {Promise<{worst: number, checked: number, sources: string[]}>} worst: in levels of 1/255
+ */
+export async function preparePictures() {
+  const common = { input: 'x', padValue: 114, scale: 1 / 255, mean: [0.5, 0.4, 0.3], std: [0.25, 0.5, 0.2], channels: 'rgb', layout: 'nchw', crop: null, limit: null };
+  const specs = /** @type {import('../../static/runtime/preprocess.js').PreprocessSpec[]} */ (/** @type {any} */ ([
+    { ...common, size: [24, 30], resize: 'stretch', interpolation: 'linear' },
+    { ...common, size: [17, 13], resize: 'stretch', interpolation: 'area', layout: 'nhwc', channels: 'bgr' },
+    { ...common, size: [40, 33], resize: 'fit', interpolation: 'nearest' },
+    { ...common, size: [32, 32], resize: 'short', interpolation: 'linear', crop: [24, 20] },
+    { ...common, size: null, resize: 'limit', interpolation: 'linear', limit: { side: 64, type: 'max', multiple: 32 } },
+    { ...common, size: [9, 9], resize: 'stretch', interpolation: 'area', channels: 'gray', mean: [0.5], std: [0.25] },
+  ]));
+  const engine = await createGpuEngine(echo(4), new Map(), { wasm: await kernels(), open: (precision) => createBackend({ precision }) });
+  await engine.run({ x: { data: wave(3 * 40 * 33), shape: [1, 3, 40, 33] } });
+  let worst = 0, checked = 0;
+  const sources = [];
+  for (const [width, height] of [[61, 47], [20, 90]]) {
+    const pixels = picture(width, height), image = new ImageData(pixels.data, width, height);
+    const canvas = new OffscreenCanvas(width, height), bitmap = await createImageBitmap(image);
+    /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext('2d')).putImageData(image, 0, 0);
+    for (const [kind, source] of Object.entries({ pixels: { data: pixels.data }, bitmap, canvas })) {
+      sources.push(kind);
+      for (const spec of specs) {
+        const wanted = preprocess(spec, pixels), feed = engine.capture('x', source, pixels, spec);
+        if (!feed) throw new Error(`no capture of ${kind}`);
+        const { y } = await engine.run({ x: feed });
+        if (y.shape.join() !== wanted.shape.join()) throw new Error(`${y.shape} instead of ${wanted.shape}`);
+        const level = spec.scale / Math.min(...spec.std);
+        y.data.forEach((v, i) => { worst = Math.max(worst, Math.abs(Number(v) - wanted.data[i]) / level); });
+        checked++;
+      }
+    }
+  }
+  engine.dispose();
+  return { worst, checked, sources: [...new Set(sources)] };
+}
+
+/** A model fed with pictures, on the GPU and on WASM; how many of its frames were made into tensors on the GPU. @param {string} address */
+export async function feedPictures(address) {
+  const models = [];
+  for (const backend of /** @type {const} */ (['webgpu', 'wasm'])) models.push(await load(address, { backend, worker: false, cache: false }));
+  const { pictures } = /** @type {any} */ (models[0]).engine.device, encode = pictures.encode.bind(pictures);
+  let onGpu = 0;
+  pictures.encode = (/** @type {any[]} */ ...args) => {
+    onGpu++;
+    encode(...args);
+  };
+  const canvas = new OffscreenCanvas(50, 40), context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext('2d'));
+  let worst = 0;
+  for (let i = 0; i < 6; i++) {
+    const { data, width, height } = picture(50, 40);
+    context.putImageData(new ImageData(data.map((v, k) => (k % 4 === 3 ? 255 : v ^ (i * 37))), width, height), 0, 0);
+    const blob = i % 2 ? null : await canvas.convertToBlob();
+    const frame = i === 5 ? new VideoFrame(canvas, { timestamp: 0 }) : null;
+    const [p, q] = await Promise.all(models.map((model) => model.run({ x: blob ?? frame ?? canvas })));
+    frame?.close();
+    p.y.data.forEach((v, k) => { worst = Math.max(worst, Math.abs(Number(v) - Number(q.y.data[k]))); });
+  }
+  const held = models[0].memory().bytes;
+  for (const model of models) await model.dispose();
+  return { worst, onGpu, held, left: models[0].memory().bytes };
 }

@@ -1,10 +1,12 @@
 // A model on a GPU: plans by input shapes, WASM for what stays on the host, a new device where one is lost.
 import { createBackend } from '../backends/wasm.js';
-import { refuse, WasmEngine } from '../engine.js';
+import { MAX_KNOWN, refuse, WasmEngine } from '../engine.js';
 import { InPageError } from '../errors.js';
 import { loadOperators } from '../ops/index.js';
+import { count } from '../ops/node.js';
 import { opsOf, problemsOfGraph } from '../plan.js';
 import { checkFeeds } from '../tensor.js';
+import { tablesOf } from '../preprocess.js';
 import { makeGpuPlan } from './plan.js';
 import { brokenKinds } from './selftest.js';
 
@@ -64,10 +66,28 @@ export class GpuEngine {
     /** @type {Promise<unknown>} plans of several segments run one at a time: values wait between their segments */
     this.turn = Promise.resolve();
     this.inFlight = 0;
+    this.made = false; // whether there was a plan
     /** @type {(() => void)[]} callers that may feed the next frame once there is room */
     this.queue = [];
+    /** @type {Set<string>} inputs of which all plans so far let the GPU alone look at the elements */
+    this.picturesOnly = new Set();
     /** What came of the check at load. @type {import('./check.js').Numerics|null} */
     this.numerics = null;
+  }
+
+  /**
+   * A picture for a later run, as it is now, if the GPU alone looks at that input.
+   * @param {string} name of the input @param {any} source drawable, or pixels @param {{width: number, height: number}} size
+   * @param {import('../preprocess.js').PreprocessSpec} spec
+   * @returns {PictureFeed|null} null: the host has to make a tensor of it
+   */
+  capture(name, source, size, spec) {
+    const { main } = this.host, { device } = this;
+    if (!device?.capture || main.length !== 1 || main[0].hosts.length || !this.picturesOnly.has(name)) return null;
+    const { shape } = tablesOf(spec, size);
+    if (count(shape) <= MAX_KNOWN) return null; // shapes might depend on its numbers
+    const picture = device.capture(source, size);
+    return picture && new PictureFeed(picture, spec, shape, device);
   }
 
   /** @returns {{bytes: number}} on the device and in the host's linear memory */
@@ -109,6 +129,9 @@ export class GpuEngine {
   async persist(feeds, onSent) {
     for (let attempt = 0; ; attempt++) {
       const { device } = this;
+      if (Object.values(feeds).some((feed) => feed instanceof PictureFeed && feed.device !== device)) {
+        throw new InPageError('device_lost', 'The GPU was lost, and a picture with it', { hint: 'give the picture again' });
+      }
       try {
         return await this.attempt(feeds, onSent);
       } catch (error) {
@@ -124,7 +147,7 @@ export class GpuEngine {
     const { graph, host } = this;
     /** @type {Values} */
     const values = new Map();
-    for (const { name, dtype } of graph.inputs) values.set(name, { data: feeds[name].data, shape: feeds[name].shape, dtype, known: false });
+    for (const { name, dtype } of graph.inputs) values.set(name, heldOf(feeds[name], dtype));
     for (const [i, stage] of host.main.entries()) {
       const only = host.main.length === 1 && !stage.hosts.length;
       if (stage.writes.length) await this.runPlanned(stage, `main ${i}`, values, only ? onSent : () => {});
@@ -163,10 +186,12 @@ export class GpuEngine {
   async runSegments({ plan, prepared, backend }, where, values, onSent = () => {}) {
     for (const [i, segment] of plan.segments.entries()) {
       if (segment.on === 'wasm') {
+        const picture = segment.stage.reads.find((name) => 'feed' in this.host.valueOf(name, values));
+        if (picture) throw new InPageError('unsupported', `The host needs the numbers of "${picture}", which is a picture on the GPU`, { hint: 'feed a tensor' });
         this.host.runPlanned(segment.stage, `${where}/${i}`, values);
         continue;
       }
-      const feeds = segment.uploads.map(({ name }) => /** @type {Float32Array} */ (this.host.valueOf(name, values).data));
+      const feeds = segment.uploads.map(({ name }) => feedOf(name, values, this.host));
       const answer = backend.run(prepared, i, feeds);
       if (this.inFlight < IN_FLIGHT) onSent();
       else this.queue.push(onSent);
@@ -217,6 +242,8 @@ export class GpuEngine {
       const broken = await brokenKinds(backend, kinds, this.wasm), plan = broken.size ? draw(broken) : first;
       const pieces = host.main.length + plan.segments.length;
       host.maxPlans = Math.max(host.maxPlans, MAX_PLANS * pieces); // segments on the host are stages to it
+      this.picturesOnly = new Set(this.graph.inputs.map(({ name }) => name).filter((name) => onGpuAlone(plan, name) && (!this.made || this.picturesOnly.has(name))));
+      this.made = true;
       return { plan, prepared: await backend.prepare(plan), backend };
     })();
     entry.catch(() => { // the next run tries again
@@ -265,7 +292,7 @@ export class GpuEngine {
     const times = /** @type {(StepTime & {on: 'gpu'|'wasm'})[]} */ ([]), { host } = this;
     /** @type {Values} */
     const values = new Map();
-    for (const { name, dtype } of this.graph.inputs) values.set(name, { data: feeds[name].data, shape: feeds[name].shape, dtype, known: false });
+    for (const { name, dtype } of this.graph.inputs) values.set(name, heldOf(feeds[name], dtype));
     for (const [i, stage] of host.main.entries()) {
       if (stage.writes.length) times.push(...await this.profilePlanned(stage, `main ${i}`, values));
       for (const op of stage.hosts) host.runHost(op, values);
@@ -286,7 +313,7 @@ export class GpuEngine {
         times.push({ on: 'wasm', where: segment.stage.writes.join(', '), kind: kinds, ms, bytes: 0, flops: 0 });
         continue;
       }
-      const feeds = segment.uploads.map(({ name }) => /** @type {Float32Array} */ (this.host.valueOf(name, values).data));
+      const feeds = segment.uploads.map(({ name }) => feedOf(name, values, this.host));
       const profiled = await backend.profile?.(prepared, i, feeds) ?? [];
       times.push(...profiled.map((time) => ({ on: /** @type {const} */ ('gpu'), ...time })));
     }
@@ -302,3 +329,37 @@ export class GpuEngine {
     this.device = null;
   }
 }
+
+/** Whether a plan has an input read by GPU segments alone. @param {GpuPlan} plan @param {string} name */
+const onGpuAlone = ({ segments }, name) => segments.some((segment) => segment.on === 'gpu' && segment.uploads.some((value) => value.name === name))
+  && segments.every((segment) => (segment.on === 'gpu' ? segment.downloads.every((value) => value.name !== name)
+    : !segment.stage.reads.includes(name)));
+
+/** Zeros in the place of numbers that only the device has. @type {Float32Array} */
+let blank = new Float32Array(0);
+
+/** A picture in the place of a tensor. */
+export class PictureFeed {
+  /**
+   * @param {import('./step.js').Captured} picture @param {import('../preprocess.js').PreprocessSpec} spec @param {number[]} shape
+   * @param {Backend} device that holds it
+   */
+  constructor(picture, spec, shape, device) {
+    const n = count(shape);
+    if (blank.length < n) blank = new Float32Array(n);
+    this.picture = picture;
+    this.spec = spec;
+    this.shape = shape;
+    this.device = device;
+    this.data = blank.subarray(0, n); // for checks of type and length alone
+  }
+}
+
+/** @param {string} name @param {Values} values @param {WasmEngine} host @returns {import('./step.js').Feed} */
+function feedOf(name, values, host) {
+  const held = host.valueOf(name, values);
+  return 'feed' in held ? /** @type {PictureFeed} */ (held.feed) : /** @type {Float32Array} */ (held.data);
+}
+
+/** @param {Tensor|PictureFeed} feed @param {string} dtype @returns {import('../engine.js').Held} */
+const heldOf = (feed, dtype) => ({ data: feed.data, shape: feed.shape, dtype, known: false, ...(feed instanceof PictureFeed ? { feed } : {}) });

@@ -77,6 +77,9 @@ import { count } from '../ops/node.js';
  *   and inputs of WASM segments whose elements follow from shapes
  */
 /** @typedef {any} Prepared whatever a backend makes of a plan */
+/** @typedef {{width: number, height: number, close: () => void}} Captured a picture on the device; close: it is not needed */
+/** @typedef {Float32Array|{picture: Captured, spec: import('../preprocess.js').PreprocessSpec}} Feed what is uploaded: numbers,
+ *   or a picture that the device makes into numbers */
 /**
  * @typedef {object} Backend a GPU with its programs and memory; belongs to one model
  * @property {'webgpu'|'webgl'} name
@@ -85,13 +88,15 @@ import { count } from '../ops/node.js';
  * @property {number} maxInputs values that one step may read, its weights aside
  * @property {(step: Step) => string} supports why this device cannot run a step (sizes, limits), or ''
  * @property {(plan: GpuPlan) => Promise<Prepared>} prepare compiles, uploads constants, allocates
- * @property {(prepared: Prepared, segment: number, feeds: Float32Array[]) => Promise<Float32Array[]>} run one segment:
- *   uploads in their order, one submit, fresh downloads in their order. May be called again before it has answered
+ * @property {(prepared: Prepared, segment: number, feeds: any[]) => Promise<Float32Array[]>} run one segment:
+ *   uploads (Feed: pictures only where there is `capture`) in their order, one submit, fresh downloads in their order. May
+ *   be called again before it has answered
  * @property {(prepared: Prepared) => void} release frees what the plan alone holds
  * @property {() => {bytes: number}} memory on the device
  * @property {Promise<string>} lost settles with the reason when the device is gone
  * @property {() => void} dispose
- * @property {(prepared: Prepared, segment: number, feeds: Float32Array[]) => Promise<StepTime[]>} [profile]
+ * @property {(prepared: Prepared, segment: number, feeds: any[]) => Promise<StepTime[]>} [profile]
+ * @property {(source: any, size: {width: number, height: number}) => Captured|null} [capture] what a picture shows now
  */
 /** @typedef {{where: string, kind: string, ms: number, bytes: number, flops: number}} StepTime */
 

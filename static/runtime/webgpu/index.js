@@ -5,6 +5,7 @@ import { count } from '../ops/node.js';
 import { FUNCTIONS } from './functions.js';
 import { holdDevice } from './device.js';
 import { assign, bytesOf, packed } from './memory.js';
+import { Pictures } from './picture.js';
 import { profile } from './profile.js';
 import { programsOf } from './programs.js';
 
@@ -50,6 +51,7 @@ export class WebgpuBackend {
     this.constants = new Map();
     /** @type {Set<GPUBuffer>} all that this model holds */
     this.held = new Set();
+    this.pictures = new Pictures(this.device, (descriptor) => this.allocate(descriptor), (buffer) => this.free(buffer));
     this.disposed = false;
   }
 
@@ -216,14 +218,14 @@ export class WebgpuBackend {
   }
 
   /**
-   * @param {unknown} prepared @param {number} segment @param {Float32Array[]} feeds
+   * @param {unknown} prepared @param {number} segment @param {import('../gpu/step.js').Feed[]} feeds
    * @returns {Promise<Float32Array[]>}
    * @throws {InPageError} device_lost, disposed
    */
   async run(prepared, segment, feeds) {
-    const ready = this.readyOf(prepared, segment), { device } = this;
-    feeds.forEach((feed, i) => this.upload(ready.uploads[i], feed));
-    const encoder = device.createCommandEncoder(), pass = encoder.beginComputePass();
+    const ready = this.readyOf(prepared, segment), encoder = this.device.createCommandEncoder();
+    feeds.forEach((feed, i) => this.upload(encoder, ready.uploads[i], feed));
+    const pass = encoder.beginComputePass();
     for (const { pipeline, group, groups } of ready.dispatches) {
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, group);
@@ -240,9 +242,19 @@ export class WebgpuBackend {
     return /** @type {Ready} */ (/** @type {Prepared} */ (prepared).segments[segment]);
   }
 
-  /** @param {Port} port @param {Float32Array} feed */
-  upload({ buffer }, feed) {
-    this.device.queue.writeBuffer(buffer, 0, /** @type {Float32Array<ArrayBuffer>} */ (feed));
+  /**
+   * What a picture shows now, for a later run; null where it cannot be had this way.
+   * @param {any} source drawable, or pixels @param {{width: number, height: number}} size
+   * @returns {import('../gpu/step.js').Captured|null}
+   */
+  capture(source, size) {
+    return this.disposed || this.home.gone ? null : this.pictures.capture(source, size);
+  }
+
+  /** @param {GPUCommandEncoder} encoder @param {Port} port @param {import('../gpu/step.js').Feed} feed */
+  upload(encoder, { buffer }, feed) {
+    if (feed instanceof Float32Array) this.device.queue.writeBuffer(buffer, 0, /** @type {Float32Array<ArrayBuffer>} */ (feed));
+    else this.pictures.encode(encoder, feed.spec, /** @type {import('./picture.js').Picture} */ (feed.picture), buffer);
   }
 
   /** Submits, and waits for the results. @param {Ready} ready @param {GPUCommandEncoder} encoder @returns {Promise<Float32Array[]>} */
@@ -267,10 +279,11 @@ export class WebgpuBackend {
     return results;
   }
 
-  /** @param {unknown} prepared @param {number} segment @param {Float32Array[]} feeds @returns {Promise<StepTime[]>} */
+  /** @param {unknown} prepared @param {number} segment @param {import('../gpu/step.js').Feed[]} feeds @returns {Promise<StepTime[]>} */
   profile(prepared, segment, feeds) {
-    const ready = this.readyOf(prepared, segment);
-    feeds.forEach((feed, i) => this.upload(ready.uploads[i], feed));
+    const ready = this.readyOf(prepared, segment), encoder = this.device.createCommandEncoder();
+    feeds.forEach((feed, i) => this.upload(encoder, ready.uploads[i], feed));
+    this.device.queue.submit([encoder.finish()]);
     return profile(this.device, ready.dispatches);
   }
 
@@ -282,12 +295,13 @@ export class WebgpuBackend {
 
   /** @returns {{bytes: number}} */
   memory() {
-    return { bytes: [...this.held].reduce((sum, { size }) => sum + size, 0) };
+    return { bytes: [...this.held].reduce((sum, { size }) => sum + size, this.pictures.bytes) };
   }
 
   dispose() {
     if (this.disposed) return;
     this.disposed = true;
+    this.pictures.dispose();
     for (const buffer of [...this.held]) this.free(buffer);
     this.constants.clear();
     this.home.release();
