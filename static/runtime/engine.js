@@ -31,7 +31,7 @@ import { checkFeeds, DTYPES } from './tensor.js';
 
 const MAX_PLANS = 4; // per stage
 const OUTERMOST = 'main 0'; // the stage that runs first, on what the caller gave
-const MAX_KNOWN = 64; // elements of a value that may decide on shapes
+export const MAX_KNOWN = 64; // elements of a value that may decide on shapes
 
 /**
  * Everything of a graph that this runtime cannot compute; an empty list where it can run it.
