@@ -99,7 +99,10 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
         graph = optimise(graph, target, progress)
         refuse_nan(graph)
         graph.meta |= {"version": model_version, "command": said, "paddle": _paddle_version(graph, source)}
-        page, quantised = _quantised(graph, precision, calibrate, error_budget, notes, progress)
+        page, found = _quantised(graph, precision, calibrate, error_budget, notes, progress)
+        if found is not None:
+            graph = quantise.qdq(graph, found, symmetric="tensorrt" in targets)
+            page.meta = graph.meta
         progress("writing the bundle")
         with refusing("the bundle cannot be written", str(path), "the file is damaged; export the model again"):
             allowed = TOLERANCE[precision] if tolerance is None else tolerance
@@ -107,7 +110,8 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
             sizes = others.write(graph, folder, trial) | _write(page, folder, target, precision)
         if target == "paddlejs2" and graph.meta.get("preprocess"):
             notes.append(package.runner_note(graph.meta["preprocess"]))
-        report = Report(str(out), before, _count(page), sizes, notes=notes, quantisation=quantised)
+        report = Report(str(out), before, _count(page), sizes, notes=notes,
+                        quantisation=asdict(found) if found else None)
         if verify:
             progress("verifying the bundle")
             report.checks, own = others.checks, expected
@@ -126,7 +130,7 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
 
 
 def _quantised(graph: Graph, precision: str, folder: str | Path | None, budget: float | None, notes: list[str],
-               progress: Callable[[str], None]) -> tuple[Graph, dict[str, Any] | None]:
+               progress: Callable[[str], None]) -> tuple[Graph, quantise.QuantReport | None]:
     """The graph that pages get, and what was chosen for it where it was quantised."""
     if precision != "int8":
         if folder is not None or budget is not None:
@@ -138,10 +142,9 @@ def _quantised(graph: Graph, precision: str, folder: str | Path | None, budget: 
     inputs = Inputs(folder, graph)
     options = quantise.Options() if budget is None else quantise.Options(budget=budget, agreement=0.0)
     page, found = quantise.quantise(graph, inputs, Executor, options, progress)
-    page.meta = graph.meta
     notes += [*inputs.notes, *found.notes,
               f"int8 errs by {found.error:.3g} of the answers' deviation on calibration inputs"]
-    return page, asdict(found)
+    return page, found
 
 
 def _scratch(needed: set[str]) -> AbstractContextManager[str]:

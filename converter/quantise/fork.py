@@ -52,12 +52,12 @@ def rounded_inputs(graph: Graph, params: dict[str, Params]) -> tuple[Graph, list
             if name is None or name not in params or node.type == "pool2d" and node.attrs["pooling_type"] == "max":
                 continue
             if name not in twins:
-                twins[name] = _rounded(forked, name, params[name])
+                twins[name] = rounded(forked, name, params[name])
             out = forked.add_value(Value(forked.fresh(f"{node.out}~{slot}"))).name
             inputs = {**node.inputs, slot: [twins[name]]}
             forked.nodes.append(Node(node.type, inputs, {"Out": [out]}, dict(node.attrs), node.name))
             pairs.append(Pair(name, node.out, out))
-    return _finished(forked), pairs
+    return finished(forked), pairs
 
 
 def rounded_layers(graph: Graph, params: dict[str, Params], limits: dict[str, int]) -> tuple[Graph, list[Pair]]:
@@ -74,7 +74,7 @@ def rounded_layers(graph: Graph, params: dict[str, Params], limits: dict[str, in
             continue
         name = node.inputs["Input"][0]
         if name in params and name not in twins:
-            twins[name] = _rounded(forked, name, params[name])
+            twins[name] = rounded(forked, name, params[name])
         rows = weight.T if node.type == "fc" else weight
         q, scale = whole(rows, limits.get(node.out, INT8))
         near = (q.reshape(len(q), -1) * scale[:, None]).astype(np.float32).reshape(rows.shape)
@@ -83,10 +83,10 @@ def rounded_layers(graph: Graph, params: dict[str, Params], limits: dict[str, in
         out = forked.add_value(Value(forked.fresh(f"{node.out}~"))).name
         forked.nodes.append(Node(node.type, inputs, {"Out": [out]}, dict(node.attrs), node.name))
         pairs.append(Pair(node.out, node.out, out))
-    return _finished(forked), pairs
+    return finished(forked), pairs
 
 
-def _rounded(graph: Graph, name: str, p: Params) -> str:
+def rounded(graph: Graph, name: str, p: Params) -> str:
     """Nodes that round a value as int8 would."""
     whole_name = graph.add_value(Value(graph.fresh(f"{name}~q"), (), "int8")).name
     out = graph.add_value(Value(graph.fresh(f"{name}~"))).name
@@ -97,7 +97,7 @@ def _rounded(graph: Graph, name: str, p: Params) -> str:
     return out
 
 
-def _finished(graph: Graph) -> Graph:
+def finished(graph: Graph) -> Graph:
     for node in graph.nodes:
         complete(node)
     infer(graph)

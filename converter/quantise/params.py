@@ -37,7 +37,7 @@ def affine(smallest: float, largest: float, low: int = LOW, high: int = HIGH, sy
     smallest, largest = min(smallest, 0.0), max(largest, 0.0)
     if symmetric:
         reach = max(-smallest, largest, _TINY)
-        return Params(float(np.float32(reach / high)), 0, -high, high)
+        return Params(float(np.float32(reach / high)), 0, low, high)
     scale = float(np.float32(max(largest - smallest, _TINY) / (high - low)))
     zero = int(np.clip(np.rint(low - smallest / scale), low, high))
     return Params(scale, zero, low, high)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from converter import with_onnxruntime
 from converter.__main__ import main
 from converter.calibration import Inputs
 from converter.convert import convert
@@ -129,3 +130,14 @@ def test_more_than_enough_is_thinned(model, tmp_path, monkeypatch):
     inputs = Inputs(arrays(tmp_path / "arrays", 9), load_bundle(model))
     assert [path.name for path in inputs.files] == ["0.npz", "3.npz", "6.npz"]
     assert inputs[1]["x"].shape == (1, 3, 12, 10)
+
+
+def test_other_engines_get_the_same_choices_as_pairs(model, tmp_path):
+    folder = arrays(tmp_path / "arrays", 9)
+    convert(model, tmp_path / "out", precision="int8", calibrate=folder, targets=("web", "onnx"))
+    data = (tmp_path / "out" / "model.onnx").read_bytes()
+    assert b"QuantizeLinear" in data and b"DequantizeLinear" in data
+    feeds = {"x": np.random.default_rng(3).standard_normal((1, 3, 12, 10)).astype(np.float32)}
+    exact = run(model, feeds, "numpy")["y"]
+    found = with_onnxruntime.run(with_onnxruntime.load(tmp_path / "out" / "model.onnx"), feeds)["y"]
+    assert 0 < np.abs(exact - found).max() < 0.15 * np.ptp(exact)

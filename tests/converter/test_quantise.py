@@ -3,19 +3,20 @@
 import numpy as np
 import pytest
 
+from converter import with_onnxruntime
 from converter.errors import ConvertError
 from converter.executor import Executor
 from converter.graph import Graph
 from converter.graph.text import parse
 from converter.ops import complete, evaluate
 from converter.ops.infer import infer
-from converter.quantise import Options, quantise, shuffle
+from converter.quantise import Options, qdq, quantise, shuffle
 from converter.quantise.fork import Runs
 from converter.quantise.lower import ties
 from converter.quantise.observe import Seen, entropy, percentile, ranges
 from converter.quantise.params import affine, nearest, short_scales, short_sums, whole
 from converter.read.bundle import load_bundle
-from converter.write import web
+from converter.write import onnx, web
 
 NET = """
 x: float32[N,3,12,10] = input
@@ -202,6 +203,21 @@ def test_whole_weights_scales_and_biases():
     assert np.allclose(np.ldexp(short.astype(float), exponent), [3e-5, 0.002, 0.7], rtol=5e-4)
     sums, exponent = short_sums(np.array([-(2.0**29), 12345.0, 3.0]))
     assert np.abs(np.ldexp(sums.astype(float), exponent) - [-(2.0**29), 12345.0, 3.0]).max() <= 2.0**exponent / 2
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_the_same_choices_as_pairs_for_other_engines(tmp_path, symmetric):
+    graph = net()
+    _, report = quantise(graph, inputs(), Numpy, Options(budget=1.0, agreement=0.0, narrow=False))
+    paired = qdq(graph, report, symmetric)
+    pairs = [node for node in paired.nodes if node.type == "dequantize_linear"]
+    assert len(pairs) == 4 and all((node.attrs["zero_point"] == 0) == symmetric for node in pairs)
+    feeds = inputs(1, seed=8)[0]
+    exact, rounded = evaluate(graph, feeds)["y"], evaluate(paired, feeds)["y"]
+    assert 0 < np.abs(exact - rounded).max() < 0.1 * np.ptp(exact)
+    onnx.write(paired, tmp_path / "model.onnx", precision="int8")
+    found = with_onnxruntime.run(with_onnxruntime.load(tmp_path / "model.onnx"), feeds)["y"]
+    assert np.abs(found - exact).max() < 0.15 * np.ptp(exact)
 
 
 def test_layers_are_kept_finer_until_the_first_class_stays():
