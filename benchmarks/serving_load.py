@@ -3,9 +3,10 @@
     python benchmarks/serving_load.py [--seconds 20] [--rounds 3] [--overload-minutes 10] [--skip throughput|overload]
 
 Throughput: MobileNetV3-small (random weights, 224 x 224), 24 clients that keep their connections and send tensors in
-binary, each the next one when its answer is there. Bare: two threads that do nothing but run the same session. Both are
+binary, each the next one when its answer is there. Bare: a loop that does nothing but run the same model, on two cores
+in both ways: one thread whose runs use both (ONNX Runtime's own default), or two whose runs use one each. All are
 measured in turns, and in CPU time too, since the clients need some of the same two cores: "CPU ms" is what one request
-takes of the server's processes and one run of the bare loop's, and does not depend on what else a machine is doing.
+takes of the server's processes, and depends little on what else a machine is doing.
 
 Overload: ten times as many requests a second as the server can answer, from many connections, for some minutes. Every
 request must be answered (200, 429 or 504), the accepted ones within twice the deadline, and memory must stay as it is.
@@ -197,10 +198,10 @@ class Connection:
 # ---- throughput ----
 
 
-def bare_loop(session, seconds: float) -> tuple[float, float]:
-    """Runs a second of two threads, and CPU milliseconds of a run."""
+def bare_loop(session, seconds: float, threads_count: int) -> tuple[float, float]:
+    """Runs a second of so many threads, and CPU milliseconds of a run."""
     name, array = session.get_inputs()[0].name, np.random.default_rng(1).normal(0, 1, SHAPE).astype(np.float32)
-    until, counts = time.perf_counter() + seconds, [0] * CORES
+    until, counts = time.perf_counter() + seconds, [0] * threads_count
 
     def loop(i: int) -> None:
         while time.perf_counter() < until:
@@ -208,7 +209,7 @@ def bare_loop(session, seconds: float) -> tuple[float, float]:
             counts[i] += 1
 
     before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    threads = [threading.Thread(target=loop, args=(i,)) for i in range(CORES)]
+    threads = [threading.Thread(target=loop, args=(i,)) for i in range(threads_count)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -251,24 +252,31 @@ def throughput(folder: Path, seconds: float, rounds: int) -> bool:
     from webapp.engines.onnx import session_options
 
     content = (folder / NAME / "model.onnx").read_bytes()
-    session = onnxruntime.InferenceSession(content, session_options(onnxruntime), providers=["CPUExecutionProvider"])
-    bare_loop(session, 1)
-    bare, served, all_statuses = [], [], Counter()
+    both = onnxruntime.SessionOptions()
+    both.intra_op_num_threads = CORES
+    bare = {
+        f"1 thread, {CORES} cores a run": (onnxruntime.InferenceSession(content, both), 1),
+        f"{CORES} threads, 1 core a run": (onnxruntime.InferenceSession(content, session_options(onnxruntime)), CORES),
+    }
+    loops: dict[str, list[tuple[float, float]]] = {name: [] for name in bare}
+    served, all_statuses = [], Counter()
     with serving(folder, runs=CORES) as server:
         through_server(server, 2)
         for _ in range(rounds):
-            bare.append(bare_loop(session, seconds / 2))
+            for name, (session, count) in bare.items():
+                bare_loop(session, 0.5, count)
+                loops[name].append(bare_loop(session, seconds / 2, count))
             rate, cpu_ms, statuses, client_ms = through_server(server, seconds)
             served.append((rate, cpu_ms, client_ms))
             all_statuses.update(statuses)
-            print(f"  bare {bare[-1][0]:6.0f}/s  served {rate:6.0f}/s  {dict(statuses)}", flush=True)
-    middle = [statistics.median(column) for column in zip(*bare, strict=True)]
+            rates = ", ".join(f"{found[-1][0]:.0f}/s" for found in loops.values())
+            print(f"  bare {rates}; served {rate:.0f}/s {dict(statuses)}", flush=True)
     mine = [statistics.median(column) for column in zip(*served, strict=True)]
-    print(f"\n{'':28} {'a second':>9} {'CPU ms':>8} {'share':>7}")
-    print(f"{'bare loop, 2 threads':28} {middle[0]:9.0f} {middle[1]:8.2f} {1:7.2f}")
-    print(f"{f'gunicorn, {CLIENTS} clients':28} {mine[0]:9.0f} {mine[1]:8.2f} {mine[0] / middle[0]:7.2f}")
-    print(f"{'  in CPU time':28} {'':9} {'':8} {middle[1] / mine[1]:7.2f}")
-    print(f"{'  with the clients on top':28} {'':9} {mine[1] + mine[2]:8.2f} {middle[1] / (mine[1] + mine[2]):7.2f}")
+    print(f"\n{'':34} {'a second':>9} {'CPU ms':>8} {'served / this':>14} {'in CPU time':>12}")
+    for name, found in loops.items():
+        rate, cpu_ms = (statistics.median(column) for column in zip(*found, strict=True))
+        print(f"{f'bare, {name}':34} {rate:9.0f} {cpu_ms:8.2f} {mine[0] / rate:14.2f} {cpu_ms / mine[1]:12.2f}")
+    print(f"{f'gunicorn, {CLIENTS} clients':34} {mine[0]:9.0f} {mine[1]:8.2f}   (the clients: {mine[2]:.2f})")
     return set(all_statuses) == {200}
 
 
