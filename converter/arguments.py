@@ -135,7 +135,9 @@ def _convert_parser() -> argparse.ArgumentParser:
         "how pictures become inputs (over preprocess.json or inference.yml beside the model)",
         "y = (x * scale - mean) / std with x = 0..255")
     add = pictures.add_argument
-    add("--preprocess", metavar="FILE", type=Path, help="JSON object with these keys")
+    add("--preprocess", metavar="FILE|bake", type=Path,
+        help="JSON object with these keys; bake: put it all into the graph, whose input is then `picture`, uint8 "
+             "[N, height, width, 3]")
     add("--mean", type=_numbers, metavar="A,B,C", help="one number, or one per channel (default 0)")
     add("--std", type=_numbers, metavar="A,B,C", help="one number, or one per channel (default 1)")
     add("--scale", type=_number, metavar="S", help="number or fraction (default 1/255)")

@@ -41,7 +41,7 @@ class Inputs(Sequence[dict[str, np.ndarray]]):
         self.files = self.files[::max(1, -(-len(self.files) // MOST))]
 
     def _check_spec(self) -> None:
-        if self.spec is None:
+        if self.spec is None and "picture" not in self.graph.meta:
             raise ConvertError("the model does not say how pictures become inputs", where=str(self.folder),
                                hint="give --size, --mean, --std and the like, or calibrate on .npz files")
         if len(self.graph.inputs) != 1:
@@ -71,10 +71,11 @@ class Inputs(Sequence[dict[str, np.ndarray]]):
         return feeds
 
     def _picture(self, path: Path) -> dict[str, np.ndarray]:
-        assert self.spec is not None
         try:
             with Image.open(path) as image:
                 rgba = np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))
+            if self.spec is None:           # preparing is baked into the graph
+                return {self.graph.meta["picture"]: np.ascontiguousarray(rgba[None, :, :, :3])}
             return {self.spec["input"]: pictures.apply(self.spec, rgba)}
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise ConvertError(f"cannot be used as a picture: {error}", where=f"calibration input {path.name}",

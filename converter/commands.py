@@ -36,7 +36,7 @@ def convert_command(arguments: argparse.Namespace) -> int:
             arguments.model, arguments.output, target=arguments.target, targets=arguments.targets,
             options=_options(arguments), model_version=arguments.model_version, said=arguments.said,
             precision=arguments.precision, calibrate=arguments.calibrate, error_budget=arguments.error_budget,
-            preprocess=_preprocess(arguments),
+            preprocess=_preprocess(arguments), bake=_bakes(arguments),
             postprocess=read_json(arguments.postprocess, dict) if arguments.postprocess else None,
             labels=read_labels(arguments.labels) if arguments.labels else None, name=arguments.name,
             params=arguments.params, input_shapes=dict(arguments.input_shape), verify=not arguments.no_verify,
@@ -54,9 +54,14 @@ def _options(arguments: argparse.Namespace) -> Options:
                    arguments.keep_going, not arguments.no_report)
 
 
+def _bakes(arguments: argparse.Namespace) -> bool:
+    """Whether --preprocess bake was said; a file of that name is ./bake."""
+    return str(arguments.preprocess) == "bake"
+
+
 def _preprocess(arguments: argparse.Namespace) -> dict[str, Any]:
     """The spec that the options say, over the file that --preprocess names."""
-    spec = read_json(arguments.preprocess, dict) if arguments.preprocess else {}
+    spec = read_json(arguments.preprocess, dict) if arguments.preprocess and not _bakes(arguments) else {}
     spec |= {key: value for option, key in _PREPROCESS.items() if (value := getattr(arguments, option)) is not None}
     if arguments.limit_side is not None:
         spec["limit"] = {"side": arguments.limit_side, "type": arguments.limit_type or "max",

@@ -22,7 +22,7 @@ from converter.graph import Graph
 from converter.metadata import describe
 from converter.ops import evaluate
 from converter.ops.infer import infer
-from converter.passes import paddlejs2, prune, relax
+from converter.passes import bake_preprocess, paddlejs2, prune, relax
 from converter.passes.pipelines import PIPELINES
 from converter.read import read
 from converter.verify import TOLERANCE, Check, check_bundle, check_package, samples, sets_of
@@ -60,7 +60,7 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
             options: beside.Options | None = None, input_spec: Any = None, precision: str = "float32",
             preprocess: dict[str, Any] | None = None, postprocess: dict[str, Any] | None = None,
             labels: list[str] | None = None, name: str | None = None, calibrate: str | Path | None = None,
-            error_budget: float | None = None, model_version: str = "0.0.0",
+            error_budget: float | None = None, bake: bool = False, model_version: str = "0.0.0",
             said: str = "", params: str | Path | None = None,
             input_shapes: dict[str, tuple[int, ...]] | None = None, verify: bool = True,
             tolerance: float | None = None, progress: Callable[[str], None] = lambda step: None) -> Report:
@@ -69,6 +69,7 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
     source: folder or file of any kind that converter.read knows, or a paddle.nn.Layer with its input_spec.
     target: one of TARGETS. targets: what the bundle holds beside the page's files, with its options: see
     converter.targets. preprocess: keys of the bundle's spec over those found beside the model.
+    bake: put how pictures become inputs into the graph, see converter.passes.bake_preprocess.
     calibrate: for precision int8, a folder of pictures or .npz files; error_budget: see converter.quantise.Options.
     model_version: semantic version of the bundle; said: the command, for its provenance.
     input_shapes: sizes of the trial inputs; for paddlejs2 those of the package, which has one size only.
@@ -90,6 +91,8 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
             graph = prune.run(graph)  # what no output needs may not refuse the rest
             refuse_nan(graph)
             graph = relax.run(graph)  # before the trial inputs are made, so that they may have any size that fits
+        if bake:
+            graph = _baked(graph)
         if target == "paddlejs2":
             graph = paddlejs2.fix_inputs(graph, input_shapes)
         progress("computing the reference answer")
@@ -127,6 +130,13 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
                     others.speeds(folder, feeds), report.refused, report.quantisation, others.engine))
             signature.sign(folder)
     return report
+
+
+def _baked(graph: Graph) -> Graph:
+    if graph.meta.get("preprocess") is None:
+        raise ConvertError("nothing says how pictures become inputs", where="preprocess",
+                           hint="give --size, --mean, --std and the like")
+    return bake_preprocess.run(graph, graph.meta["preprocess"])
 
 
 def _quantised(graph: Graph, precision: str, folder: str | Path | None, budget: float | None, notes: list[str],

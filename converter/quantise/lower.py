@@ -83,6 +83,9 @@ def can_quantise(graph: Graph, node: Node) -> bool:
             return False
         if is_pixel(graph, node):
             return True
+        few = range(1, FEW + 1)             # what only prepares a picture would lose its last bits
+        if source.shape[1] in few and graph.values[node.inputs["Filter"][0]].shape[0] in few:
+            return False
         return picture(source) and a["fuse_activation"] in CUTTING | {"hard_swish", "leaky_relu"} and not (
             a["fuse_activation"] == "clip" and (a["fuse_alpha"] > 0 or a["fuse_beta"] < 0))
     if node.type == "fc":
