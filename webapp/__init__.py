@@ -10,6 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from webapp import errors, inputs, logs, runs, security, settings, words
 from webapp.api import api
 from webapp.assets import Assets
+from webapp.batcher import Room
 from webapp.engines import Options
 from webapp.gate import Gate
 from webapp.metrics import Metrics
@@ -19,6 +20,8 @@ from webapp.paths import data_folder
 from webapp.serving import Serving
 from webapp.shared import Shared
 from webapp.v2 import v2
+
+SPARE_THREADS = 4  # for pages, health and metrics
 
 
 def add_serving(app: Flask, values: Mapping[str, Any], models: Models) -> None:
@@ -38,6 +41,8 @@ def add_serving(app: Flask, values: Mapping[str, Any], models: Models) -> None:
         batch_queue=values["batch_queue"],
         cpu_runs=values["runs"],
         cpu_queue=values["queue"],
+        # What runs and waits on the CPU keeps its threads, and so does who asks how the server is.
+        batch_room=Room(max(1, values["threads"] - values["runs"] - values["queue"] - SPARE_THREADS)),
         watch_batch=metrics.batch,
     )
 

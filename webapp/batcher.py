@@ -89,6 +89,24 @@ def unwatched(rows: int, waited_s: float) -> None:
     """Where nobody counts."""
 
 
+class Room:
+    """How many requests may be in all batchers of a process: each holds a thread, and others need one too."""
+
+    def __init__(self, places: int) -> None:
+        self.places, self.taken, self.lock = places, 0, threading.Lock()
+
+    def __enter__(self) -> None:
+        """Raises Full."""
+        with self.lock:
+            if self.taken >= self.places:
+                raise Full(1)
+            self.taken += 1
+
+    def __exit__(self, *problem: object) -> None:
+        with self.lock:
+            self.taken -= 1
+
+
 class Batcher:
     """`max_rows` together at most; a batch that is not full runs after `max_wait_s`; `queue` more may wait."""
 

@@ -124,7 +124,7 @@ SETTINGS = (
     Setting("port", "8000", "Port to listen on; 0 takes a free one.", whole(0, 65535)),
     Setting("models", "", "Extra folders of bundles, separated as in `PATH`.", folders),
     Setting("workers", "1", "Server processes.", whole(1, 64)),
-    Setting("threads", "32", "Threads in each process, more than may run and wait together.", whole(1, 256)),
+    Setting("threads", "96", "Threads in each process; what the CPU's queue leaves may be at the GPU.", whole(1, 256)),
     Setting("timeout_s", "30", "A process that answers nothing for so long is replaced.", whole(1, 3600)),
     Setting("grace_s", "20", "How long a stopping process may finish what it is doing.", whole(1, 3600)),
     Setting("max_body_kb", "64", "A request body above this is refused with 413.", whole(0, 1 << 20)),

@@ -384,6 +384,27 @@ def test_progress_and_batches_are_seen_from_outside(gpu, models_dir: Path, tmp_p
     serving.stop()
 
 
+def test_who_asks_how_the_server_is_finds_a_thread(gpu, models_dir: Path, tmp_path: Path, options):
+    write_bundle(models_dir / "mean", mean_model(3))
+    app = app_of(models_dir, tmp_path, threads=16, runs=1, queue=8)  # 16 - 1 - 8 - 4 = 3 at the GPU
+    serving = app.extensions["inpage_serving"]
+    built(serving)
+    gpu("FAKE_TRT_RUN_MS", "600,0")
+    codes: list[int] = []
+
+    def ask() -> None:
+        codes.append(app.test_client().post("/v2/models/mean/infer", json=json_request(noise())).status_code)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(codes) == [200] * 3 + [429] * 5
+    assert app.test_client().post("/v2/models/mean/infer", json=json_request(noise())).status_code == 200
+    serving.stop()
+
+
 def test_the_gpu_s_queue_and_deadline_answer_as_the_gate_s_do(gpu, models_dir: Path, tmp_path: Path, options):
     write_bundle(models_dir / "mean", mean_model(3))
     app = app_of(models_dir, tmp_path, threads=64, batch_rows=1, batch_queue=1, deadline_ms=700)

@@ -1,7 +1,8 @@
 """What an engine is: made by `load(bundle, options)`, then `run`, then `close`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -60,6 +61,7 @@ class Options:
     batch_queue: int = 128
     cpu_runs: int = 2
     cpu_queue: int = 24
+    batch_room: AbstractContextManager[None] = field(default_factory=nullcontext)  # entering raises Full
     watch_batch: Callable[[str, int], None] = unwatched
 
 

@@ -55,7 +55,8 @@ class TensorRtEngine(Engine):
         if not self.takes(feeds):
             return self.on_the_cpu(feeds, deadline)
         try:
-            return self.batcher.run({name: np.ascontiguousarray(array) for name, array in feeds.items()}, deadline)
+            with self.options.batch_room:
+                return self.batcher.run({name: np.ascontiguousarray(array) for name, array in feeds.items()}, deadline)
         except TrtError as error:
             if error.kind == "invalid":  # this input's fault, though its size was within bounds
                 raise RunError(str(error)) from error
