@@ -239,12 +239,13 @@ export class GpuEngine {
       })));
     const first = draw(new Set()), kinds = first.segments.flatMap((segment) => (segment.on === 'gpu' ? segment.steps.map(({ kind }) => kind) : []));
     const entry = (async () => {
-      const broken = await brokenKinds(backend, kinds, this.wasm), plan = broken.size ? draw(broken) : first;
-      const pieces = host.main.length + plan.segments.length;
+      const [broken, ready] = await Promise.all([brokenKinds(backend, kinds, this.wasm), backend.prepare(first)]);
+      const plan = broken.size ? draw(broken) : first, pieces = host.main.length + plan.segments.length;
+      if (broken.size) backend.release(ready);
       host.maxPlans = Math.max(host.maxPlans, MAX_PLANS * pieces); // segments on the host are stages to it
       this.picturesOnly = new Set(this.graph.inputs.map(({ name }) => name).filter((name) => onGpuAlone(plan, name) && (!this.made || this.picturesOnly.has(name))));
       this.made = true;
-      return { plan, prepared: await backend.prepare(plan), backend };
+      return { plan, prepared: broken.size ? await backend.prepare(plan) : ready, backend };
     })();
     entry.catch(() => { // the next run tries again
       for (const [key, held] of this.plans) if (held === entry) this.plans.delete(key);
