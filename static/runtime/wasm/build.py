@@ -24,7 +24,8 @@ OUT = WASM / "kernels.wasm"
 STRICT_OUT = WASM / "kernels.strict.wasm"
 
 FLAGS = [
-    "--target=wasm32-freestanding", "-std=c11", "-O3",
+    # -Os: what pays is unrolled by hand, and the rest need not be fetched
+    "--target=wasm32-freestanding", "-std=c11", "-Os",
     "-msimd128", "-mnontrapping-fptoint", "-mbulk-memory", "-msign-ext", "-matomics", "-ffreestanding",
     "-nostdlib", "-fno-math-errno", "-fno-sanitize=all", "-fvisibility=hidden",
     "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
