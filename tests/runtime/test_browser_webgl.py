@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.runtime.browser_kit import Site, make_bundle, running
+from tests.runtime.browser_kit import SPEC, Site, make_bundle, running
 from tests.runtime.gpu_kit import LIMITS, Bundles, case_files, launch, packed, script_files, unpacked
 from tests.runtime.test_browser_models import MODELS, reference, worst_error
 
@@ -138,3 +138,18 @@ def test_a_profile_names_every_step(page: Any) -> None:
     steps = call(page, "profile", "/small")
     assert [step["kind"] for step in steps if step["on"] == "gpu"].count("conv") == 1
     assert all(step["ms"] >= 0 and step["bytes"] > 0 for step in steps)
+
+
+PICTURES = [
+    SPEC,
+    SPEC | {"interpolation": "area", "channels": "bgr", "layout": "nhwc"},
+    SPEC | {"resize": "fit", "size": [24, 40], "padValue": 114, "interpolation": "nearest"},
+    SPEC | {"resize": "short", "size": [30, 30], "crop": [28, 28], "channels": "gray", "mean": [0.4], "std": [0.2]},
+    SPEC | {"resize": "limit", "size": None, "limit": {"side": 96, "type": "max", "multiple": 32}},
+]
+
+
+def test_pictures_become_the_same_tensors_on_the_gpu(page: Any) -> None:
+    worst = call(page, "checkPictures", PICTURES)
+    assert len(worst) == 2 * len(PICTURES)
+    assert max(worst) <= 0.05  # of the 255 levels; 1 is allowed

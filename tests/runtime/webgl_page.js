@@ -3,7 +3,9 @@ import { InPageError, load } from '../../static/runtime/index.js';
 import { loadBundle } from '../../static/runtime/bundle.js';
 import { createGpuEngine } from '../../static/runtime/gpu/engine.js';
 import { kernels } from '../../static/runtime/kernels.js';
+import { preprocess } from '../../static/runtime/preprocess.js';
 import { createBackend } from '../../static/runtime/webgl/index.js';
+import { graphOf } from './case_graph.js';
 
 /** @typedef {import('../../static/runtime/tensor.js').Tensor} Tensor */
 /** @typedef {import('../../static/runtime/webgl/index.js').WebglBackend} WebglBackend */
@@ -169,4 +171,45 @@ export async function profile(address) {
   const { engine, feeds } = await small(address), steps = await engine.profile(feeds);
   engine.dispose();
   return steps;
+}
+
+/** A picture with edges, ramps and noise. @param {number} width @param {number} height @returns {ImageData} */
+function pattern(width, height) {
+  const picture = new ImageData(width, height), level = wave(4 * width * height);
+  picture.data.forEach((_, i, data) => { data[i] = (i & 3) === 3 ? 255 : ((i >> 2) % width * 5 + level[i] * 60 + (i & 3) * 50) & 255; });
+  return picture;
+}
+
+/**
+ * Pictures made into tensors by WebGL and by preprocess.js: the worst difference, in levels of 255 as the rule scales them.
+ * @param {import('../../static/runtime/preprocess.js').PreprocessSpec[]} specs
+ */
+export async function checkPictures(specs) {
+  const picture = pattern(61, 47), canvas = new OffscreenCanvas(61, 47), worst = [];
+  canvas.getContext('2d')?.putImageData(picture, 0, 0);
+  for (const spec of specs) {
+    const { data, shape } = preprocess(spec, picture), wanted = data.slice(), { graph, weights, feeds } = copyGraph(shape);
+    /** @type {WebglBackend[]} */
+    const opened = [], open = async () => (opened[0] = await createBackend({}));
+    const engine = await createGpuEngine(graph, weights, { wasm: await kernels(), open });
+    await engine.run(feeds);
+    const [backend] = opened, { prepared } = await [...engine.plans.values()][0];
+    for (const source of [picture, canvas]) {
+      const captured = backend.capture(source, picture);
+      const [got] = captured ? await backend.run(prepared, 0, [{ picture: captured, spec }]) : [wanted.map(() => NaN)];
+      worst.push(wanted.reduce((most, want, i) => {
+        const channel = spec.layout === 'nhwc' ? i % spec.std.length : Math.floor(i / (wanted.length / spec.std.length));
+        const levels = Math.abs(got[i] - want) * Math.abs(spec.std[channel] / spec.scale);
+        return levels <= most ? most : levels;
+      }, 0));
+    }
+    engine.dispose();
+  }
+  return worst;
+}
+
+/** A graph that gives its input back, by a step. @param {number[]} shape */
+function copyGraph(shape) {
+  const tensor = { dtype: 'float32', shape, data: new Array(shape.reduce((n, size) => n * size, 1)).fill(0) };
+  return graphOf({ name: 'copy', op: 'scale', inputs: { X: [tensor] }, const: [], attrs: { scale: 1, bias: 0, bias_after_scale: true }, outputs: { Out: [tensor] }, tol: 0 });
 }

@@ -4,6 +4,7 @@ import { count } from '../ops/node.js';
 import { acquireDevice } from './device.js';
 import { drawsOf, refusal } from './families/index.js';
 import { place } from './memory.js';
+import { Pictures } from './picture.js';
 import { profilePart } from './profile.js';
 import { fours, LAYERS, rowsOf, shiftOf, storageOf, storageOfValue } from './shader.js';
 
@@ -11,6 +12,7 @@ import { fours, LAYERS, rowsOf, shiftOf, storageOf, storageOfValue } from './sha
 /** @typedef {import('../gpu/step.js').GpuSegment} GpuSegment */
 /** @typedef {import('../gpu/step.js').GpuValue} GpuValue */
 /** @typedef {import('../gpu/step.js').Step} Step */
+/** @typedef {import('../gpu/step.js').Feed} Feed */
 /** @typedef {import('./shader.js').Draw} Draw */
 /** @typedef {import('./shader.js').Place} Place */
 /** @typedef {import('./textures.js').Texture} Texture */
@@ -51,6 +53,9 @@ export class WebglBackend {
     this.constants = new Map();
     /** @type {Set<Prepared>} */
     this.prepared = new Set();
+    this.pictures = new Pictures(device);
+    /** Draws handed to the driver at a time: it records the next ones while the GPU computes these. */
+    this.flushEvery = 16;
     this.disposed = false;
   }
 
@@ -144,15 +149,39 @@ export class WebglBackend {
 
   /**
    * One segment: uploads, draws, and downloads when they are there.
-   * @param {Prepared} prepared @param {number} segment @param {Float32Array[]} feeds @returns {Promise<Float32Array[]>}
+   * @param {Prepared} prepared @param {number} segment @param {Feed[]} feeds @returns {Promise<Float32Array[]>}
    * @throws {import('../errors.js').InPageError} device_lost
    */
   async run(prepared, segment, feeds) {
     const part = /** @type {Part} */ (prepared.parts[segment]), { device } = this;
+    const rules = feeds.every((feed) => feed instanceof Float32Array) ? [] : await this.rulesOf(part, feeds);
     device.refuseWhenLost('running a model');
-    part.uploads.forEach((texture, i) => device.textures.fill(texture, feeds[i]));
+    feeds.forEach((feed, i) => this.upload(part.uploads[i], feed, rules[i]));
     this.draw(part.ready);
     return part.downloads.length ? device.reader.read(part.downloads) : [];
+  }
+
+  /** What makes tensors of those feeds that are pictures. @param {Part} part @param {Feed[]} feeds */
+  rulesOf({ segment }, feeds) {
+    return Promise.all(feeds.map((feed, i) => (feed instanceof Float32Array ? undefined : this.pictures.ruleOf(feed.spec, feed.picture, segment.uploads[i]))));
+  }
+
+  /** @param {Texture} texture @param {Feed} feed @param {import('./picture.js').Rule|undefined} rule */
+  upload(texture, feed, rule) {
+    if (feed instanceof Float32Array) this.device.textures.fill(texture, feed);
+    else if (rule) {
+      this.draw([this.pictures.ready(rule, /** @type {import('./picture.js').Picture} */ (feed.picture), texture)]);
+      feed.picture.close();
+    }
+  }
+
+  /**
+   * What a picture shows now, for a later run; null where it cannot be had this way.
+   * @param {any} source drawable, or pixels @param {{width: number, height: number}} size
+   * @returns {import('./picture.js').Picture|null}
+   */
+  capture(source, size) {
+    return this.disposed ? null : this.pictures.capture(source, size);
   }
 
   /** @param {Ready[]} list */
@@ -173,12 +202,13 @@ export class WebglBackend {
       gl.bindFramebuffer(gl.FRAMEBUFFER, target);
       gl.viewport(0, 0, width, rows);
       gl.drawArrays(gl.TRIANGLES, 0, 3);
+      if (i % this.flushEvery === this.flushEvery - 1) gl.flush();
     }
   }
 
   /**
    * Runs a segment, then times its steps one by one.
-   * @param {Prepared} prepared @param {number} segment @param {Float32Array[]} feeds
+   * @param {Prepared} prepared @param {number} segment @param {Feed[]} feeds
    * @returns {Promise<import('../gpu/step.js').StepTime[]>}
    */
   async profile(prepared, segment, feeds) {
@@ -202,7 +232,7 @@ export class WebglBackend {
   /** @returns {{bytes: number}} of textures of this model, and of the buffers that the device's models share */
   memory() {
     if (this.disposed) return { bytes: 0 };
-    let bytes = this.device.reader.bytes;
+    let bytes = this.device.reader.bytes + this.pictures.bytes;
     for (const { bytes: own } of this.prepared) bytes += own;
     for (const { texture } of this.constants.values()) bytes += texture.bytes;
     return { bytes };
@@ -212,6 +242,7 @@ export class WebglBackend {
     if (this.disposed) return;
     this.disposed = true;
     for (const prepared of [...this.prepared]) this.release(prepared);
+    this.pictures.dispose();
     this.device.release();
   }
 }
