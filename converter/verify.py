@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from converter import with_paddle
+from converter import signature, with_paddle
 from converter.errors import ConvertError
 from converter.graph import Dim, Graph, Value
 from converter.ops import evaluate
@@ -22,7 +22,7 @@ from converter.passes import relax
 from converter.read import find, read
 from converter.read.bundle import load_bundle
 from converter.read.program import weights_of
-from converter.run import conform, run_web, web_problem
+from converter.run import conform, run_web, timed, web_problem
 
 TOLERANCE = {"float32": 1e-3, "float16": 0.1, "int8-weights": 0.3, "int8": 0.3}
 """Largest accepted error. Random inputs meet steep nets (a sigmoid of 50 x) where pictures do not, hence not less:
@@ -199,12 +199,15 @@ def verify(bundle: str | Path, model: str | Path | None = None, *, params: str |
            feeds: dict[str, np.ndarray] | None = None, input_shapes: dict[str, tuple[int, ...]] | None = None,
            tolerance: float | None = None,
            progress: Callable[[str], None] = lambda step: None) -> tuple[list[Check], list[str]]:
-    """Compare a bundle under numpy and the web runtime with its model, or with its own numpy answer without one.
+    """Compare a bundle, all its targets that run here, with its model, or with its own numpy answer without one.
 
-    The model's answer is Paddle's where Paddle is installed and can read it, else the numpy oracle's.
+    Raises ConvertError where a file is not the one that was signed. The model's answer is Paddle's where Paddle is
+    installed and can read it, else the numpy oracle's.
     """
     progress("reading the bundle")
     graph = load_bundle(bundle)
+    if (Path(bundle) / signature.FILE).exists():  # older bundles have none
+        signature.check(Path(bundle))
     feeds = samples(graph, input_shapes) if feeds is None else conform(graph, feeds)
     allowed = tolerance or TOLERANCE[graph.meta.get("precision", "float32")]
     progress("computing the reference answer")
@@ -217,7 +220,25 @@ def verify(bundle: str | Path, model: str | Path | None = None, *, params: str |
         engines = ("numpy", "web")
     progress("running the bundle")
     checks, more = check_bundle(Path(bundle), feeds, expected, allowed, engines)
-    return checks, notes + more
+    beside, unrun = _check_beside(Path(bundle), feeds, expected, allowed, sets_of(graph), progress)
+    return checks + beside, notes + more + unrun
+
+
+def _check_beside(bundle: Path, feeds: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: float,
+                  sets: dict[str, str], progress: Callable[[str], None]) -> tuple[list[Check], list[str]]:
+    """The other targets that the bundle holds; a note for each that cannot run here."""
+    checks, notes = [], []
+    for engine, place in (("onnx", "model.onnx"), ("lite", "lite"), ("tensorrt", "tensorrt")):
+        if not (bundle / place).exists():
+            continue
+        progress(f"running {place}")
+        try:
+            outputs, _ = timed(bundle, feeds, engine)
+        except ConvertError as error:
+            notes.append(f"{place} was not run: {error.what}")
+            continue
+        checks += compare(outputs, expected, engine, tolerance, sets)
+    return checks, notes
 
 
 def _reference(model: Path, params: Path | None,

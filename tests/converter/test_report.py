@@ -135,6 +135,19 @@ def test_a_picture_runs_and_is_timed(tmp_path, model, capsys, engine):
     assert "out: float32[1, 4, 8, 8]" in said and f"{engine}: 3 runs: " in said
 
 
+def test_verify_runs_every_target_that_can_run(tmp_path, model, capsys):
+    opt = fake_tools(tmp_path / "tools")
+    elsewhere = "arm" if paddle_lite.here() == "x86" else "x86"
+    convert(model, tmp_path / "b", targets=("web", "onnx", "lite"),
+            options=Options(lite_opt=str(opt), lite_targets=(elsewhere,)))  # fmt: skip
+    assert main(["verify", str(tmp_path / "b"), "--input-shape", "x=1,3,9,9"]) == 0
+    said = capsys.readouterr().out
+    assert "range of out, onnx" in said and "note: lite was not run: the bundle has no .nb for this machine" in said
+    (tmp_path / "b" / "model.onnx").write_bytes(b"damaged")
+    assert main(["verify", str(tmp_path / "b"), "--input-shape", "x=1,3,9,9"]) == 1
+    assert "the bundle is not what was signed: model.onnx has changed" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name, content, said", [
     ("photo.png", b"no picture", "this picture cannot be read"),
     ("photo.png", None, "this picture cannot be read")])  # fmt: skip
