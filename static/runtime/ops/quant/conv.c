@@ -145,7 +145,7 @@ INLINE void tile_narrow(const ConvInt8 *a, const int8_t *p, const int8_t *w, int
   i32x4 acc[NARROW_ROWS][2];
   const int *bias = a->bias + o;
   UNROLL for (int m = 0; m < NARROW_ROWS; m++) acc[m][0] = wasm_v128_load(bias), acc[m][1] = wasm_v128_load(bias + 4);
-  for (int k = 0; k < K; k += 8, p += 32, w += 64) {
+  _Pragma("clang loop unroll_count(2)") for (int k = 0; k < K; k += 8, p += 32, w += 64) {
     v128_t w00 = wasm_v128_load(w), w01 = wasm_v128_load(w + 16), w10 = wasm_v128_load(w + 32), w11 = wasm_v128_load(w + 48);
     UNROLL for (int m = 0; m < NARROW_ROWS; m++) {
       v128_t x0 = wasm_v128_load32_splat(p + 4 * m), x1 = wasm_v128_load32_splat(p + 16 + 4 * m);
@@ -299,11 +299,11 @@ KERNEL(pack_first_int8, PackFirstInt8) {
         }
   return 0;
 }
-INLINE void tile_first(const ConvInt8 *a, const int rows, const int16_t *x, const int16_t *w, int o, int n, int8_t *y,
-                       const int8_t *res, const Rounder *r) {
+INLINE void tile_first(const ConvInt8 *a, const int rows, const int pairs, const int16_t *x, const int16_t *w, int o, int n,
+                       int8_t *y, const int8_t *res, const Rounder *r) {
   i32x4 acc[ROWS][2];
   i32x4 b0 = wasm_v128_load(a->bias + o), b1 = wasm_v128_load(a->bias + o + 4);
-  int pairs = (a->kw * a->C + 1) / 2, step = a->sw * a->C;
+  int step = a->sw * a->C;
   UNROLL for (int m = 0; m < rows; m++) acc[m][0] = b0, acc[m][1] = b1;
   for (int i = 0; i < a->kh; i++, x += a->dh * a->PW * a->C) {
     const int16_t *p = x;
@@ -322,7 +322,7 @@ INLINE void tile_first(const ConvInt8 *a, const int rows, const int16_t *x, cons
 }
 KERNEL(conv_first_int8, ConvInt8) {
   Rounder r = rounder(a->end.to);
-  int block = 16 * a->kh * ((a->kw * a->C + 1) / 2);
+  int pairs = (a->kw * a->C + 1) / 2, block = 16 * a->kh * pairs;
   Share my = share(a->N * a->OH, part, parts);
   for (int row = my.from; row < my.to; row++)
     for (int i = 0, rows; i < a->OW; i += rows) {
@@ -332,12 +332,15 @@ KERNEL(conv_first_int8, ConvInt8) {
         int at = (row * a->OW + i) * a->O + o, n = imin(8, a->O - o);
         const int16_t *w = a->w + o / 8 * block;
         const int8_t *res = a->res ? a->res + at : 0;
-        switch (rows) {
-          case 1: tile_first(a, 1, x, w, o, n, a->y + at, res, &r); break;
-          case 2: tile_first(a, 2, x, w, o, n, a->y + at, res, &r); break;
-          case 3: tile_first(a, 3, x, w, o, n, a->y + at, res, &r); break;
-          case 4: tile_first(a, 4, x, w, o, n, a->y + at, res, &r); break;
-          case 5: tile_first(a, 5, x, w, o, n, a->y + at, res, &r); break;
+        // three channels three wide, by rows of usual sizes: unrolled
+        switch (pairs == 5 && rows >= 4 ? rows + ROWS : rows) {
+          case 1: tile_first(a, 1, pairs, x, w, o, n, a->y + at, res, &r); break;
+          case 2: tile_first(a, 2, pairs, x, w, o, n, a->y + at, res, &r); break;
+          case 3: tile_first(a, 3, pairs, x, w, o, n, a->y + at, res, &r); break;
+          case 4: tile_first(a, 4, pairs, x, w, o, n, a->y + at, res, &r); break;
+          case 5: tile_first(a, 5, pairs, x, w, o, n, a->y + at, res, &r); break;
+          case 9: tile_first(a, 4, 5, x, w, o, n, a->y + at, res, &r); break;
+          case 10: tile_first(a, 5, 5, x, w, o, n, a->y + at, res, &r); break;
         }
       }
     }
