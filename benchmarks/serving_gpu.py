@@ -1,17 +1,19 @@
 """TensorRT on this machine's GPU against ONNX Runtime on its CPU: error, latency, throughput with and without batching.
 
-usage: python benchmarks/serving_gpu.py MODELS [--minutes 7] [--work FOLDER] [--only NAME]
+usage: python benchmarks/serving_gpu.py --prepare BUNDLE --prepare BUNDLE --pictures FOLDER MODELS   (no GPU needed)
+       python benchmarks/serving_gpu.py MODELS [--minutes 7] [--work FOLDER] [--only NAME]
 
-MODELS holds a folder per model: model.onnx (opset 13), model.json (its `preprocess`), reference.npz (in:NAME and
-out:NAME from ONNX Runtime), and optionally model.int8.NOTE.onnx with Q/DQ nodes; beside them `pictures/` to calibrate
-with. One JSON object per line as things become known, the table at the end; a stage that fails or runs out of time
-leaves a gap in it. Where there is no GPU it says so.
+MODELS then holds a folder per model: model.onnx (opset 13), model.json (its `preprocess`), reference.npz (in:NAME and
+out:NAME from ONNX Runtime), and model.int8.NOTE.onnx with Q/DQ nodes; beside them `pictures/` to calibrate with. On the
+GPU's machine numpy, tensorrt and onnxruntime are enough. One JSON object per line as things become known, the table at
+the end; a stage that fails or runs out of time leaves a gap in it. Where there is no GPU it says so.
 """
 
 import argparse
 import ctypes
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,13 +30,17 @@ import numpy as np
 REPO = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPO))
 
-from trt import EngineCache, Runner, TrtError, compare, library, reference  # noqa: E402
+from trt import EngineCache, Runner, TrtError, compare, library, quantise, reference  # noqa: E402
+from trt.__main__ import preprocessing  # noqa: E402
+from trt.calibrate import PICTURES, samples  # noqa: E402
+from trt.check import MEASURES  # noqa: E402
 from trt.cuda import cuda  # noqa: E402
 from trt.produce import in_pieces  # noqa: E402
 from webapp.batcher import Batcher  # noqa: E402
 
 CLIENTS, MOST, USUAL, BUFFERS = 64, 32, 16, 4
 LATENCY_RUNS, SECONDS = 400, 2.5
+HELD, QUANTISED_WITHIN = 12, 8e-3
 BUILD_SHARE = 0.7  # of the whole time
 
 
@@ -246,6 +252,33 @@ def measure_cpu(folder: Path) -> dict[str, Any]:
     return found
 
 
+def prepare(bundle: Path, pictures: Path, models: Path) -> None:
+    """What a GPU's machine needs of a bundle; the first pictures are kept for measuring."""
+    spec = preprocessing(bundle / "model.json")
+    onnx, into = (bundle / "model.onnx").read_bytes(), models / bundle.name
+    files = sorted(path for path in pictures.iterdir() if path.suffix.lower() in PICTURES)
+    (models / "pictures").mkdir(parents=True, exist_ok=True)
+    into.mkdir(exist_ok=True)
+    for path in files[HELD:]:
+        shutil.copy(path, models / "pictures")
+    for name in ("model.json", "model.onnx"):
+        shutil.copy(bundle / name, into)
+    rows = list(samples(pictures, spec))
+    trial = {name: np.concatenate([row[name] for row in rows[:HELD]]) for name in rows[0]}
+    known = {name: array[: HELD // 2] for name, array in trial.items()}
+    answers = reference.by_onnxruntime(onnx, known)
+    np.savez_compressed(into / "reference.npz", **{f"in:{name}": array for name, array in known.items()},
+                        **{f"out:{name}": array for name, array in answers.items()})  # fmt: skip
+    for measure in MEASURES:
+        try:
+            made, plan = quantise.plan(onnx, rows[HELD : 3 * HELD], trial, QUANTISED_WITHIN, measure)
+        except TrtError as error:
+            say(what="prepared", model=bundle.name, measure=measure, reason=str(error))
+            continue
+        (into / f"model.int8.{measure}.onnx").write_bytes(made)
+        say(what="prepared", model=bundle.name, measure=measure, inIntegers=len(plan.chosen), of=plan.convolutions)
+
+
 def kinds(folder: Path) -> Iterator[str]:
     """The engines to build for a model."""
     yield from ("fp16", "fp32")
@@ -279,11 +312,19 @@ def table(results: dict[tuple[str, str], dict[str, Any]], builds: dict[tuple[str
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", type=Path, nargs="?")
+    parser.add_argument("--prepare", type=Path, action="append", default=[], help="a bundle with model.onnx")
+    parser.add_argument("--pictures", type=Path)
     parser.add_argument("--minutes", type=float, default=7.0)
     parser.add_argument("--work", type=Path)
     parser.add_argument("--build-only", action="store_true")
     parser.add_argument("--only", action="append", help="an engine: fp32, fp16, int8, int8:NOTE")
     given = parser.parse_args()
+    if given.prepare:
+        if given.models is None or given.pictures is None:
+            parser.error("--prepare needs --pictures and MODELS")
+        for bundle in given.prepare:
+            prepare(bundle, given.pictures, given.models)
+        return 0
     try:
         trt, gpu = library.tensorrt(), cuda().gpu()
     except TrtError as error:
