@@ -169,6 +169,9 @@ def main() -> None:
     print("| model | float32, MB | int8, MB | size | layers of 7 / 8 / 12-bit weights / float | error | same answer | "
           "seconds |\n|---|---:|---:|---:|---|---:|---:|---:|")
     for name in args.only or MODELS:
+        if not (args.models / name).is_dir():
+            print(f"{name} is not in {args.models}: left out", file=sys.stderr)
+            continue
         if MODELS[name][0] == "classes":
             seen, unseen = crops(files[::2], args.seen, 1), crops(files[1::2], args.count, 2)
         else:
