@@ -14,11 +14,12 @@ from jinja2 import Environment
 from webapp.assets import IMMUTABLE, REVALIDATE, Asset, Assets, choose_encoding
 from webapp.errors import AnswerError
 from webapp.models import Models
+from webapp.security import CONTENT_SECURITY_POLICY
 
 pages = Blueprint("pages", __name__)
 
 # What the service worker keeps for use without a network: the pages, and from static/ what they load.
-OFFLINE_PAGES = ("/", "/scanner", "/offline")
+OFFLINE_PAGES = ("/", "/scanner", "/attention", "/offline")
 OFFLINE_FOLDERS = ("pages/", "runtime/", "media/", "models/document_corners/")
 # For Node, and for packages of the original Paddle.js: no page of this site asks for them. For the help of the server:
 # of no use without a network.
@@ -37,7 +38,12 @@ OFFLINE_ONCE_USED = re.compile(
 OFFLINE_IF = {"runtime/wasm/kernels.wasm": "relaxed", "runtime/wasm/kernels.strict.wasm": "strict"}
 
 # Which page uses which embedded model, for the gallery: the words of the link, and where it leads.
-USED_BY = {"document_corners": ("Open the scanner", "/scanner")}
+USED_BY = {
+    "document_corners": ("Open the scanner", "/scanner"),
+    "face_detector": ("See who faces the screen", "/attention"),
+    "face_head": ("See who faces the screen", "/attention"),
+    "upper_body": ("See who faces the screen", "/attention"),
+}
 
 MANIFEST: dict[str, Any] = {
     "name": "Paddle InPage",
@@ -91,6 +97,15 @@ def home() -> Response:
 def scanner() -> Response:
     """The document scanner."""
     return page("scanner.html")
+
+
+@pages.get("/attention")
+def attention() -> Response:
+    """Who faces the screen. Its own policy lets it fetch files of this site and nothing else: no frame could be sent."""
+    response = page("attention.html")
+    files_only = f"connect-src {request.host}/static/ {request.host}/service-worker.js"
+    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY.replace("connect-src 'self'", files_only)
+    return response
 
 
 @pages.get("/lab")

@@ -27,10 +27,11 @@ export class Camera extends EventTarget {
   stream = null;
   torch = false;
 
-  /** @param {HTMLVideoElement} video */
-  constructor(video) {
+  /** @param {HTMLVideoElement} video @param {'environment' | 'user'} [facing] the camera to prefer where none is chosen */
+  constructor(video, facing = 'environment') {
     super();
     this.video = video;
+    this.facing = facing;
   }
 
   /** @returns {MediaStreamTrack | null} */
@@ -49,7 +50,7 @@ export class Camera extends EventTarget {
 
   /**
    * Starts the camera; the browser asks the person when it has not been allowed yet.
-   * @param {string} [deviceId] the one facing away from the person when empty
+   * @param {string} [deviceId] any that looks the preferred way when empty
    * @throws {CameraProblem}
    */
   async open(deviceId = '') {
@@ -75,7 +76,7 @@ export class Camera extends EventTarget {
 
   /** @param {string} deviceId @returns {Promise<MediaStream>} */
   async #request(deviceId) {
-    const choice = deviceId ? { deviceId: { exact: deviceId } } : { facingMode: { ideal: 'environment' } };
+    const choice = deviceId ? { deviceId: { exact: deviceId } } : { facingMode: { ideal: this.facing } };
     try {
       return await navigator.mediaDevices.getUserMedia({ video: { ...WANTED, ...choice }, audio: false });
     } catch (error) {

@@ -23,10 +23,10 @@ export const RULES = Object.freeze({
   turned: 27, turnedBack: 21, // degrees of yaw that enter and leave "turned"
   up: 25, upBack: 19, // degrees upwards count as turned, too
   down: 19, downBack: 14, // degrees downwards
-  closed: 0.35, closedBack: 0.5, // shares of the person's own openness
+  closed: 0.6, closedBack: 0.72, // shares of the person's own openness, as the head network says it: shut eyes read 0.4
   openWithoutCalibration: 0.85,
   eyePixels: 20, facePixels: 12, spread: 12,
-  perclosMs: 60_000, perclosClosed: 0.2,
+  perclosMs: 60_000, perclosClosed: 0.48, // what the network says of eyes that are four fifths closed
   /** Milliseconds that a word must hold before it is shown. @type {Readonly<Record<State, number>>} */
   holds: Object.freeze({ facing: 600, down: 1500, turned: 3000, closed: 2000, away: 2000, unknown: 1000 }),
 });
