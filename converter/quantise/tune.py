@@ -81,8 +81,11 @@ class Tuner:
 
     def _spread(self, count: int) -> list[Feeds]:
         """That many of the inputs, from all parts of the list."""
-        picked = np.unique(np.linspace(0, len(self.inputs) - 1, min(count, len(self.inputs))).astype(int))
-        return [self.inputs[int(i)] for i in picked]
+        return [self.inputs[i] for i in self._places(count)]
+
+    def _places(self, count: int) -> list[int]:
+        picked = np.linspace(0, len(self.inputs) - 1, min(count, len(self.inputs))).astype(int)
+        return [int(i) for i in np.unique(picked)]
 
     def _observe(self) -> dict[str, Seen]:
         wanted = [name for name in self.graph.inputs if self.graph.values[name].dtype == "float32"]
@@ -167,10 +170,10 @@ class Tuner:
 
     def _measure(self, lowered: Graph, count: int = _MEASURED) -> tuple[float, float]:
         """(error, agreement) of the answers of a lowered graph, on as many inputs."""
-        step = max(1, len(self.exact) // count)
-        chosen = list(zip(self._spread(_MEASURED), self.exact, strict=True))[::step][:count]
-        found = self._answers(lowered, [feeds for feeds, _ in chosen])
-        return compare([exact for _, exact in chosen], found)
+        places = self._places(_MEASURED)
+        chosen = range(0, len(places), max(1, len(places) // count))[:count]
+        found = self._answers(lowered, [self.inputs[places[i]] for i in chosen])
+        return compare([self.exact[i] for i in chosen], found)
 
     def _refine(self, plan: Plan) -> None:
         """While the answer errs beyond the budget: 12-bit weights for the layer that adds most, else float."""
