@@ -94,7 +94,7 @@ function depthwise(step, k, weights) {
   return k.program(`${body}\n${k.finish(step)}`, lines(g.N * C4 * g.OH * g.OW));
 }
 
-/** How a direct convolution is cut up. @param {ConvStep} step @returns {{pixels: number, parts: number}} pixels in a row
+/** How a direct convolution is cut up. @param {ConvStep} step @returns {{pixels: number, parts: number}} pixels of a row
  *  per invocation; invocations that share the depth of one result */
 function cut({ g }) {
   const I4 = fours(g.C / g.groups), results = g.N * fours(g.O) * g.OH * g.OW;
@@ -112,6 +112,7 @@ function direct(step, k, weights) {
   const H = k.int('H', g.H), W = k.int('W', g.W), [top, left] = [g.top, g.left].map((n) => k.int('pad', n));
   const steps = [g.sh, g.sw, g.dh, g.dw].map((n) => k.int('step', n)), [sh, sw] = steps, runs = g.OH * g.OW / pixels;
   const total = k.number('runs', g.N * fours(g.O) * runs), R = k.number('R', runs), per = 64 / parts;
+  const Q = k.number('Q', g.OW / pixels); // the pixels of an invocation lie this far apart: neighbours read neighbours
   const each = (/** @type {(i: number) => string} */ text) => Array.from({ length: pixels }, (_, i) => text(i)).join('\n');
   const point = taps === 1 && kind === 'conv' && !g.top && !g.left && !g.bottom && !g.right;
   const inner = `for (var c = part; c < ${I4}; c += ${parts}u) {
@@ -125,7 +126,7 @@ function direct(step, k, weights) {
     }`;
   const loops = `for (var i = 0; i < ${g.kh}; i++) {
     for (var j = 0; j < ${g.kw}; j++) {
-      ${each((i) => position(kind, i, steps, H, W))}
+      ${each((i) => position(kind, i, steps, H, W, `i32(${i}u * ${Q})`))}
       let fat = (c4 * ${taps}u + u32(i * ${g.kw} + j)) * ${I4} * 4u;
       ${inner}
     }
@@ -134,18 +135,18 @@ function direct(step, k, weights) {
   let run = (group.y * groups.x + group.x) * ${per}u + local.x % ${per}u;
   let live = run < ${total};
   let safe = min(run, ${total} - 1u);
-  let hw0 = (safe % ${R}) * ${pixels}u; let nc = safe / ${R}; let c4 = nc % ${O4}; let n = nc / ${O4};
+  let run_ = safe % ${R}; let hw0 = run_ / ${Q} * ${OW} + run_ % ${Q}; let nc = safe / ${R}; let c4 = nc % ${O4}; let n = nc / ${O4};
   let oh = i32(hw0 / ${OW}); let ow = i32(hw0 % ${OW});
   let top_ = oh * ${kind === 'conv' ? `${sh} - ${top}` : `1 + ${top}`}; let left_ = ow * ${kind === 'conv' ? `${sw} - ${left}` : `1 + ${left}`};
   let block = n * ${C4} + (c4 / ${og}) * ${I4};
   let first = ${bias(step, k, weights)};
   ${each((i) => `var v${i} = select(vec4<f32>(0.), first, part == 0u);`)}
-  ${point ? `${each((i) => `const in${i} = true; let at${i} = top_ * ${W} + left_ + ${i} * ${sw};`)}
+  ${point ? `${each((i) => `const in${i} = true; let at${i} = top_ * ${W} + left_ + i32(${i}u * ${Q}) * ${sw};`)}
   let fat = c4 * ${I4} * 4u;
   ${inner}` : loops}`;
   if (parts > 1) k.globals.push(`var<workgroup> sums: array<vec4<f32>, ${64 * pixels}>;`);
   const end = k.finish(step);
-  const write = each((i) => `{ let v = v${i}; let hw = hw0 + ${i}u; let t = (n * ${O4} + c4) * ${P} + hw; ${end} }`);
+  const write = each((i) => `{ let v = v${i}; let hw = hw0 + ${i}u * ${Q}; let t = (n * ${O4} + c4) * ${P} + hw; ${end} }`);
   const join = `${each((i) => `sums[${i * 64}u + local.x] = v${i};`)}
   workgroupBarrier();
   if (part > 0u || !live) { return; }
@@ -156,14 +157,14 @@ function direct(step, k, weights) {
 
 /**
  * Whether pixel i of the run has an input under tap (i, j), and where.
- * @param {string} kind @param {number} i @param {string[]} steps @param {string} H @param {string} W
+ * @param {string} kind @param {number} i @param {string[]} steps @param {string} H @param {string} W @param {string} [shift] of the pixel
  */
-function position(kind, i, [sh, sw, dh, dw], H, W) {
+function position(kind, i, [sh, sw, dh, dw], H, W, shift = '0') {
   if (kind === 'conv') {
-    return `let y${i} = top_ + i * ${dh}; let x${i} = left_ + ${i} * ${sw} + j * ${dw};
+    return `let y${i} = top_ + i * ${dh}; let x${i} = left_ + ${shift} * ${sw} + j * ${dw};
       let in${i} = y${i} >= 0 && y${i} < ${H} && x${i} >= 0 && x${i} < ${W}; let at${i} = y${i} * ${W} + x${i};`;
   }
-  return `let z${i} = top_ - i * ${dh}; let u${i} = left_ + ${i} - j * ${dw};
+  return `let z${i} = top_ - i * ${dh}; let u${i} = left_ + ${shift} - j * ${dw};
       let y${i} = z${i} / ${sh}; let x${i} = u${i} / ${sw};
       let in${i} = z${i} >= 0 && u${i} >= 0 && y${i} * ${sh} == z${i} && x${i} * ${sw} == u${i} && y${i} < ${H} && x${i} < ${W};
       let at${i} = y${i} * ${W} + x${i};`;
