@@ -306,6 +306,20 @@ def test_a_gpu_that_fails_while_running_is_left(gpu, models_dir: Path, options):
     serving.stop()
 
 
+def test_reloads_give_the_gpu_s_memory_back(gpu, cudart: Path, models_dir: Path, options):
+    folder = write_bundle(models_dir / "mean", mean_model(1))
+    held = kit.not_freed(cudart)
+    serving = built(serving_of(models_dir, options()))
+    one = kit.not_freed(cudart)
+    assert one > held
+    for factor in (2, 3, 4):
+        write_bundle(folder, mean_model(factor))
+        looked(serving, lambda factor=factor: answer(serving) == (factor, "tensorrt"))
+        assert kit.not_freed(cudart) == one
+    serving.stop()
+    assert kit.not_freed(cudart) == held
+
+
 def test_int8_without_pictures_says_what_it_needs(gpu, models_dir: Path, options, tmp_path: Path):
     write_bundle(models_dir / "mean", mean_model(3))
     serving = serving_of(models_dir, options(trt_precision="int8"))
