@@ -122,6 +122,27 @@ def test_between_int8_tensors_weights_have_nodes_too(tmp_path, dialect, weights)
     assert found.min() == 0 and np.abs(found - wanted).max() <= 0.25 + 0.02 * np.ptp(wanted)
 
 
+@pytest.mark.parametrize("top, cuts", [(6.0, 0), (12.0, 1)])
+def test_rounding_that_cuts_as_much_needs_no_activation_before_it(tmp_path, top, cuts):
+    """relu6 before int8 that stands for 0 … 6 does nothing; before 0 … 12 it does."""
+    graph = Graph(inputs=["x"], outputs=["y"])
+    for name, dtype in (("x", "float32"), ("a", "float32"), ("q", "int8"), ("y", "float32")):
+        graph.add_value(Value(name, ("n", 4), dtype))
+    graph.nodes = [
+        Node("relu6", {"X": ["x"]}, {"Out": ["a"]}, {}),
+        Node("quantize_linear", {"X": ["a"]}, {"Out": ["q"]}, {"inverse_scale": 255 / top, "zero_point": -128}),
+        Node("dequantize_linear", {"X": ["q"]}, {"Out": ["y"]}, {"scale": top / 255, "zero_point": -128})]  # fmt: skip
+    for node in graph.nodes:
+        complete(node)
+    write(graph, tmp_path / "model.onnx", DIALECTS["onnx"], "int8")
+    model = library.load(tmp_path / "model.onnx")
+    assert [node.op_type for node in model.graph.node] == ["Clip"] * cuts + ["QuantizeLinear", "DequantizeLinear"]
+    assert (model.graph.input[0].name, model.graph.output[0].name) == ("x", "y")
+    x = {"x": np.array([[-3, 0.5, 5.9, 40]], np.float32)}
+    found = with_onnxruntime.run(with_onnxruntime.load(tmp_path / "model.onnx"), x)["y"]
+    np.testing.assert_allclose(found, evaluate(graph, x)["y"], atol=1e-5)
+
+
 def test_an_answer_beyond_the_tolerance_leaves_no_bundle(tmp_path, monkeypatch):
     true_run = with_onnxruntime.run
     monkeypatch.setattr(with_onnxruntime, "run", lambda session, feeds: {

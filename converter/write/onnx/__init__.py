@@ -89,7 +89,37 @@ def build(graph: Graph, dialect: Dialect = DIALECTS["onnx"], precision: str = "f
     if problems:
         shown = dict.fromkeys(f"{error.where}: {error.what}" for error in problems)
         raise Cannot(f"{len(problems)} operators cannot be written as ONNX:\n  " + "\n  ".join(shown))
+    dead = {id(node) for node in emitter.dead}
+    emitter.nodes = [node for node in emitter.nodes if id(node) not in dead]
+    if precision == "int8":
+        _shorten(emitter)
     return _model(emitter, version)
+
+
+def _shorten(emitter: Emitter) -> None:
+    """Names that nobody asks for, made short: there are some for every layer, twice in every file, and of a small model
+    in int8 they are a twentieth."""
+    public = {*emitter.graph.inputs, *emitter.graph.outputs, ""}
+    short: dict[str, str] = {}
+
+    def name_of(name: str) -> str:
+        if name in public:
+            return name
+        while name not in short:
+            candidate = f"{len(short) + len(public):x}"
+            short[name if candidate not in public else f"{name} {candidate}"] = candidate
+        return short[name]
+
+    def rename(nodes: Iterable[Any]) -> None:
+        for node in nodes:
+            node.input[:], node.output[:] = [*map(name_of, node.input)], [*map(name_of, node.output)]
+            for entry in node.attribute:
+                rename(entry.g.node)
+                for output in entry.g.output:
+                    output.name = name_of(output.name)
+
+    rename(emitter.nodes)
+    emitter.constants = {name_of(name): data for name, data in emitter.constants.items()}
 
 
 def _weights(emitter: Emitter, precision: str) -> None:
@@ -97,7 +127,8 @@ def _weights(emitter: Emitter, precision: str) -> None:
     widens them where the reader takes that."""
     used = {name for node in emitter.graph.nodes for name in node.input_names()} | set(emitter.graph.outputs)
     axes = narrow.row_axes(emitter.graph) if precision.startswith("int8") else {}
-    whole = _in_integers(emitter.graph)
+    whole, biases = _in_integers(emitter.graph)
+    axes = {name: 0 for name in whole if emitter.rank(name) == 4} | axes  # depthwise filters too
     for name, value in emitter.graph.values.items():
         if value.data is None or name not in used:
             continue
@@ -106,6 +137,8 @@ def _weights(emitter: Emitter, precision: str) -> None:
             continue
         kept = "float16" if precision.startswith("int8") else precision
         data = stored(value, kept) if value.dtype in ("float32", "float16") else value.data
+        if name in biases:
+            data = _half(data)
         if data.dtype == np.float16:
             emitter.weights[name] = data.astype(np.float32)
             if emitter.dialect.compact:
@@ -116,11 +149,20 @@ def _weights(emitter: Emitter, precision: str) -> None:
         emitter.constants[name] = emitter.weights.get(name, data)
 
 
-def _in_integers(graph: Graph) -> set[str]:
-    """Weights of operators whose input comes from int8: an engine may multiply integers there."""
+def _in_integers(graph: Graph) -> tuple[set[str], set[str]]:
+    """Weights and biases of layers whose input comes from int8: an engine may multiply integers there."""
     real = {name for node in graph.nodes if node.type == "dequantize_linear" for name in node.output_names()}
-    return {name for node in graph.nodes if any(given in real for given in node.input_names())
-            for name in node.input_names() if graph.values[name].is_constant}
+    found = [node for node in graph.nodes if node.type in ("conv2d", "fc") and node.input("Input") in real]
+    weights = {name for node in found for name in (node.input("Filter"), node.input("W")) if name is not None}
+    biases = {name for node in found if (name := node.input("Bias")) is not None}
+    return ({name for name in weights if graph.values[name].is_constant},
+            {name for name in biases if graph.values[name].is_constant})
+
+
+def _half(data: np.ndarray) -> np.ndarray:
+    """A bias in half precision, which is finer than what it is added to; as it is where that cannot hold it."""
+    largest = float(np.abs(data).max(initial=0.0))
+    return data.astype(np.float16) if np.finfo(np.float16).tiny < largest < np.finfo(np.float16).max else data
 
 
 def _rows(emitter: Emitter, name: str, axis: int, in_integers: bool) -> None:
@@ -134,15 +176,16 @@ def _rows(emitter: Emitter, name: str, axis: int, in_integers: bool) -> None:
     shape = [-1 if k == axis else 1 for k in range(whole.ndim)]
     emitter.weights[name] = whole.astype(np.float32) * scales.reshape(shape)
     if in_integers:
-        scale, zeros = emitter.fresh(f"{name}.scale"), emitter.const(np.zeros_like(scales, np.int8))
-        emitter.constants[scale], short = scales, emitter.fresh(f"{name}.int8")
-        if emitter.dialect.compact:
+        scale, short = emitter.fresh(f"{name}.scale"), emitter.fresh(f"{name}.int8")
+        emitter.constants[scale] = scales
+        if emitter.dialect.compact:  # a zero point that is not named is 0
             emitter.constants[short] = whole
+            _node(emitter, "DequantizeLinear", [short, scale], name, axis=axis)
         else:
-            full = emitter.fresh(f"{name}.float")
+            full, zeros = emitter.fresh(f"{name}.float"), emitter.const(np.zeros_like(scales, np.int8))
             emitter.constants[full] = emitter.weights[name]
             _node(emitter, "QuantizeLinear", [full, scale, zeros], short, axis=axis)
-        _node(emitter, "DequantizeLinear", [short, scale, zeros], name, axis=axis)
+            _node(emitter, "DequantizeLinear", [short, scale, zeros], name, axis=axis)
     elif emitter.dialect.compact:
         scale, short, real = (emitter.fresh(f"{name}.{part}") for part in ("scale", "int8", "whole"))
         emitter.constants[scale], emitter.constants[short] = scales.reshape(shape), whole

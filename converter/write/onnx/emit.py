@@ -54,6 +54,8 @@ class Emitter:
         self.known: dict[tuple, str] = {}
         self.weights: dict[str, np.ndarray] = {}  # constants of the Graph that are rounded, as float32
         self.taken = set(graph.values) if taken is None else taken
+        self.dead: list[Any] = []  # nodes that turned out not to be needed
+        self._readers: dict[str, int] | None = None
         self.open_ranks = False  # whether how many axes a result has shows only at run time
 
     # ---- names ----
@@ -99,6 +101,12 @@ class Emitter:
         """A constant of the Graph with the rounding that the file has."""
         found = self.weights.get(name)
         return self.graph.data_of(name) if found is None else found
+
+    def readers(self, name: str) -> int:
+        """How many nodes of the Graph read a value."""
+        if self._readers is None:
+            self._readers = {value: len(nodes) for value, nodes in self.graph.consumers().items()}
+        return self._readers.get(name, 0)
 
     def ints(self, values: Sequence[int]) -> str:
         return self.const(np.asarray(list(values), np.int64))

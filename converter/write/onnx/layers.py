@@ -49,13 +49,20 @@ def conv2d(e: Emitter, node: Node) -> str:
     over = overhang(e, node, node.input("Input"), [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)])
     top, bottom, left, right = a["paddings"]
     out = e.op("Conv", channels_first(e, node.input("Input"), a["data_format"]), w, bias_of(e, node),
-               base=node.out, kernel_shape=kernel, strides=a["strides"], dilations=dilations, group=a["groups"],
-               auto_pad="SAME_UPPER" if same else None,
-               pads=None if same else [top, left, bottom + over[0], right + over[1]])
+               base=node.out, kernel_shape=None if e.dialect.compact else kernel,  # the filter says it
+               strides=told(a["strides"], 1), dilations=told(dilations, 1),
+               group=told(a["groups"], 1), auto_pad="SAME_UPPER" if same else None,
+               pads=None if same else told([top, left, bottom + over[0], right + over[1]], 0))
     residual = node.input("ResidualData")
     if residual is not None:
         out = e.op("Add", out, channels_first(e, residual, a["data_format"]))
     return back(e, activate(e, node, out), a["data_format"])
+
+
+def told(value: int | list[int], default: int) -> int | list[int] | None:
+    """An attribute, or nothing where ONNX takes it for granted."""
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return None if all(item == default for item in items) else value
 
 
 def bias_of(e: Emitter, node: Node) -> str | None:
