@@ -16,6 +16,7 @@ from typing import Any
 from gunicorn.http.body import LengthReader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from webapp.lane import in_front_of
 from webapp.settings import read
 
 KEPT_BYTES = 1 << 20  # a thread keeps room for a body of this size, so that it is not asked of the system each time
@@ -103,7 +104,8 @@ class Worker(ThreadWorker):
     def load_wsgi(self) -> None:
         """Give the app a way to say that a request's body has arrived."""
         super().load_wsgi()
-        self.flask = app = self.wsgi
+        self.flask = self.wsgi
+        app = in_front_of(self.flask)
 
         def with_pace(environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
             client = environ["gunicorn.socket"]

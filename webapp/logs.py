@@ -30,6 +30,8 @@ class JsonFormatter(logging.Formatter):
         }
         if has_request_context() and "request_id" in g:
             line["request"] = g.request_id
+        elif "id" in vars(record):
+            line["request"] = vars(record)["id"]
         line.update({name: vars(record)[name] for name in EXTRAS if name in vars(record)})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -54,10 +56,14 @@ def configuration(level: str, form: str) -> dict[str, Any]:
     }
 
 
+def request_id(given: str) -> str:
+    """The caller's own where it is a sound one, else a new one."""
+    return given if REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+
+
 def begin() -> None:
     """Give the request its id: the caller's own when it is a sound one."""
-    given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+    g.request_id = request.environ.get("inpage.id") or request_id(request.headers.get("X-Request-ID", ""))
     g.began = request.environ.get("inpage.began") or time.monotonic()  # what waited for a thread began before
     g.stages = {}
 

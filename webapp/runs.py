@@ -1,23 +1,19 @@
 """Running a model for a request: who may, when it is its turn, within its time, and what failed in which words."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
 
-import numpy as np
 from flask import Response, current_app, g, request
 
-from webapp import inputs, security
+from webapp import inputs, security, turns
 from webapp.engines import RunError
 from webapp.errors import AnswerError
 from webapp.gate import Full, Gate, Late
-from webapp.loading import Loaded
 from webapp.metrics import Metrics
 from webapp.models import NoPictures
 from webapp.pictures import NotAPicture, TooLarge
 from webapp.serving import NotReady, Serving, UnknownModel
-from webapp.tensors import InferRequest, TensorError, write_response
+from webapp.tensors import InferRequest, TensorError
 
 RUN_CODES = {422: "cannot_run", 429: "busy", 502: "engine_failed", 503: "engine_failed", 504: "too_late"}
 
@@ -82,46 +78,18 @@ def sentence(error: Exception) -> str:
     return text[:1].upper() + text[1:]
 
 
-@dataclass
-class Turn:
-    """What a request has while it is its turn."""
-
-    loaded: Loaded
-    deadline: float
-    give_back: Callable[[], None]  # lets the next request have its turn
+class Turn(turns.Turn):
+    """The same, with an answer for Flask."""
 
     def run(self, asked: InferRequest) -> Response:
-        """Run, and write the answer. Raises Late without running when the time is up by now."""
-        if asked.timeout_us is not None:
-            self.deadline = min(self.deadline, g.began + asked.timeout_us / 1e6)
-        left_s = self.deadline - time.monotonic()
-        if left_s <= 0:
-            raise Late
-        engine = self.loaded.engine
-        if engine.batches:
-            self.give_back()  # it waits for company now, in the engine's own queue
-        with stage("infer"):
-            try:
-                results = engine.run(asked.feeds, left_s)
-            finally:
-                if engine.broken:
-                    serving().look_soon()
-        bundle = self.loaded.bundle
-        head = {"model_name": bundle.name, "model_version": str(bundle.number)}
-        if asked.id:
-            head["id"] = asked.id
-        with stage("encode"):
-            return answer(head, results, asked.outputs)
-
-
-def answer(head: dict, results: dict[str, np.ndarray], wanted: dict[str, bool]) -> Response:
-    """The protocol's answer: JSON, or JSON with binary data behind it."""
-    body, json_length = write_response(head, results, wanted)
-    response = Response(body, content_type="application/json" if json_length is None else "application/octet-stream")
-    if json_length is not None:
-        response.headers["Inference-Header-Content-Length"] = str(json_length)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+        """Run, and write the answer in the protocol's form: JSON, or JSON with binary data behind it."""
+        body, json_length = self.answer(asked)
+        kind = "application/json" if json_length is None else "application/octet-stream"
+        response = Response(body, content_type=kind)
+        if json_length is not None:
+            response.headers["Inference-Header-Content-Length"] = str(json_length)
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
 
 def stage(name: str) -> AbstractContextManager[None]:
@@ -140,6 +108,8 @@ def run(name: str, number: int | None, work: Callable[[Turn, bytes | memoryview]
         g.model = entry.bundle.name
         if entry.loaded is None:
             raise NotReady(entry.problem)
+        if failed := request.environ.get("inpage.failed"):
+            raise failed  # on the short way, see lane.py
         security.take_token()
         deadline = inputs.deadline()
         body = inputs.read_body()
@@ -148,7 +118,7 @@ def run(name: str, number: int | None, work: Callable[[Turn, bytes | memoryview]
             turn.enter_context(gate.enter(deadline))
         loaded = stack.enter_context(serving().use(name, number))
         with stage("total"):
-            return work(Turn(loaded, deadline, turn.close), body)
+            return work(Turn(loaded, g.began, deadline, turn.close, stage, serving().look_soon), body)
 
 
 def count(response: Response) -> Response:

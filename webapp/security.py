@@ -115,9 +115,12 @@ def check_key() -> None:
 
 def client_name() -> str:
     """Whom to count: a key, else the address; of IPv6 the network, since one client has many addresses."""
-    if "key_digest" in g:
-        return g.key_digest
-    text = request.remote_addr or "unknown"
+    return g.key_digest if "key_digest" in g else client_of(request.remote_addr or "")
+
+
+def client_of(text: str) -> str:
+    """Whom to count, by address."""
+    text = text or "unknown"
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

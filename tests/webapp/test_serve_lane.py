@@ -1,0 +1,96 @@
+"""The short way of binary requests answers as the long way through Flask does, and leaves to it what is not plain."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.webapp.serving_helpers import binary_body, mean_model, noise, running_server, write_bundle
+from tests.webapp.test_serve_process import INFER, ask
+from webapp import create_app
+from webapp.lane import Lane
+
+VARYING = {"date", "x-request-id", "connection", "server"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = tmp_path_factory.mktemp("lane")
+    write_bundle(found / "models/mean", mean_model())
+    return found
+
+
+def test_both_ways_give_the_same_answer_headers_log_and_figures(folder: Path, repo: Path):
+    short, headers = binary_body(noise(2), id="mine", parameters={"binary_data_output": True})
+    json_too, its_headers = binary_body(noise(2), id="mine")
+    long = {"Authorization": "Bearer nobody asks for it"}  # unusual, so it goes the long way
+    with running_server(folder, repo, drain_s=0) as server:
+        for body, given in ((short, headers), (json_too, its_headers)):
+            one = ask(server.port, "POST", INFER, body, {**given, "X-Request-ID": "one"})
+            two = ask(server.port, "POST", INFER, body, {**given, **long, "X-Request-ID": "two"})
+            assert one[0] == two[0] == 200 and one[2] == two[2]
+            assert {k.lower(): v for k, v in one[1].items() if k.lower() not in VARYING} == {
+                k.lower(): v for k, v in two[1].items() if k.lower() not in VARYING
+            }
+            assert (one[1]["X-Request-ID"], two[1]["X-Request-ID"]) == ("one", "two")
+        figures = ask(server.port, "GET", "/metrics")[2].decode()
+    lines = [line for line in server.lines() if line.get("request") in ("one", "two")]
+    assert len(lines) == 4
+    assert {frozenset(line) for line in lines} == {frozenset(lines[0])}, "the lines of both ways hold the same"
+    assert {frozenset(line["stagesMs"]) for line in lines} == {frozenset(lines[0]["stagesMs"])}
+    assert 'inpage_requests_total{model="mean",route="v2.infer",status="200"} 4.0' in figures
+
+
+@pytest.mark.parametrize(
+    ("spoil", "status"),
+    [
+        (lambda body, headers: (body[:-4], headers), 400),
+        (lambda body, headers: (body, {"Inference-Header-Content-Length": "5"}), 400),
+        (lambda body, headers: (body.replace(b"FP32", b"FP64"), headers), 400),
+        (lambda body, headers: (body, {**headers, "timeout-ms": "soon"}), 400),
+        (lambda body, headers: (body, {**headers, "Origin": "https://elsewhere.test"}), 403),
+        (lambda body, headers: (body, {**headers, "Content-Encoding": "gzip"}), 415),
+    ],
+)
+def test_what_goes_wrong_is_told_in_the_words_of_the_long_way(folder: Path, lane_server, spoil, status: int):
+    body, headers = spoil(*binary_body(noise()))
+    got, _, content = ask(lane_server.port, "POST", INFER, body, headers)
+    mine = create_app({"models": [str(folder / "models")]}).test_client().post(INFER, data=body, headers=headers)
+    assert (got, mine.status_code) == (status, status)
+    assert json.loads(content) == mine.json
+
+
+@pytest.fixture(scope="module")
+def lane_server(folder: Path, repo: Path):
+    with running_server(folder, repo, drain_s=0) as server:
+        yield server
+
+
+def test_a_client_that_asks_too_often_is_told_so(folder: Path, repo: Path):
+    body, headers = binary_body(noise())
+    with running_server(folder, repo, rate_per_s=1, burst=3, drain_s=0) as server:
+        statuses = [ask(server.port, "POST", INFER, body, headers)[0] for _ in range(6)]
+    assert statuses[:3] == [200] * 3 and 429 in statuses[3:]
+
+
+def environ(**changes: str) -> dict:
+    """A plain request's."""
+    return {"REQUEST_METHOD": "POST", "PATH_INFO": INFER, "CONTENT_LENGTH": "500", "REMOTE_ADDR": "10.0.0.1",
+            "HTTP_INFERENCE_HEADER_CONTENT_LENGTH": "100", **changes}  # fmt: skip
+
+
+def test_only_plain_requests_take_the_short_way(folder: Path):
+    app = create_app({"models": [str(folder / "models")]})
+    app.extensions["inpage_serving"].scan()
+    lane = Lane(app)
+    assert lane.fits(environ()) == "mean"
+    for odd in (
+        {"REQUEST_METHOD": "GET"}, {"PATH_INFO": "/v2/models/none/infer"}, {"PATH_INFO": f"{INFER}/"},
+        {"CONTENT_LENGTH": ""}, {"CONTENT_LENGTH": "0"}, {"CONTENT_LENGTH": str(17 << 20)}, {"HTTP_ORIGIN": "http://x"},
+        {"HTTP_INFERENCE_HEADER_CONTENT_LENGTH": "-1"}, {"HTTP_TRANSFER_ENCODING": "chunked"}, {"HTTP_TIMEOUT_MS": "x"},
+    ):  # fmt: skip
+        assert lane.fits(environ(**odd)) is None, odd
+    for settings in ({"api_keys": ["k" * 20]}, {"origins": ["https://x.test"]}):
+        strict = create_app({"models": [str(folder / "models")], **settings})
+        strict.extensions["inpage_serving"].scan()
+        assert Lane(strict).fits(environ()) is None
