@@ -3,7 +3,8 @@
     python benchmarks/targets.py [--pictures FOLDER] [--count 200] [--weights LIST] [MODEL ...]
 
 Agreement is the share of pictures with the same largest score for a classifier, and the F1 of the boxes around what
-is above 0.3 for a map of text, both against float32 in ONNX Runtime. ms: nine of ten runs take longer. Half of the pictures calibrate, the others judge.
+is above 0.3 for a map of text, both against float32 in ONNX Runtime. ms: nine of ten runs take longer. Half of the
+pictures calibrate, the others judge.
 Without ../shared (or MODEL and FOLDER) there is nothing to measure. Paddle Lite is measured where its tools are found.
 """
 
