@@ -22,7 +22,7 @@ import { checkFeeds, checkNames } from './tensor.js';
  * @property {import('./gpu/check.js').Numerics|null} [numerics] of a GPU
  * @property {(feeds: Record<string, Tensor>) => Promise<import('./index.js').StepTime[]>} [profile]
  * @property {(name: string, source: any, size: {width: number, height: number}, spec: import('./preprocess.js').PreprocessSpec) =>
- *   import('./gpu/engine.js').PictureFeed|null} [capture] a picture as it is now, in the place of a tensor
+ *   import('./gpu/pictures.js').PictureFeed|null} [capture] a picture as it is now, in the place of a tensor
  */
 /**
  * @typedef {object} Parts what a model is made of; tests put their own in
@@ -216,7 +216,7 @@ export class LocalModel {
   /**
    * A picture on the GPU, where the engine takes it.
    * @param {string} name @param {import('../media/image.js').ImageSource} feed @param {string} where
-   * @returns {Promise<import('./gpu/engine.js').PictureFeed|null>}
+   * @returns {Promise<import('./gpu/pictures.js').PictureFeed|null>}
    */
   async capture(name, feed, where) {
     const { engine, preprocess } = this;

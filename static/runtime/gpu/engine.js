@@ -7,6 +7,7 @@ import { count } from '../ops/node.js';
 import { opsOf, problemsOfGraph } from '../plan.js';
 import { checkFeeds } from '../tensor.js';
 import { tablesOf } from '../preprocess.js';
+import { feedOf, heldOf, onGpuAlone, PictureFeed } from './pictures.js';
 import { makeGpuPlan } from './plan.js';
 import { brokenKinds } from './selftest.js';
 
@@ -17,7 +18,6 @@ import { brokenKinds } from './selftest.js';
 /** @typedef {import('../engine.js').Values} Values */
 /** @typedef {import('./step.js').Backend} Backend */
 /** @typedef {import('./step.js').Prepared} Prepared */
-/** @typedef {import('./step.js').StepTime} StepTime */
 /** @typedef {ReturnType<typeof makeGpuPlan>} GpuPlan */
 /** @typedef {{plan: GpuPlan, prepared: Prepared, backend: Backend}} Entry */
 /**
@@ -282,45 +282,10 @@ export class GpuEngine {
     return this.reopening;
   }
 
-  /**
-   * Runs once, timing every step.
-   * @param {Record<string, Tensor>} feeds
-   * @returns {Promise<(StepTime & {on: 'gpu'|'wasm'})[]>}
-   */
+  /** Runs once, timing every step. @param {Record<string, Tensor>} feeds @returns {Promise<import('../index.js').StepTime[]>} */
   async profile(feeds) {
-    checkFeeds(this.graph.inputs, feeds);
-    await this.run(feeds); // everything is compiled and planned
-    const times = /** @type {(StepTime & {on: 'gpu'|'wasm'})[]} */ ([]), { host } = this;
-    /** @type {Values} */
-    const values = new Map();
-    for (const { name, dtype } of this.graph.inputs) values.set(name, heldOf(feeds[name], dtype));
-    for (const [i, stage] of host.main.entries()) {
-      if (stage.writes.length) times.push(...await this.profilePlanned(stage, `main ${i}`, values));
-      for (const op of stage.hosts) host.runHost(op, values);
-    }
-    return times;
-  }
-
-  /** @param {Stage} stage @param {string} where @param {Values} values @returns {Promise<(StepTime & {on: 'gpu'|'wasm'})[]>} */
-  async profilePlanned(stage, where, values) {
-    const found = await this.planFor(stage, where, values), { plan, prepared, backend } = await found.entry;
-    /** @type {(StepTime & {on: 'gpu'|'wasm'})[]} */
-    const times = [];
-    for (const [i, segment] of plan.segments.entries()) {
-      if (segment.on === 'wasm') {
-        const start = performance.now();
-        this.host.runPlanned(segment.stage, `${where}/${i}`, values);
-        const ms = performance.now() - start, kinds = segment.stage.ops.map(({ type }) => type).join(', ');
-        times.push({ on: 'wasm', where: segment.stage.writes.join(', '), kind: kinds, ms, bytes: 0, flops: 0 });
-        continue;
-      }
-      const feeds = segment.uploads.map(({ name }) => feedOf(name, values, this.host));
-      const profiled = await backend.profile?.(prepared, i, feeds) ?? [];
-      times.push(...profiled.map((time) => ({ on: /** @type {const} */ ('gpu'), ...time })));
-    }
-    found.leave();
-    await this.runPlanned(stage, where, values); // what later stages read
-    return times;
+    const { profileEngine } = await import('./profile.js');
+    return profileEngine(this, feeds);
   }
 
   dispose() {
@@ -330,37 +295,3 @@ export class GpuEngine {
     this.device = null;
   }
 }
-
-/** Whether a plan has an input read by GPU segments alone. @param {GpuPlan} plan @param {string} name */
-const onGpuAlone = ({ segments }, name) => segments.some((segment) => segment.on === 'gpu' && segment.uploads.some((value) => value.name === name))
-  && segments.every((segment) => (segment.on === 'gpu' ? segment.downloads.every((value) => value.name !== name)
-    : !segment.stage.reads.includes(name)));
-
-/** Zeros in the place of numbers that only the device has. @type {Float32Array} */
-let blank = new Float32Array(0);
-
-/** A picture in the place of a tensor. */
-export class PictureFeed {
-  /**
-   * @param {import('./step.js').Captured} picture @param {import('../preprocess.js').PreprocessSpec} spec @param {number[]} shape
-   * @param {Backend} device that holds it
-   */
-  constructor(picture, spec, shape, device) {
-    const n = count(shape);
-    if (blank.length < n) blank = new Float32Array(n);
-    this.picture = picture;
-    this.spec = spec;
-    this.shape = shape;
-    this.device = device;
-    this.data = blank.subarray(0, n); // for checks of type and length alone
-  }
-}
-
-/** @param {string} name @param {Values} values @param {WasmEngine} host @returns {import('./step.js').Feed} */
-function feedOf(name, values, host) {
-  const held = host.valueOf(name, values);
-  return 'feed' in held ? /** @type {PictureFeed} */ (held.feed) : /** @type {Float32Array} */ (held.data);
-}
-
-/** @param {Tensor|PictureFeed} feed @param {string} dtype @returns {import('../engine.js').Held} */
-const heldOf = (feed, dtype) => ({ data: feed.data, shape: feed.shape, dtype, known: false, ...(feed instanceof PictureFeed ? { feed } : {}) });
