@@ -1,6 +1,7 @@
 // The WebGL2 backend of one model: plans of steps become draws with programs, textures and numbers bound beforehand.
 import { owner } from '../gpu/step.js';
 import { count } from '../ops/node.js';
+import { absorb } from './absorb.js';
 import { acquireDevice } from './device.js';
 import { drawsOf, refusal } from './families/index.js';
 import { place } from './memory.js';
@@ -75,10 +76,12 @@ export class WebglBackend {
     /** @type {{draws: Numbered[], segment: GpuSegment}[]} */
     const gpu = [];
     let number = 0; // of a step, over the whole plan
+    const taken = absorb(plan, this.maxInputs);
     for (const segment of plan.segments) {
       if (segment.on !== 'gpu') continue;
-      const draws = segment.steps.flatMap((step, i) => drawsOf(step).map((draw) => ({ ...draw, step: i, number: number + i })));
-      number += segment.steps.length;
+      const steps = taken[gpu.length], first = number;
+      const draws = steps.flatMap((step, i) => (step ? drawsOf(step).map((draw) => ({ ...draw, step: i, number: first + i })) : []));
+      number += steps.length;
       gpu.push({ draws, segment });
     }
     /** @type {Prepared} */

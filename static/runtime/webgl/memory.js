@@ -20,15 +20,17 @@ import { rowsOf, shiftOf, storageOf } from './shader.js';
 export function place(plan, draws, half, hasFloat32, make) {
   /** @type {Map<GpuValue|import('./shader.js').Scratch, Need>} */
   const needs = new Map();
+  const used = new Set(draws.flatMap(({ inputs, output }) => [...inputs, output]).flatMap((at) => ('value' in at ? [owner(at.value)] : [])));
   const exchanged = new Set(plan.segments.flatMap((segment) => (segment.on === 'gpu' ? [...segment.uploads, ...segment.downloads] : [])).map(owner));
   for (const value of plan.values) {
     const held = owner(value);
-    if (held.data) continue;
-    if (needs.has(held)) continue;
+    if (held.data || needs.has(held) || !(used.has(held) || exchanged.has(held))) continue;
     needs.set(held, { ...sizeOf({ value: held }), half: half && !(hasFloat32 && exchanged.has(held)), first: held.first, last: held.last, slot: null });
   }
   for (const { inputs, output, number } of draws) {
     for (const at of [...inputs, output]) {
+      const need = 'value' in at ? needs.get(owner(at.value)) : undefined;
+      if (need) need.last = Math.max(need.last, number); // a step may have taken in one before it
       if (!('scratch' in at)) continue;
       const { scratch } = at;
       needs.set(scratch, { ...sizeOf(at), half: !hasFloat32 || (half && !scratch.exact), first: number, last: number, slot: null });

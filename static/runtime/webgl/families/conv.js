@@ -5,6 +5,7 @@ import { operand, perCell, perTexel, shaderOf } from '../tail.js';
 import { fours, storageOfValue } from '../shader.js';
 
 /** @typedef {import('../../gpu/step.js').ConvStep} ConvStep */
+/** @typedef {import('../absorb.js').ScaledConv} ScaledConv */
 /** @typedef {import('../../ops/conv/index.js').Window} Window */
 /** @typedef {import('../shader.js').Draw} Draw */
 /** @typedef {import('../shader.js').Shader} Shader */
@@ -20,6 +21,9 @@ const isDepthwise = (g) => g.groups > 1 && g.groups === g.C && g.O === g.C;
 
 /** Groups whose channels fill whole texels. @param {Window} g */
 const isAligned = (g) => g.groups === 1 || (g.C / g.groups % 4 === 0 && g.O / g.groups % 4 === 0);
+
+/** Whether every output channel reads every input channel. @param {Window} g */
+export const isDense = (g) => g.groups === 1;
 
 /** @param {ConvStep} step @returns {string} */
 export function refuses({ g, w, bias }) {
@@ -158,9 +162,17 @@ ${sums.join('\n')}
 }`);
 }
 
+/** The factor of channel block c, if there is one, as part of a product. @param {Shader} shader @param {ScaledConv} step @returns {string} */
+function factorOf(shader, step) {
+  if (!step.scale) return '';
+  const name = operand(shader, step, step.scale.x);
+  return ` * ${name}(${step.scale.n ? `n * ${shader.int('SCALES', step.scale.n)} + ` : ''}c)`;
+}
+
 /** @param {Shader} shader @param {ConvStep} step @param {string} x @param {Use[]} uses @param {string} first channel block of the group @returns {Draw} */
 function cells(shader, step, x, uses, first) {
-  const { g } = step, { checks, load } = columnsOf(shader, step, x, uses), taps = g.kh * g.kw;
+  const { g } = step, { checks, load } = columnsOf(shader, step, x, uses), taps = g.kh * g.kw, factor = factorOf(shader, step);
+  const scaled = factor && `vec4 s = vec4(1.)${factor}; ${[...new Set(uses.map(({ at }) => `a${id(at)} *= s;`))].join(' ')}`;
   const sums = Array.from({ length: g.kw }, (_, kx) => {
     const add = uses.filter((use) => use.kx === kx).map(({ lane, at }) => `v${lane} += m * a${id(at)};`);
     if (!add.length) return '';
@@ -173,6 +185,7 @@ ${rowOf(step)}
 int row = (n * I4 + ${first}) * H + iy, k = (c4 * ${taps} + ky * ${g.kw}) * C4;
 for (int c = 0; c < C4; c++) {
 ${load}
+${scaled}
 ${sums.filter(Boolean).join('\n')}
 row += H; k++;
 }
@@ -210,6 +223,6 @@ export function draws(step) {
   if (uses) return [cells(shader, step, x, uses, first)];
   return [pixels(shader, step, x, `int row = (n * I4 + ${first}) * H + iy, k = (c4 * ${g.kh * g.kw} + ky * ${g.kw} + kx) * C4;
 for (int c = 0; c < C4; c++) {
-v += mat4(${[0, 1, 2, 3].map((j) => `weight_at(k, ${j})`).join(', ')}) * ${x}(row, q); row += H; k++;
+v += mat4(${[0, 1, 2, 3].map((j) => `weight_at(k, ${j})`).join(', ')}) * (${x}(row, q)${factorOf(shader, step)}); row += H; k++;
 }`)];
 }

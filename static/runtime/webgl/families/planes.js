@@ -10,7 +10,7 @@ import { fours, Shader } from '../shader.js';
 /** @typedef {import('../shader.js').Place} Place */
 /** @typedef {import('../shader.js').Table} Table */
 
-const MAX_LOOP = 128; // texels that one fragment pools into a single one; larger planes go row by row first
+const MAX_LOOP = 1024; // texels that one fragment pools into a single one; larger planes go row by row first
 
 /** One texel per window: start, stop, 1 / area. @param {Span[]} spans @returns {Table} */
 const spanTable = (spans) => ({
