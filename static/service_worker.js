@@ -10,7 +10,7 @@
  * @typedef {LifeEvent & {request: Request, respondWith(response: Promise<Response>): void}} RequestEvent
  * @typedef {'always'|'used'|'relaxed'|'strict'} Keep
  * @typedef {{url: string, name: string, keep: Keep, sha256: string, bytes: number}} SiteFile
- * @typedef {{version: string, pages: string[], files: SiteFile[]}} SiteList
+ * @typedef {{version: string, pages: string[], usedPages: string[], files: SiteFile[]}} SiteList
  */
 
 const scope = /** @type {EventTarget & {clients: {claim(): Promise<void>}}} */ (/** @type {unknown} */ (self));
@@ -92,7 +92,10 @@ async function answerPage(/** @type {Request} */ request) {
     return first ?? kept;
   }
   try {
-    return await network;
+    const response = await network;
+    const list = response.ok && (await cache.match(LIST));
+    if (list && /** @type {SiteList} */ (await list.json()).usedPages.includes(path)) await cache.put(path, response.clone());
+    return response;
   } catch (error) {
     const offline = await cache.match('/offline', { ignoreVary: true });
     if (!offline) throw error;

@@ -19,8 +19,12 @@ from webapp.security import CONTENT_SECURITY_POLICY
 pages = Blueprint("pages", __name__)
 
 # What the service worker keeps for use without a network: the pages, and from static/ what they load.
-OFFLINE_PAGES = ("/", "/scanner", "/attention", "/offline")
-OFFLINE_FOLDERS = ("pages/", "runtime/", "media/", "models/document_corners/")
+OFFLINE_PAGES = ("/", "/scanner", "/offline")
+OFFLINE_PAGES_ONCE_USED = ("/attention",)
+OFFLINE_FOLDERS = (
+    "pages/", "runtime/", "media/", "models/document_corners/", "models/face_detector/", "models/face_head/",
+    "models/upper_body/",
+)  # fmt: skip
 # For Node, and for packages of the original Paddle.js: no page of this site asks for them. For the help of the server:
 # of no use without a network.
 NOT_OFFLINE = (
@@ -32,6 +36,7 @@ NOT_OFFLINE = (
 OFFLINE_ONCE_USED = re.compile(
     r"runtime/(?:gpu|webgl|webgpu)/|runtime/ops/.+/(?:webgl|webgpu)\.js"
     r"|runtime/ops/(?!binary/|conv/|layout/|matmul/|pool/|resize/)[^/]+/"
+    r"|models/(?!document_corners/)"
     r"|pages/status\.|pages/(?!scanner/)[^/]+/.+\.(?:js|css)"
 )
 # Of the two builds of the kernels a browser needs one; the service worker knows which.
@@ -179,7 +184,7 @@ def when_kept(name: str) -> str:
 
 @pages.get("/assets.json")
 def asset_list() -> Response:
-    """What the service worker keeps: `{version, pages: [url], files: [{url, name, keep, sha256, bytes}]}`."""
+    """What the service worker keeps: `{version, pages: [url], usedPages: [url], files: [{url, name, keep, sha256, bytes}]}`."""
     tree = assets().current()
     files = [
         {
@@ -193,8 +198,9 @@ def asset_list() -> Response:
         if name.startswith(OFFLINE_FOLDERS) and not name.startswith(NOT_OFFLINE)
     ]
     return small_text(
-        json.dumps({"version": site_version(), "pages": OFFLINE_PAGES, "files": files}), "application/json"
-    )
+        json.dumps({"version": site_version(), "pages": OFFLINE_PAGES, "usedPages": OFFLINE_PAGES_ONCE_USED,
+                    "files": files}), "application/json"
+    )  # fmt: skip
 
 
 @pages.get("/service-worker.js")
