@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from converter import report as reporting
 from converter import targets as beside
 from converter.calibration import Inputs
 from converter.errors import ConvertError, refusing
-from converter.executor import Executor
+from converter.executor import Executor, Runtime
 from converter.graph import Graph
 from converter.metadata import describe
 from converter.ops import evaluate
@@ -151,7 +152,8 @@ def _quantised(graph: Graph, precision: str, folder: str | Path | None, budget: 
                            hint="say --calibrate FOLDER with pictures or .npz files, or --precision int8-weights")
     inputs = Inputs(folder, graph)
     options = quantise.Options() if budget is None else quantise.Options(budget=budget, agreement=0.0)
-    page, found = quantise.quantise(graph, inputs, Executor, options, progress)
+    with Runtime() as runtime:
+        page, found = quantise.quantise(graph, inputs, partial(Executor, runtime=runtime), options, progress)
     notes += [*inputs.notes, *found.notes,
               f"int8 errs by {found.error:.3g} of the answers' deviation on calibration inputs"]
     return page, found

@@ -1,6 +1,7 @@
-// node stream_node.js BUNDLE: one model for many runs, for the converter. Frames on stdin and stdout: the length of a
-// JSON text (uint32, little-endian), the text {"tensors": [{"name", "dtype", "shape"}, …]}, then their raw bytes in order.
-// A frame of inputs is answered by one of outputs, or, and that is the end, by {"error": {…}} alone.
+// node stream_node.js: models for many runs, for the converter. Frames on stdin and stdout: the length of a JSON text
+// (uint32, little-endian), the text {"tensors": [{"name", "dtype", "shape"}, …]}, then their raw bytes in order.
+// {"bundle": FOLDER} takes the place of the model before and is answered by no tensors, a frame of inputs by one of
+// outputs; either, and that is the end, by {"error": {…}} alone.
 import { pathToFileURL } from 'node:url';
 import { asInPageError } from './errors.js';
 import { load } from './index.js';
@@ -35,14 +36,18 @@ class Reader {
     return out;
   }
 
-  /** @returns {Promise<Record<string, import('./tensor.js').Tensor>|null>} */
-  async feeds() {
+  /** @returns {Promise<{bundle?: string, tensors?: Entry[]}|null>} */
+  async header() {
     const head = await this.read(4);
     const text = head && await this.read(new DataView(head.buffer).getUint32(0, true));
-    if (!text) return null;
+    return text && JSON.parse(new TextDecoder().decode(text));
+  }
+
+  /** @param {Entry[]} entries @returns {Promise<Record<string, import('./tensor.js').Tensor>|null>} */
+  async feeds(entries) {
     /** @type {Record<string, import('./tensor.js').Tensor>} */
     const feeds = {};
-    for (const { name, dtype, shape } of /** @type {Entry[]} */ (JSON.parse(new TextDecoder().decode(text)).tensors)) {
+    for (const { name, dtype, shape } of entries) {
       const length = sizeOf(shape), raw = await this.read(length * DTYPES[dtype].bytes);
       if (!raw) return null;
       feeds[name] = { data: decode(dtype, raw.buffer, 0, length), shape };
@@ -66,20 +71,28 @@ async function writeHeader(header) {
   await write(frame);
 }
 
-/** @param {string} bundle */
-async function main(bundle) {
-  const model = await load(pathToFileURL(bundle), { worker: false, cache: false });
-  const dtypes = new Map(model.outputs.map(({ name, dtype }) => [name, dtype]));
+async function main() {
   const reader = new Reader();
-  for (let feeds = await reader.feeds(); feeds; feeds = await reader.feeds()) {
+  /** @type {import('./index.js').Model|null} */
+  let model = null;
+  for (let header = await reader.header(); header; header = await reader.header()) {
+    if (header.bundle !== undefined) {
+      await model?.dispose();
+      model = await load(pathToFileURL(header.bundle), { worker: false, cache: false });
+      await writeHeader({ tensors: [] });
+      continue;
+    }
+    const feeds = model && await reader.feeds(header.tensors ?? []);
+    if (!model || !feeds) break;
     const results = Object.entries(await model.run(feeds));
+    const dtypes = new Map(model.outputs.map(({ name, dtype }) => [name, dtype]));
     await writeHeader({ tensors: results.map(([name, { shape }]) => ({ name, dtype: dtypes.get(name), shape })) });
     for (const [, { data }] of results) await write(data);
   }
-  await model.dispose();
+  await model?.dispose();
 }
 
-main(process.argv[2]).catch(async (thrown) => {
+main().catch(async (thrown) => {
   const { code, message, where, hint } = asInPageError(thrown, 'invalid_input');
   await writeHeader({ error: { code, message, where, hint } });
   process.exitCode = 1;
