@@ -1,0 +1,64 @@
+"""What helper threads are worth: the same plan with one, two and more threads, in turns of ten runs, in a worker.
+
+    python benchmarks/wasm_threads.py [--threads 1,2] [--seconds 8] [--adaptive] [--bundle DIR --shape 1,3,320,320]
+
+Means something only while the cores are free; the ratio of the best runs forgives some noise. --adaptive leaves it to
+the runtime whether to call helpers, as pages do: then several threads should never be slower than one.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+from playwright.sync_api import sync_playwright  # noqa: E402
+from wasm_kernels import models  # noqa: E402
+
+from tests.conftest import CHROMIUM_FLAGS  # noqa: E402
+from tests.runtime.browser_kit import running  # noqa: E402
+
+RUN = """(args) => new Promise((resolve, reject) => {
+  const worker = new Worker('/bench/driver.js', { type: 'module' });
+  worker.onmessage = ({ data }) => { worker.terminate(); resolve(data); };
+  worker.onerror = (event) => reject(new Error(event.message));
+  worker.postMessage(args);
+})"""
+
+
+def main() -> int:
+    """Prints a row for each model and number of threads."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", default="1,2", help="the numbers to compare")
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--adaptive", action="store_true")
+    parser.add_argument("--bundle", type=Path)
+    parser.add_argument("--shape", default="1,3,224,224")
+    args = parser.parse_args()
+    threads = [int(n) for n in args.threads.split(",")]
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome-stable")
+    with tempfile.TemporaryDirectory(prefix="wasm-threads-") as name, sync_playwright() as playwright:
+        nets = list(models(args, Path(name)))
+        files = {label: {p.name: p.read_bytes() for p in path.iterdir() if p.is_file()} for label, path, _ in nets}
+        files["bench"] = {"driver.js": (HERE / "wasm_threads.js").read_bytes()}
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        with running(files) as site:
+            page = browser.new_page()
+            page.goto(site.url + "/")
+            for label, _, shape in nets:
+                order = {"bundle": f"{site.url}/{label}/", "shape": shape, "threads": threads}
+                found = page.evaluate(RUN, order | {"seconds": args.seconds, "adaptive": args.adaptive})
+                for row in found:
+                    ratios = " ".join(f"{k} {row[k]:.2f} ms ({row[k] / found[0][k]:.2f} x)" for k in ("best", "median"))
+                    print(f"{label}, {row['threads']} threads: {ratios} p99 {row['p99']:.2f} ms, {row['runs']} runs, "
+                          f"{row['helped']} parts by helpers", flush=True)  # fmt: skip
+        browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
