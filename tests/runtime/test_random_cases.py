@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from random_cases import OPERATORS, Draw
+from random_cases import OPERATORS as REAL
+from random_cases import Draw
+from random_int8 import INT8
 
 from converter.errors import ConvertError
 from converter.graph import Node
@@ -19,7 +21,9 @@ from converter.ops import REGISTRY, complete, evaluate_node
 from tests.case_lists.case import tensor
 
 HERE = Path(__file__).resolve().parent
+OPERATORS = REAL | INT8
 TOLERANCE = 1e-5
+"""Of the range, or of 1 where that is more: whole numbers are exact."""
 TWO_OUTPUTS = {"argsort": 2, "top_k_v2": 2}
 
 
@@ -53,7 +57,7 @@ def case_of(type: str, draw: Draw) -> dict:
 def test_backend_matches_oracle(type, node):
     assert type in REGISTRY
 
-    @settings(max_examples=25, deadline=None, derandomize=True, database=None,
+    @settings(max_examples=150 if type == "conv2d_int8" else 25, deadline=None, derandomize=True, database=None,
               suppress_health_check=list(HealthCheck))
     @given(st.data())
     def check(data):
