@@ -65,7 +65,7 @@ def only_bundle(folder: Path):
 @pytest.mark.parametrize("name", ["inference.json", "inference.pdmodel"])
 def test_the_program_answers_where_there_is_no_onnx(programs, bundle_folder, tmp_path: Path, name: str):
     bundle_folder(programs[name])
-    app = create_app({"models": [str(tmp_path / "models")], "rate_per_s": 0})
+    app = create_app({"models": [str(tmp_path / "models")], "rate_per_s": 0, "deadline_ms": 60_000})
     client, image = app.test_client(), noise(2)
     answer = client.post("/v2/models/mean/infer", json=json_request(image)).json
     np.testing.assert_allclose(answer["outputs"][0]["data"], 3 * image.mean((2, 3)).ravel(), rtol=1e-5)

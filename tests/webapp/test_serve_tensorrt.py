@@ -244,9 +244,10 @@ def test_another_process_s_failure_is_taken_over(gpu, models_dir: Path, options)
     write_bundle(models_dir / "mean", mean_model(3))
     serving = serving_of(models_dir, options())
     ((path, first),) = builds.builds.items()
+    until(lambda: first.process is not None)
     second = builds.BuildProcess(path, ["this would fail otherwise"])
     until(lambda: first.ended and second.ended)
-    assert second.failure == first.failure and (first.process is None or second.process is None)
+    assert first.failure is not None and second.failure == first.failure and second.process is None
     serving.stop()
 
 
