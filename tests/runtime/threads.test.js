@@ -121,6 +121,29 @@ test('a fault in a helper\'s part is the run\'s fault', async () => {
   keeper.dispose();
 });
 
+test('a helper that breaks off fails the run that waits for it, and the model goes on alone', async () => {
+  const n = 64, exp = [12, { f32: 0 }, { f32: 0 }, { f32: 0 }], far = 2 ** 31 - 65536;
+  const port = { dtype: 'float32', shape: [n], known: false };
+  /** @param {number} from @returns {import('../../static/runtime/plan.js').Plan} */
+  const plan = (from) => ({
+    inputs: [{ ...port, name: 'x', at: { arena: 0 } }], outputs: [{ ...port, name: 'y', at: { arena: 4 * n } }],
+    steps: [{ kernel: 'unary', args: [from ? from : { arena: 0 }, { arena: 4 * n }, n, ...exp], where: 'exp (y)', work: 8 * n }],
+    arenaBytes: 8 * n, data: new Uint8Array(0), weights: [],
+  });
+  const backend = await createBackend(wasm, new Map(), { threads: 2, stress: true }), [good, bad] = backend.prepare([plan(0), plan(far)]);
+  await backend.enlisted;
+  while (Atomics.load(pool().words, PRESENT) < 1) await sleep(5);
+  const x = new Float32Array(n).fill(1), y = new Float32Array(n);
+  for (let i = 0; i < 20 && backend.crew; i++) {
+    // the input is out of reach for whoever takes a part: the leader traps, a helper reports
+    assert.throws(() => backend.run(bad, [x], [y]), (/** @type {any} */ error) => error.code === 'worker_lost' || error instanceof WebAssembly.RuntimeError);
+    await sleep(2);
+  }
+  for (let i = 0; i < 3; i++) backend.run(good, [x], [y]);
+  assert.ok(y.every((v) => Math.abs(v - Math.E) < 1e-6));
+  backend.dispose();
+});
+
 test('every kernel whose work is to be divided divides it', async () => {
   const folder = fileURLToPath(new URL('../../static/runtime/ops/', import.meta.url));
   const sources = readdirSync(folder, { recursive: true }).map(String).filter((name) => name.endsWith('.c')).map((name) => readFileSync(join(folder, name), 'utf8'));

@@ -30,6 +30,8 @@ const RELAXED_PROBE = Uint8Array.of(
 /** Whether this device runs the faster build of the kernels. */
 export const hasRelaxedSimd = () => WebAssembly.validate(RELAXED_PROBE);
 
+const HELPER_LOST = 3; // as in run.c
+
 /** What a kernel's status means. @type {Record<number, string>} */
 const FAULTS = { 1: 'an index tensor holds a position outside its axis', 2: 'the boxes per picture do not add up to the boxes given' };
 
@@ -235,6 +237,10 @@ export class WasmBackend {
     for (let i = 0; i < feeds.length; i++) bytes.set(new Uint8Array(feeds[i].buffer, feeds[i].byteOffset, feeds[i].byteLength), inputs[i]);
     const fault = this.crew && (pace || this.stress) ? this.runShared(steps, plan.steps.length, pace) : this.kernels.run(steps, plan.steps.length, 1);
     const status = fault & 255;
+    if (status === HELPER_LOST) {
+      this.dispose(); // of its helpers: from now on it computes alone
+      throw new InPageError('worker_lost', 'A helper thread of the model broke off', { where: plan.steps[fault >> 8].where, hint: 'run it again' });
+    }
     if (status) {
       const { where } = plan.steps[fault >> 8];
       throw new InPageError('invalid_input', FAULTS[status] ?? `a kernel failed with status ${status}`, { where });

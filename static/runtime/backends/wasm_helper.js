@@ -29,7 +29,12 @@ function serve(port) {
     for (;;) {
       const bell = Atomics.load(words, BELL);
       if (mail < Atomics.load(words, MAIL)) return;
-      models.get(Atomics.load(words, MODEL))?.help();
+      const model = models.get(Atomics.load(words, MODEL));
+      try {
+        model?.help();
+      } catch {
+        model?.broken(); // the run that waits for this part fails with a word of its own
+      }
       Atomics.wait(words, BELL, bell);
     }
   }

@@ -22,6 +22,8 @@ typedef struct {
 } Control;
 static Control control;
 
+enum { HELPER_LOST = 3, ENDLESS = 20000 }; // as in backends/wasm.js; waits of a millisecond for one part
+
 // Turns of an empty loop before a thread sleeps: some 20 us, so that a core that others need is soon free.
 enum { PATIENCE = 20000 };
 
@@ -58,6 +60,7 @@ static int share_out(const Step *s) {
   while (take());
   for (int i = 0; control.done != s->parts; i++) {
     if (i < PATIENCE) continue;
+    if (i == PATIENCE + ENDLESS) return HELPER_LOST; // its thread is gone
     control.waiting = 1;
     int done = control.done;
     if (done != s->parts) __builtin_wasm_memory_atomic_wait32((int *)&control.done, done, 1000000);
@@ -83,6 +86,13 @@ EXPORT(run) int run(const Step *s, int n, int alone) {
 EXPORT(begin) void begin(int order) {
   control.order = order;
   control.running = 1;
+}
+
+// A helper broke off in the middle of a part.
+EXPORT(broken) void broken(void) {
+  control.status = HELPER_LOST;
+  control.done++;
+  __builtin_wasm_memory_atomic_notify((int *)&control.done, 1);
 }
 
 EXPORT(helped) int helped(void) { return control.helped; }
