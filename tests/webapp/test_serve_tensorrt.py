@@ -239,6 +239,12 @@ def test_two_processes_build_an_engine_once(gpu, models_dir: Path, options, tmp_
     serving.stop()
 
 
+def test_a_build_that_cannot_be_started_says_so(tmp_path: Path):
+    build = builds.BuildProcess(tmp_path / "engines" / "e.engine", [str(tmp_path / "no-such-program")])
+    until(lambda: build.ended)
+    assert build.failure == ("run_failed", "the build cannot be started (No such file or directory)")
+
+
 def test_another_process_s_failure_is_taken_over(gpu, models_dir: Path, options):
     gpu("FAKE_TRT", "build_fails")
     write_bundle(models_dir / "mean", mean_model(3))

@@ -121,10 +121,14 @@ class BuildProcess:
             left.unlink(missing_ok=True)  # by a build that was killed while it wrote
         until = time.monotonic() + LIMIT_S
         with tempfile.TemporaryFile("w+", errors="replace") as output:
-            self.process = subprocess.Popen(
-                [*self.command, "--progress", str(self.progress)],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, text=True, pass_fds=(lock,),
-            )  # fmt: skip
+            try:
+                self.process = subprocess.Popen(
+                    [*self.command, "--progress", str(self.progress)],
+                    stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, text=True, pass_fds=(lock,),
+                )  # fmt: skip
+            except OSError as error:
+                self.fail("run_failed", f"the build cannot be started ({error.strerror})")
+                return
             if self.stopped:
                 self.process.terminate()
             code = None
