@@ -106,7 +106,7 @@ def scanner() -> Response:
 
 @pages.get("/attention")
 def attention() -> Response:
-    """Who faces the screen. Its own policy lets it fetch files of this site and nothing else: no frame could be sent."""
+    """Who faces the screen. Its policy lets it fetch files of this site and nothing else: no frame could be sent."""
     response = page("attention.html")
     files_only = f"connect-src {request.host}/static/ {request.host}/service-worker.js"
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY.replace("connect-src 'self'", files_only)
@@ -184,7 +184,7 @@ def when_kept(name: str) -> str:
 
 @pages.get("/assets.json")
 def asset_list() -> Response:
-    """What the service worker keeps: `{version, pages: [url], usedPages: [url], files: [{url, name, keep, sha256, bytes}]}`."""
+    """What the service worker keeps: `{version, pages, usedPages: [url], files: [{url, name, keep, sha256, bytes}]}`."""
     tree = assets().current()
     files = [
         {
