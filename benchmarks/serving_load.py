@@ -40,7 +40,7 @@ sys.path.insert(0, str(REPO))
 NAME = "mobilenet_v3_small"
 SHAPE = (1, 3, 224, 224)
 CLIENTS, CORES = 24, 2
-CONNECTIONS = 20 * CLIENTS  # of the overload: more than can be answered within the deadline
+CONNECTIONS = 10 * CLIENTS  # of the overload
 DEADLINE_MS = 1000
 START_S = 120
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
