@@ -129,8 +129,9 @@ def test_two_models_share_a_device_and_the_last_frees_it(fresh: Any) -> None:
     assert told == {"shared": True, "same": True, "gone": "destroyed", "bytes": 0}
 
 
-def test_thousands_of_frames_leave_nothing_behind(fresh: Any) -> None:
-    told = call(fresh, "runMany", {"address": "/small", "frames": FRAMES})
+@pytest.mark.parametrize(("frames", "side"), [(FRAMES, 7), (160, 150)])
+def test_thousands_of_frames_leave_nothing_behind(frames: int, side: int, fresh: Any) -> None:
+    told = call(fresh, "runMany", {"address": "/small", "frames": frames, "side": side})
     assert told["wrong"] == told["grown"] == told["left"] == 0
     assert told["end"] == told["after"] > 0
 

@@ -11,8 +11,8 @@ import { createBackend } from '../../static/runtime/webgpu/index.js';
 
 /** Numbers in [-1, 1] that are the same every time. @param {number} n @param {number} [phase] */
 const wave = (n, phase = 1) => Float32Array.from({ length: n }, (_, i) => Math.sin(12.9898 * i + phase));
-/** @param {number} [phase] @returns {Record<string, Tensor>} */
-const frame = (phase) => ({ x: { data: wave(3 * 8 * 6, phase), shape: [1, 3, 8, 6] } });
+/** @param {number} [phase] @param {number} [high] @param {number} [wide] @returns {Record<string, Tensor>} */
+const frame = (phase, high = 8, wide = 6) => ({ x: { data: wave(3 * high * wide, phase), shape: [1, 3, high, wide] } });
 /** @param {Record<string, Tensor>} p @param {Record<string, Tensor>} q */
 const same = (p, q) => p.y.data.length === q.y.data.length && p.y.data.every((value, i) => value === q.y.data[i]);
 
@@ -86,18 +86,18 @@ function countBuffers(device) {
 
 /**
  * Many frames, eight at once, each with numbers of its own.
- * @param {{address: string, frames: number}} wish
+ * @param {{address: string, frames: number, side: number}} wish
  */
-export async function runMany({ address, frames }) {
+export async function runMany({ address, frames, side }) {
   const keeper = await createBackend({}), live = countBuffers(keeper.device), { engine } = await small(address);
   /** @type {Record<string, Tensor>[]} */
   const wanted = [];
-  for (let i = 0; i < 8; i++) wanted.push(await engine.run(frame(i)));
-  await Promise.all(wanted.map((_, i) => engine.run(frame(i))));
+  for (let i = 0; i < 8; i++) wanted.push(await engine.run(frame(i, side, side)));
+  await Promise.all(wanted.map((_, i) => engine.run(frame(i, side, side))));
   const after = live.size, bytes = engine.memory().bytes;
   let wrong = 0;
   for (let k = 0; k < frames; k += 8) {
-    const results = await Promise.all(wanted.map((_, i) => engine.run(frame(i))));
+    const results = await Promise.all(wanted.map((_, i) => engine.run(frame(i, side, side))));
     wrong += results.filter((result, i) => !same(wanted[i], result)).length;
   }
   const told = { after, end: live.size, grown: engine.memory().bytes - bytes, wrong };

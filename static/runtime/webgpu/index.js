@@ -8,6 +8,7 @@ import { assign, bytesOf, packed } from './memory.js';
 import { Pictures } from './picture.js';
 import { profile } from './profile.js';
 import { programsOf } from './programs.js';
+import { Uploads } from './uploads.js';
 
 /** @typedef {import('../gpu/step.js').GpuPlan} GpuPlan */
 /** @typedef {import('../gpu/step.js').GpuSegment} GpuSegment */
@@ -19,7 +20,7 @@ import { programsOf } from './programs.js';
 /** @typedef {import('./kernel.js').Program} Program */
 /** @typedef {{pipeline: GPUComputePipeline, group: GPUBindGroup, groups: number[], step: Step, bytes: number}} Dispatch */
 /** @typedef {{buffer: GPUBuffer, bytes: number, at: number}} Port a value's buffer; at: where it lies in the read-back */
-/** @typedef {{dispatches: Dispatch[], uploads: Port[], downloads: Port[], readBytes: number, idle: GPUBuffer[]}} Ready idle:
+/** @typedef {{dispatches: Dispatch[], uploads: Uploads[], downloads: Port[], readBytes: number, idle: GPUBuffer[]}} Ready idle:
  *   read-back buffers that no frame waits for */
 /** @typedef {{segments: (Ready|null)[], buffers: GPUBuffer[]}} Prepared */
 
@@ -192,7 +193,7 @@ export class WebgpuBackend {
     });
     return {
       dispatches, downloads: readBack, readBytes: at, idle: /** @type {GPUBuffer[]} */ ([]),
-      uploads: uploads.map((value) => ({ buffer: bufferOf(value), bytes: 4 * count(value.shape), at: 0 })),
+      uploads: uploads.map((value) => new Uploads(this.device, (descriptor) => this.allocate(descriptor), bufferOf(value), 4 * count(value.shape))),
     };
   }
 
@@ -251,22 +252,28 @@ export class WebgpuBackend {
     return this.disposed || this.home.gone ? null : this.pictures.capture(source, size);
   }
 
-  /** @param {GPUCommandEncoder} encoder @param {Port} port @param {import('../gpu/step.js').Feed} feed */
-  upload(encoder, { buffer }, feed) {
-    if (feed instanceof Float32Array) this.device.queue.writeBuffer(buffer, 0, /** @type {Float32Array<ArrayBuffer>} */ (feed));
-    else this.pictures.encode(encoder, feed.spec, /** @type {import('./picture.js').Picture} */ (feed.picture), buffer);
+  /** @param {GPUCommandEncoder} encoder @param {Uploads} to @param {import('../gpu/step.js').Feed} feed */
+  upload(encoder, to, feed) {
+    if (feed instanceof Float32Array) to.write(encoder, feed);
+    else this.pictures.encode(encoder, feed.spec, /** @type {import('./picture.js').Picture} */ (feed.picture), to.target);
+  }
+
+  /** @param {Ready} ready @param {GPUCommandEncoder} encoder */
+  submit(ready, encoder) {
+    this.device.queue.submit([encoder.finish()]);
+    for (const upload of ready.uploads) upload.sent();
   }
 
   /** Submits, and waits for the results. @param {Ready} ready @param {GPUCommandEncoder} encoder @returns {Promise<Float32Array[]>} */
   async readBack(ready, encoder) {
     const { downloads, readBytes, idle } = ready;
     if (!downloads.length) {
-      this.device.queue.submit([encoder.finish()]);
+      this.submit(ready, encoder);
       return [];
     }
     const staging = idle.pop() ?? this.allocate({ size: readBytes, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
     for (const { buffer, bytes, at } of downloads) encoder.copyBufferToBuffer(buffer, 0, staging, at, bytes);
-    this.device.queue.submit([encoder.finish()]);
+    this.submit(ready, encoder);
     try {
       await this.home.await(staging.mapAsync(GPUMapMode.READ));
     } catch (cause) {
@@ -283,14 +290,14 @@ export class WebgpuBackend {
   profile(prepared, segment, feeds) {
     const ready = this.readyOf(prepared, segment), encoder = this.device.createCommandEncoder();
     feeds.forEach((feed, i) => this.upload(encoder, ready.uploads[i], feed));
-    this.device.queue.submit([encoder.finish()]);
+    this.submit(ready, encoder);
     return profile(this.device, ready.dispatches);
   }
 
   /** @param {unknown} prepared */
   release(prepared) {
     const { buffers, segments } = /** @type {Prepared} */ (prepared);
-    for (const buffer of [...buffers, ...segments.flatMap((ready) => ready?.idle ?? [])]) this.free(buffer);
+    for (const buffer of [...buffers, ...segments.flatMap((ready) => [...ready?.idle ?? [], ...ready?.uploads.flatMap(({ all }) => all) ?? []])]) this.free(buffer);
   }
 
   /** @returns {{bytes: number}} */
