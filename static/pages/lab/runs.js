@@ -49,14 +49,15 @@ export function difference(got, wanted) {
   return Math.max(0, ...Object.entries(wanted).map(([name, { data }]) => {
     const other = got[name]?.data;
     if (other?.length !== data.length) return 1;
-    let low = Infinity, high = -Infinity, worst = 0;
+    let low = Infinity, high = -Infinity, worst = 0, largest = 0; // one number alone has no range: its size counts
     for (let i = 0; i < data.length; i++) {
       const want = Number(data[i]);
       low = Math.min(low, want);
       high = Math.max(high, want);
+      largest = Math.max(largest, Math.abs(want));
       worst = Math.max(worst, Math.abs(Number(other[i]) - want));
     }
-    return worst === 0 ? 0 : worst / Math.max(high - low, 1e-30);
+    return worst === 0 ? 0 : worst / (high > low ? high - low : largest || 1);
   }));
 }
 

@@ -33,7 +33,7 @@ const UNARY = {
   pow: ['powf(x, vec4(ALPHA))', 'powf'],
   affine: ['x * ALPHA + BETA'],
   affine_after: ['(x + BETA) * ALPHA'],
-  softsign: ['x / (1. + abs(x))'],
+  softsign: ['softsign(x)', 'softsign'],
   tanh_shrink: ['x - tanhf(x)', 'tanhf'],
   softshrink: ['sign(x) * max(abs(x) - ALPHA, 0.)'],
   hard_shrink: ['mix(x, vec4(0.), lessThan(abs(x), vec4(ALPHA)))'],
@@ -92,6 +92,10 @@ const HELPERS = {
   return logf(u) + mix(vec4(0.), fix, lessThan(abs(fix), vec4(1.)));
 }`, 'logf'],
   softplus: ['vec4 softplus(vec4 x) { return max(x, 0.) + log1pf(exp(-abs(x))); }', 'log1pf'],
+  softsign: [`vec4 softsign(vec4 x) { // GPUs divide by way of 1 / y, which is 0 for the largest y
+  vec4 s = mix(vec4(1.), vec4(5.4e-20), greaterThan(abs(x), vec4(1e18)));
+  return x * s / ((1. + abs(x)) * s);
+}`],
   within: ['vec4 within(vec4 x, vec4 y) { return mix(y, vec4(NAN), greaterThan(x, vec4(1.))); }'],
   asinhf: [`vec4 asinhf(vec4 x) { // by its logarithm where squares would overflow
   vec4 a = abs(x), y = min(a, 1e9);

@@ -56,7 +56,7 @@ export class WebglBackend {
     this.prepared = new Set();
     this.pictures = new Pictures(device);
     /** Draws handed to the driver at a time: it records the next ones while the GPU computes these. */
-    this.flushEvery = 16;
+    this.flushEvery = 8;
     this.disposed = false;
   }
 

@@ -1,4 +1,5 @@
-// Reading back without blocking: pixels go into a buffer on the GPU, a fence tells when they are there.
+// Reading back without blocking the page: pixels go into a buffer on the GPU, a fence tells when they are there. A worker,
+// whose thread no page waits for, asks for a quick frame at once: browsers look at fences only every other millisecond.
 import { InPageError } from '../errors.js';
 
 /** @typedef {import('./device.js').Device} Device */
@@ -9,6 +10,7 @@ import { InPageError } from '../errors.js';
 
 const MAX_SPARE = 16; // buffers kept for the next frames
 const EAGER_MS = 2.5; // before a result is expected, asking starts; timers are no finer
+const QUICK_MS = 8; // frames that a worker waits for without looking at messages meanwhile
 
 export class Reader {
   /** @param {Device} device */
@@ -20,6 +22,7 @@ export class Reader {
     /** @type {Waiting[]} in order of their fences */
     this.waiting = [];
     this.usual_ms = 0; // what a frame lately took from its fence on
+    this.mayWait = typeof document === 'undefined';
     this.bytes = 0;
     this.polling = false;
     this.channel = new MessageChannel();
@@ -74,6 +77,7 @@ export class Reader {
       gl.readPixels(0, 0, width, Math.ceil(count / 4 / width), gl.RGBA, gl.FLOAT, offsets[i]);
     });
     gl.bindBuffer(gl.PIXEL_PACK_BUFFER, null);
+    const asked = performance.now();
     await this.fence();
     gl.bindBuffer(gl.PIXEL_PACK_BUFFER, buffer.handle);
     const results = wanted.map(({ count }, i) => {
@@ -82,6 +86,7 @@ export class Reader {
       return data;
     });
     gl.bindBuffer(gl.PIXEL_PACK_BUFFER, null);
+    this.note(performance.now() - asked);
     this.device.refuseWhenLost('reading back'); // then what came is zeros
     this.giveBack(buffer);
     return results;
@@ -117,14 +122,19 @@ export class Reader {
       for (const { fail } of waiting.splice(0)) fail(error);
       return;
     }
-    while (waiting.length && gl.getSyncParameter(waiting[0].sync, gl.SYNC_STATUS) === gl.SIGNALED) {
-      const { sync, asked, done } = /** @type {Waiting} */ (waiting.shift());
-      const took = performance.now() - asked;
-      this.usual_ms = took < this.usual_ms ? took : .8 * this.usual_ms + .2 * took; // early is sure, late may be chance
+    const quick = this.mayWait && this.usual_ms < QUICK_MS;
+    while (waiting.length && (quick || gl.getSyncParameter(waiting[0].sync, gl.SYNC_STATUS) === gl.SIGNALED)) {
+      const { sync, done } = /** @type {Waiting} */ (waiting.shift());
       gl.deleteSync(sync);
       done();
+      if (quick) break; // one at a time: reading it waits
     }
     if (waiting.length) this.wait();
+  }
+
+  /** @param {number} took milliseconds: early is sure, late may be chance */
+  note(took) {
+    this.usual_ms = took < this.usual_ms ? took : .8 * this.usual_ms + .2 * took;
   }
 
   dispose() {
