@@ -151,7 +151,8 @@ NODE_ONLY = {"static/runtime/run_node.js", "static/runtime/source_node.js", "sta
 JS_MAY = {
     "pages/": ("pages/", "media/", "runtime/index.js", "runtime/choose.js", "runtime/errors.js"),
     "pages/lab/": (
-        "pages/lab/", "pages/badge.js", "runtime/index.js", "runtime/choose.js", "runtime/errors.js", "runtime/measure.js",
+        "pages/lab/", "pages/badge.js",
+        "runtime/index.js", "runtime/choose.js", "runtime/errors.js", "runtime/measure.js",
     ),
     "pages/scanner/vision/": ("pages/scanner/vision/",),
     "pages/attention/vision/": ("pages/attention/vision/",),

@@ -184,7 +184,7 @@ def when_kept(name: str) -> str:
 
 @pages.get("/assets.json")
 def asset_list() -> Response:
-    """What the service worker keeps: `{version, pages, usedPages: [url], files: [{url, name, keep, sha256, bytes}]}`."""
+    """What the service worker keeps: {version, pages, usedPages: [url], files: [{url, name, keep, sha256, bytes}]}."""
     tree = assets().current()
     files = [
         {
