@@ -34,8 +34,9 @@ PREPROCESS = {
     "upper": HALF | {"resize": "stretch", "size": [UPPER_SIDE, UPPER_SIDE]},
 }
 POSTPROCESS = {
-    "detector": {"strides": list(STRIDES), "sides": [320, 640], "score": 0.4, "overlap": 0.45},
-    "head": {"crop": 1.5, "face": 0.5},  # a crop's side in longer sides of the box; lowest probability of a face
+    "detector": {"strides": list(STRIDES), "sides": [320, 640], "score": 0.7, "overlap": 0.45},
+    # A crop's side in longer sides of the box; the lowest probability that a box known from before still holds a face.
+    "head": {"crop": 1.5, "face": 0.5},
     "upper": {"crop": 5.0, "below": 1.2, "sure": 0.3, "joints": ["nose", "left", "right", "leftEar", "rightEar"]},
 }
 

@@ -34,7 +34,8 @@ import { cropInto, fitTo, squareAround } from './vision/sample.js';
 /**
  * @typedef {object} FacesOptions
  * @property {number} [side] longer side of what the detector sees: 640 (default; a room) or 320 (one person close by)
- * @property {number} [score] lowest score 0..1 of a face; default: the bundle's
+ * @property {number} [score] lowest score 0..1 of a face; default: the bundle's. A face's score is the geometric mean of
+ *   the detector's and the head's; the detector alone is held to the square of the limit
  * @property {number} [most] heads are read for this many faces, the largest first; default 40. The others are left out
  * @property {AbortSignal} [signal]
  * @property {(times: Times) => void} [onTimes]
@@ -58,6 +59,8 @@ import { cropInto, fitTo, squareAround } from './vision/sample.js';
 const READ_SIDE = 1280;
 /** Heads are computed in batches of these sizes only: the runtime keeps a plan for each. */
 const BATCHES = [8, 4, 2, 1];
+/** Of the detector's scores: what is below is noise, and would only cost time. */
+const LOWEST = 0.02;
 /** After these the model is gone for good: the next call loads another. */
 const FATAL = ['worker_lost', 'disposed', 'out_of_memory'];
 
@@ -89,9 +92,11 @@ export function createDetector(load = loadBundle) {
     clock.stop('detect');
     const largest = [...found].sort((a, b) => b.box[2] * b.box[3] - a.box[2] * a.box[3]).slice(0, options.most ?? 40);
     const faces = await heads(models, frame.pixels, largest, clock, options.signal);
+    const least = options.score ?? await usualScore(models);
     options.onTimes?.(clock.times);
-    return faces.filter((face) => face !== null).map((face) => toSource(face, frame.scale))
-      .sort((a, b) => b.score - a.score);
+    return faces.map(({ sureness, ...face }) => ({ ...face, score: Math.sqrt(face.score * sureness) }))
+      .filter(({ score }) => score >= least).sort((a, b) => b.score - a.score)
+      .map((face) => toSource(face, frame.scale));
   }
 
   /** @type {Detector['readFaces']} */
@@ -103,8 +108,9 @@ export function createDetector(load = loadBundle) {
       box: /** @type {Box} */ ([x / scale[0], y / scale[1], w / scale[0], h / scale[1]]), landmarks: [], score: 1,
     }));
     const faces = await heads(models, pixels, known, clock, options.signal);
+    const { face: least } = /** @type {{face: number}} */ ((await models.get('face_head')).postprocess);
     options.onTimes?.(clock.times);
-    return faces.map((face) => face && toSource(face, scale));
+    return faces.map(({ sureness, ...face }) => (sureness < least ? null : toSource({ ...face, score: sureness }, scale)));
   }
 
   /** @type {Detector['readUpperBody']} */
@@ -219,28 +225,34 @@ class Clock {
   }
 }
 
+/** The lowest score of a face, as the detector's bundle says. @param {Models} models @returns {Promise<number>} */
+async function usualScore(models) {
+  return /** @type {{score: number}} */ ((await models.get('face_detector')).postprocess).score;
+}
+
 /**
  * @param {Models} models @param {Pixels} pixels @param {FacesOptions} options
  * @returns {Promise<Found[]>} in pixels of `pixels`
  */
 async function detect(models, pixels, { side, score, signal }) {
   const { postprocess } = await models.get('face_detector');
-  const { sides, score: usual, overlap } = /** @type {{sides: number[], score: number, overlap: number}} */ (postprocess);
+  const { sides, overlap } = /** @type {{sides: number[], overlap: number}} */ (postprocess);
+  const least = Math.max(LOWEST, (score ?? await usualScore(models)) ** 2);
   const { pixels: small, scale } = fitTo(pixels, side ?? Math.max(...sides));
   const outputs = await models.run('face_detector', small, signal);
   checkSignal(signal);
-  return decodeCells(outputs, { score: score ?? usual, overlap }).map((face) => toSource(face, [1 / scale, 1 / scale]));
+  return decodeCells(outputs, { score: least, overlap }).map((face) => toSource(face, [1 / scale, 1 / scale]));
 }
 
 /**
  * @param {Models} models @param {Pixels} pixels @param {Found[]} found @param {Clock} clock @param {AbortSignal} [signal]
- * @returns {Promise<(Face | null)[]>} null where the head sees no face
+ * @returns {Promise<(Face & {sureness: number})[]>} sureness 0..1: whether the head sees a face there
  */
 async function heads(models, pixels, found, clock, signal) {
   const model = await models.get('face_head');
-  const { crop, face: least } = /** @type {{crop: number, face: number}} */ (model.postprocess);
+  const { crop } = /** @type {{crop: number}} */ (model.postprocess);
   const side = sideOf(model), size = 3 * side * side;
-  /** @type {(Face | null)[]} */
+  /** @type {(Face & {sureness: number})[]} */
   const faces = [];
   for (let first = 0; first < found.length;) {
     const left = found.length - first, count = BATCHES.find((n) => n <= left) ?? 1;
@@ -253,7 +265,7 @@ async function heads(models, pixels, found, clock, signal) {
     for (const [row, square] of squares.entries()) {
       const { five, face, ...reading } = decodeHead({ pose, points, eyes, trust }, row, square);
       const { box, score } = found[first + row];
-      faces.push(face < least ? null : { box, landmarks: five, score, ...reading });
+      faces.push({ box, landmarks: five, score, sureness: face, ...reading });
     }
     first += count;
     clock.stop('head');
