@@ -153,3 +153,10 @@ def test_pictures_become_the_same_tensors_on_the_gpu(page: Any) -> None:
     worst = call(page, "checkPictures", PICTURES)
     assert len(worst) == 2 * len(PICTURES)
     assert max(worst) <= 0.05  # of the 255 levels; 1 is allowed
+
+
+def test_what_a_driver_computes_wrongly_is_computed_by_wasm(page: Any) -> None:
+    told = call(page, "wrongDriver", "/small")
+    assert told["reasons"] == ["this GPU computes it wrongly"]
+    assert told["on"] == ["wasm"]
+    assert told["same"]

@@ -213,3 +213,15 @@ function copyGraph(shape) {
   const tensor = { dtype: 'float32', shape, data: new Array(shape.reduce((n, size) => n * size, 1)).fill(0) };
   return graphOf({ name: 'copy', op: 'scale', inputs: { X: [tensor] }, const: [], attrs: { scale: 1, bias: 0, bias_after_scale: true }, outputs: { Out: [tensor] }, tol: 0 });
 }
+
+/** A driver that computes convolutions wrongly: they go to WASM, and the result is right. @param {string} address */
+export async function wrongDriver(address) {
+  const { gl } = (await createBackend({})).device, { shaderSource } = gl;
+  gl.shaderSource = (shader, text) => shaderSource.call(gl, shader, text.replaceAll('weight_at(k_, 3)', 'weight_at(k_, 2)'));
+  const { engine, feeds } = await small(address), got = await engine.run(feeds), plans = await Promise.all([...engine.plans.values()]);
+  const reasons = plans.flatMap(({ plan }) => [...plan.reasons.values()]), on = plans.flatMap(({ plan }) => plan.segments.map((segment) => segment.on));
+  engine.dispose();
+  const host = await load(address, { backend: 'wasm', worker: false, cache: false }), wanted = await host.run(feeds);
+  await host.dispose();
+  return { reasons, on, same: same(got, wanted) };
+}
