@@ -24,6 +24,7 @@ from training.faces.networks import HEAD_SIDE, STRIDES, UPPER_SIDE, Network, mak
 from training.faces.twin import PaddleNetwork, carried_over, worst_difference
 
 TOLERANCE = 1e-5
+VERSION = "1.0.0"
 BUNDLES = {"detector": "face_detector", "head": "face_head", "upper": "upper_body"}
 SIDES = {"detector": None, "head": HEAD_SIDE, "upper": UPPER_SIDE}
 HALF = {"channels": "rgb", "layout": "nchw", "scale": 1 / 255, "mean": [0.5] * 3, "std": [0.5] * 3}
@@ -87,12 +88,14 @@ def export(name: str, checkpoint: Path, out: Path) -> int:
     twin, worst = checked(name, checkpoint)
     print(f"{checkpoint.name}: Paddle and PyTorch agree within {worst:.1e}")
     with tempfile.TemporaryDirectory() as scratch:
-        save_paddle(name, twin, Path(scratch))
         bundle = BUNDLES[name]
-        command = [sys.executable, "-m", "converter", scratch, "-o", str(out / bundle), "--name", bundle, "--no-report"]
-        command += ["--precision", "float16", "--postprocess", str(Path(scratch) / "postprocess.json")]
+        folder = Path(scratch) / bundle  # the bundle says what it was made from: alike every time
+        folder.mkdir()
+        save_paddle(name, twin, folder)
+        command = [sys.executable, "-m", "converter", str(folder), "-o", str(out / bundle), "--name", bundle]
+        command += ["--no-report", "--precision", "float16", "--postprocess", str(folder / "postprocess.json")]
         # For the server: operator set 13, so that TensorRT 8 reads it too. Its weights are those of the chunks.
-        command += ["--targets", "web,onnx", "--opset", "13"]
+        command += ["--targets", "web,onnx", "--opset", "13", "--model-version", VERSION]
         if SIDES[name]:
             # Of one picture of noise both eyes are the same, and errors are judged by an output's range.
             command += ["--input-shape", f"image=16,3,{SIDES[name]},{SIDES[name]}"]
