@@ -126,7 +126,8 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
                 own, mixed = evaluate(page, given), {"conv2d", "fc"} & {node.type for node in page.nodes}
                 allowed = allowed if mixed else min(allowed, SAME_WHOLE_NUMBERS)
             _verify(report, folder, given, own, allowed, check_package if target == "paddlejs2" else check_bundle)
-        others.build_engine(folder, graph, feeds or samples(graph, input_shapes), expected, tolerance)
+        if "tensorrt" in targets:
+            others.build_engine(folder, graph, feeds or samples(graph, input_shapes), expected, tolerance)
         report.refused = others.refused
         if target == "web":
             if verify and others.wanted.options.report:

@@ -162,8 +162,6 @@ class Beside:
     def build_engine(self, folder: Path, graph: Graph, feeds: dict[str, np.ndarray],
                      expected: dict[str, np.ndarray], tolerance: float | None) -> None:
         """TensorRT's engine, where this machine can; the reason why not elsewhere. Last, for it takes minutes."""
-        if "tensorrt" not in self.wanted.targets:
-            return
         self.wanted.progress("building the TensorRT engine")
         with self.or_refused("tensorrt"):
             self.engine, missing = tensorrt_target.build(

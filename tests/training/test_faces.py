@@ -141,6 +141,7 @@ def test_drawing_a_lid_down_moves_the_eye_and_nothing_else(torch):
 
 
 def test_mirrored_names_go_back_and_forth():
+    pytest.importorskip("cv2", reason="training needs OpenCV")
     from training.faces.sources import MIRROR_68, MIRROR_FIVE, MIRROR_JOINTS
 
     for order in (MIRROR_68, MIRROR_FIVE, MIRROR_JOINTS):
