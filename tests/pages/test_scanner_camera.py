@@ -51,6 +51,7 @@ def test_outline_lies_on_the_sheet_in_the_video(open_scanner):
     for (x, y), (u, v) in zip(dots, kit.CORNERS, strict=True):
         assert x == pytest.approx(left + width / 2 + (u - 0.5) * 1280 * scale, abs=1.5)
         assert y == pytest.approx(top + height / 2 + (v - 0.5) * 720 * scale, abs=1.5)
+    page.wait_for_selector("[data-part=hint][data-code=ready]")  # the line before it stays long enough to be read
     assert page.inner_text("[data-part=hint]") == "Ready. Press the shutter"
     assert "On this device" in page.inner_text("[data-part=badge]")
 
