@@ -127,8 +127,7 @@ function onFrame() {
 
 function onSecond() {
   drawTimeline(timeline, session.log.seconds);
-  const { shares } = session.log.summary;
-  board.say('timeline-words', `${Math.round(shares.facing * 100)} % facing the screen so far.`);
+  board.showSecond(session);
 }
 
 function setBreak() {

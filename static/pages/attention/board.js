@@ -35,18 +35,23 @@ export class Board {
   }
 
   /** @param {Session} session */
-  showAlone({ alone, postureNow, log }) {
+  showAlone({ alone, postureNow }) {
     this.say('word', WORDS[alone.state]);
     const facing = Math.round((alone.facing ?? 0) * 100);
     this.bar.style.transform = `scaleX(${facing / 100})`;
     this.meter.setAttribute('aria-valuenow', String(facing));
     this.say('posture', `Posture: ${POSTURES[postureNow]}`);
-    const { shares } = log.summary;
-    writeKey(this.key, (state) => percent(shares[state]));
     if (alone.calibration) this.say('calibration', `Look at the screen as you usually do… ${percent(alone.calibration.progress)}`);
     else if (alone.calibrationFailed) this.say('calibration', 'That did not work: keep your face in view and your head still for five seconds.');
     else if (alone.neutral !== USUAL) this.say('calibration', 'Calibrated: how you looked then is “facing the screen”.');
     button(this.root, 'calibrate').disabled = Boolean(alone.calibration);
+  }
+
+  /** The session so far: what a second more has changed. @param {Session} session */
+  showSecond({ mode, log }) {
+    const { shares } = log.summary;
+    if (mode === 'solo') writeKey(this.key, (state) => percent(shares[state]));
+    this.say('timeline-words', `${percent(shares.facing)} facing the screen so far.`);
   }
 
   /** @param {Counts} counts */
