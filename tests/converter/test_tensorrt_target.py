@@ -1,7 +1,6 @@
 """The target tensorrt: the engine where there is a GPU (a stand-in for the library), the ONNX left ready elsewhere."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from converter.read.bundle import load_bundle
 from converter.run import timed
 from converter.targets import Options
 from converter.tensorrt_target import Options as Engine
-from tests.trt import kit
 
 X = np.random.default_rng(0).standard_normal((3, 3, 64, 64)).astype(np.float32)
 
@@ -24,24 +22,6 @@ X = np.random.default_rng(0).standard_normal((3, 3, 64, 64)).astype(np.float32)
 def no_web(monkeypatch):
     monkeypatch.setattr("converter.verify.web_problem", lambda: "Node is not installed")
     monkeypatch.setattr("converter.targets.web_problem", lambda: "Node is not installed")
-
-
-@pytest.fixture(scope="module")
-def cudart(tmp_path_factory):
-    return kit.compile_cudart(tmp_path_factory.mktemp("cudart"))
-
-
-@pytest.fixture
-def gpu(cudart, monkeypatch):
-    """`tensorrt` and a GPU for this process and those that it starts; returns how to set the stand-in's knobs."""
-    for name in kit.KNOBS:
-        monkeypatch.delenv(name, raising=False)
-    for name, value in kit.environment(cudart).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.syspath_prepend(str(kit.FAKE))
-    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
-    yield monkeypatch.setenv
-    sys.modules.pop("tensorrt", None)
 
 
 def model(tmp_path):
