@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +55,6 @@ def picture(background: str) -> Image.Image:
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bundle(tmp_path_factory.mktemp("bundles") / "told_corners", TOLD)
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    context = browser.new_context(service_workers="block")
-    try:
-        yield context.new_page()
-    finally:
-        context.close()
 
 
 def test_every_kind_of_source(page: Any, server: str, bundle: Path):

@@ -1,6 +1,5 @@
 """`detectFaces` in Chromium: every kind of picture gives the same faces, where they are."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +34,6 @@ SOURCES = """async () => {
   await release();
   return { found, bodies, progress };
 }"""
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    context = browser.new_context(service_workers="block")
-    try:
-        yield context.new_page()
-    finally:
-        context.close()
 
 
 def test_two_people_are_found_in_every_kind_of_source(page: Any, server: str, shared_dir: Path):
