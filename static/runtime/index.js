@@ -25,6 +25,7 @@ export { InPageError } from './errors.js';
  * @property {number} [slow_ms] auto: above this p95 another backend is looked for
  * @property {(slow: {backend: string, p95_ms: number}) => void} [onSlow] auto: no backend is faster than that; told once
  * @property {(state: import('./remote_http.js').ServerState) => void} [onServer] server: busy, away, and answering again
+ * @property {(bytes: number) => void} [onSend] server: before each question, how many bytes of what was fed it carries
  * @property {'picture'|'tensor'} [send] server: a picture as JPEG, or exactly as numbers (many times the bytes)
  */
 /**

@@ -54,7 +54,7 @@ export class ServerModel {
    * @param {import('./manifest.js').Graph} graph @param {URL} site @param {string} served the server's name for it
    * @param {LoadOptions} options
    */
-  constructor(graph, site, served, { retries = RETRIES, send = 'picture', onServer, policy = {} } = {}) {
+  constructor(graph, site, served, { retries = RETRIES, send = 'picture', onServer, onSend, policy = {} } = {}) {
     this.name = graph.name;
     this.inputs = graph.inputs;
     this.outputs = graph.outputs;
@@ -64,7 +64,7 @@ export class ServerModel {
     this.precision = graph.precision;
     this.backend = 'server';
     this.base = { infer: new URL(`v2/models/${served}/infer`, site).href, predict: new URL(`api/models/${served}/predict`, site).href };
-    this.asking = { retries, timeout_ms: TIMEOUT_MS, backoff_ms: policy.backoff_ms, onState: onServer, where: `the server's model "${served}"` };
+    this.asking = { retries, timeout_ms: TIMEOUT_MS, backoff_ms: policy.backoff_ms, onState: onServer, onSend, where: `the server's model "${served}"` };
     this.send = send;
     this.reader = new PixelReader();
     this.preprocessor = this.preprocess && new Preprocessor(this.preprocess);

@@ -10,6 +10,7 @@ import { sleep } from './fetch.js';
  * @property {number} [backoff_ms] wait before the first retry; doubles each time, plus up to half as jitter
  * @property {AbortSignal} [signal]
  * @property {(state: ServerState) => void} [onState]
+ * @property {(bytes: number) => void} [onSend] before each attempt: how many bytes its body has
  * @property {string} where for messages
  */
 
@@ -60,11 +61,12 @@ export async function ask(url, question, options) {
  * @param {string} url @param {{body: Blob, headers: Record<string, string>}} question @param {AskOptions} options
  * @returns {Promise<{content: ArrayBuffer, headers: Headers}>}
  */
-async function attemptAsk(url, { body, headers }, { timeout_ms, signal, where }) {
+async function attemptAsk(url, { body, headers }, { timeout_ms, signal, onSend, where }) {
   const controller = new AbortController();
   const onAbort = () => controller.abort();
   signal?.addEventListener('abort', onAbort, { once: true });
   const timer = setTimeout(onAbort, timeout_ms + GRACE_MS);
+  onSend?.(body.size);
   try {
     const response = await fetch(url, {
       method: 'POST', body, cache: 'no-store', credentials: 'same-origin', redirect: 'error', signal: controller.signal,

@@ -86,14 +86,19 @@ test('one request is in flight, and calls are answered in their order', async (c
 test('a busy server is asked again when it says, and the page hears of it', async (context) => {
   /** @type {any[]} */
   const states = [];
+  /** @type {number[]} */
+  const sent = [];
   const times = [performance.now()];
   const busy = (/** @type {number} */ status, /** @type {Record<string, string>} */ headers) => (/** @type {Asked} */ a, /** @type {any} */ r) => {
     times.push(performance.now());
     refusing(status, {}, headers)(a, r);
   };
-  const { model } = await served(context, [busy(429, { 'Retry-After': '1' }), busy(503, {}), adder], { onServer: (state) => states.push(state) });
+  const { model } = await served(context, [busy(429, { 'Retry-After': '1' }), busy(503, {}), adder], {
+    onServer: (state) => states.push(state), onSend: (bytes) => sent.push(bytes),
+  });
   assert.equal((await model.run(feed(1))).y.data[0], 2);
   assert.deepEqual(states.map(({ state }) => state), ['busy', 'busy', 'ok']);
+  assert.ok(sent.length === 3 && sent[0] > 0 && sent.every((bytes) => bytes === sent[0]), `every attempt counts: ${sent}`);
   assert.equal(states[0].retry_ms, 1000);
   assert.ok(times[2] - times[1] >= 990, `asked again after ${times[2] - times[1]} ms`);
 });
