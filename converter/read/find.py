@@ -18,15 +18,17 @@ from converter.read import (
     canonical_control,
     canonical_detect,
     canonical_more,
+    canonical_unary,
     paddlejs,
     pir,
     program,
 )
 from converter.read.canonical import build
-from converter.read.canonical_nn import handles  # also registers the handlers of that module, as the other four do
+from converter.read.canonical_nn import handles  # also registers the handlers of that module, as the others do
 from converter.read.canonical_ops import HANDLERS
+from converter.read.foreign import in_folder_instead, refuse_foreign
 
-assert handles and canonical_more and canonical_detect and canonical_composed and canonical_control
+assert handles and canonical_more and canonical_detect and canonical_composed and canonical_control and canonical_unary
 _PLAIN_STEMS = ("inference", "model", "__model__", "infer")
 _KINDS = "a Paddle 3 inference.json, a .pdmodel, a fluid __model__, a Paddle.js model.json, or one of our bundles"
 
@@ -88,8 +90,17 @@ def find(path: Path) -> Found:
     if path.is_dir():
         return _in_folder(path)
     if not path.exists():
-        raise ConvertError("there is no such file or folder", where=str(path))
+        return _of_file(_of_prefix(path))
     return _of_file(path)
+
+
+def _of_prefix(path: Path) -> Path:
+    """The program of a path without suffix, as paddle.jit.save takes it: folder/inference."""
+    for suffix in (".json", ".pdmodel"):
+        program_file = path.with_name(path.name + suffix)
+        if path.name and program_file.is_file():
+            return program_file
+    raise ConvertError("there is no such file or folder", where=str(path), hint=f"expected {_KINDS}")
 
 
 def _of_file(path: Path) -> Found:
@@ -100,6 +111,8 @@ def _of_file(path: Path) -> Found:
                            hint="name the program beside them (inference.json, .pdmodel, __model__) or the folder")
     with path.open("rb") as stream:
         start = stream.read(64).lstrip()
+    if start[:1] not in (b"{", b"["):
+        refuse_foreign(path)
     if path.suffix == ".json" or start[:1] in (b"{", b"["):
         found = _of_json(path)
         if found is None:
@@ -116,6 +129,8 @@ def _of_json(path: Path) -> Found | None:
         return Found("bundle", path, data)
     if paddlejs.is_package(data):
         return Found("paddlejs", path, data)
+    if isinstance(data, dict) and "modelTopology" in data:
+        raise ConvertError("this is a TensorFlow.js model", where=str(path), hint=f"expected {_KINDS}")
     if isinstance(data, dict) and "base_code" in data:
         raise ConvertError(f"the magic of a Paddle 3 program is \"pir\", this file says {data['base_code']!r}",
                            where=str(path), hint="the file is damaged, or from another tool; export the model again")
@@ -136,7 +151,8 @@ def _in_folder(folder: Path) -> Found:
     programs = programs or [Found("program", folder / "__model__")] * (folder / "__model__").is_file()
     chosen = _only(programs, folder)
     if chosen is None:
-        raise ConvertError("there is no model in this folder", where=str(folder), hint=f"expected {_KINDS}")
+        what, hint = in_folder_instead(folder) or ("there is no model in this folder", f"expected {_KINDS}")
+        raise ConvertError(what, where=str(folder), hint=hint)
     return _of_file(chosen.path)
 
 
