@@ -16,6 +16,7 @@ from converter.ops.binary import COMPARISON, LOGICAL
 from converter.ops.infer_detect import DTYPES
 from converter.ops.infer_rules import RULES
 from converter.ops.shapes import Sizes
+from converter.ops.spec import REGISTRY
 from converter.ops.unary import TO_BOOL
 
 Contents = dict[str, list[Dim]]
@@ -124,7 +125,8 @@ def dtype_of(graph: Graph, node: Node, declared: str, output: int = 0) -> str:
     for attr in ("out_dtype", "dtype"):
         if attr in node.attrs:
             return node.attrs[attr]
-    slot = next((slot for slot, given in node.inputs.items() if given), None)
+    declaring = REGISTRY[node.type].inputs if node.type in REGISTRY else {}
+    slot = next((slot for slot in declaring if node.inputs.get(slot)), None)    # programs list slots in any order
     if node.type not in RULES or slot is None:
         return declared
     source = dtype_of_input(graph, node, slot)

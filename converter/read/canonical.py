@@ -11,6 +11,7 @@ from converter import ops  # noqa: F401  (fills the registry)
 from converter.errors import ConvertError
 from converter.graph import Dim, Graph, Node, Value
 from converter.graph.ir import DTYPES
+from converter.ops.run import evaluate_node
 from converter.ops.spec import REGISTRY, complete
 from converter.read.raw import RawOp, RawProgram
 
@@ -31,6 +32,8 @@ IGNORED = frozenset(_NO_EFFECT.split())
 _MAX_CONSTANT = 1 << 16
 """A fill that is larger stays an operator: it would only make the bundle bigger."""
 _MAX_ELEMENTS = 1 << 31
+_MAX_FOLDED = 64
+"""Elements of tensors that are computed while reading."""
 
 
 class Op:
@@ -245,10 +248,24 @@ class Builder:
         self.graph.nodes.append(node)
         if node.type in REGISTRY:
             complete(node)
+            self._fold(node)
         else:
             count, first = self.unsupported.get(node.type, (0, node.where))
             self.unsupported[node.type] = (count + 1, first)
         return node
+
+    def _fold(self, node: Node) -> None:
+        """Compute whole numbers that depend on constants alone: axes, sizes and paddings are often spelt so."""
+        names = set(node.input_names())
+        known = {name: data for name in names if (data := self.data_of(name)) is not None
+                 and data.dtype.kind in "ib" and data.size <= _MAX_FOLDED}
+        if not names or len(known) < len(names) or len(node.outputs["Out"]) != 1 or node.blocks:
+            return
+        made = np.asarray(evaluate_node(node, known)[node.out])
+        if made.dtype.kind in "ib" and made.size <= _MAX_FOLDED:
+            self.graph.nodes.pop()
+            del self.graph.values[node.out]
+            self.pending[node.out] = made
 
     def constant_out(self, op: Op, data: np.ndarray) -> None:
         """The operator's output is known now."""

@@ -21,83 +21,6 @@ def handles(*types: str) -> Callable[[Handler], Handler]:
     return register
 
 
-# Unary operators: type → (canonical type, {attribute: Paddle's default}, attributes without meaning).
-_PLAIN = "relu sigmoid tanh silu exp log sqrt rsqrt square abs floor ceil sign reciprocal sin cos erf logical_not"
-UNARY: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
-    **{name: (name, {}, ()) for name in _PLAIN.split()},
-    "round": ("round", {}, ("decimals",)),
-    "mish": ("mish", {}, ("lambda", "threshold")),
-    "relu6": ("relu6", {"threshold": 6.0}, ()),
-    "swish": ("swish", {"beta": 1.0}, ()),
-    "hard_swish": ("hard_swish", {"threshold": 6.0, "scale": 6.0, "offset": 3.0}, ()),
-    "hard_sigmoid": ("hard_sigmoid", {"slope": 0.2, "offset": 0.5}, ()),
-    "leaky_relu": ("leaky_relu", {"alpha": 0.02}, ()),
-    "elu": ("elu", {"alpha": 1.0}, ()),
-    "gelu": ("gelu", {"approximate": False}, ()),
-    "softplus": ("softplus", {"beta": 1.0, "threshold": 20.0}, ("fuse_activation", "fuse_alpha", "fuse_beta")),
-    "softmax": ("softmax", {"axis": -1}, ("data_format",)),
-    "log_softmax": ("log_softmax", {"axis": -1}, ()),
-    "prelu": ("prelu", {"mode": "all", "data_format": "NCHW"}, ()),
-    "pixel_shuffle": ("pixel_shuffle", {"upscale_factor": 1, "data_format": "NCHW"}, ()),
-    "flatten2": ("flatten2", {"axis": 1}, ()),
-    "flatten": ("flatten2", {"axis": 1}, ()),
-    "flatten_contiguous_range": ("flatten_contiguous_range", {"start_axis": 1, "stop_axis": 1}, ()),
-    "transpose2": ("transpose2", {"axis": []}, ("data_format",)),
-    "transpose": ("transpose2", {"axis": []}, ("data_format",)),
-    "stack": ("stack", {"axis": 0}, ()),
-}
-
-
-@handles(*UNARY)
-def unary(b: Builder, op: Op) -> None:
-    type, defaults, meaningless = UNARY[op.type]
-    if op.type == "round" and op.attr("decimals", 0) != 0:
-        raise op.error("rounding to decimals is not supported")
-    op.skip(*meaningless)
-    inputs = {slot: names for slot, names in op.inputs.items() if slot in ("X", "Alpha")}
-    b.emit(op, type, inputs, {name: op.attr(name, default) for name, default in defaults.items()})
-
-
-@handles("brelu", "hard_tanh", "hardtanh")
-def hardtanh(b: Builder, op: Op) -> None:
-    low, high = (0.0, 24.0) if op.type == "brelu" else (-1.0, 1.0)
-    b.emit(op, "clip", {"X": [op.one("X")]}, {"min": op.attr("t_min", low), "max": op.attr("t_max", high)})
-
-
-@handles("clip")
-def clip(b: Builder, op: Op) -> None:
-    low = op.need(op.constant_attr("Min", "min", -np.inf), "the lower bound")
-    high = op.need(op.constant_attr("Max", "max", np.inf), "the upper bound")
-    b.emit(op, "clip", {"X": [op.one("X")]}, {"min": float(low[0]), "max": float(high[0])})
-
-
-@handles("pow")
-def power(b: Builder, op: Op) -> None:
-    factor = op.need(op.constant_attr("FactorTensor", "factor", 1.0), "the exponent")
-    b.emit(op, "pow", {"X": [op.one("X")]}, {"factor": float(factor[0])})
-
-
-@handles("scale")
-def scale(b: Builder, op: Op) -> None:
-    bias = op.need(op.constant_attr("BiasTensor", "bias", 0.0), "the bias")
-    after = op.attr("bias_after_scale", True)
-    factor = op.constant_attr("ScaleTensor", "scale", 1.0)
-    x = op.one("X")
-    if factor is not None:
-        b.emit(op, "scale", {"X": [x]}, {"scale": float(factor[0]), "bias": float(bias[0]), "bias_after_scale": after})
-        return
-    if bias[0] != 0:
-        raise op.error("a computed scale with a bias is not supported")
-    binary = {"axis": -1, "fuse_activation": "", "fuse_alpha": 0.0, "fuse_beta": 0.0}
-    b.emit(op, "elementwise_mul", {"X": [x], "Y": [op.one("ScaleTensor")]}, binary)
-
-
-@handles("increment")
-def increment(b: Builder, op: Op) -> None:
-    step = {"scale": 1.0, "bias": float(op.attr("step", 1.0)), "bias_after_scale": True}
-    b.emit(op, "scale", {"X": [op.one("X")]}, step)
-
-
 @handles("dropout")
 def dropout(b: Builder, op: Op) -> None:
     """Inference: identity, or × (1 - p) where training did not rescale."""
@@ -147,8 +70,7 @@ def add_n(b: Builder, op: Op) -> None:
     for position, other in enumerate(others):
         last = position == len(others) - 1
         out = None if last else [b.temporary(f"{op.out_names[0]}.sum", b.shape_of(first), b.dtype_of(first))]
-        b.emit(op, "elementwise_add", {"X": [first], "Y": [other]}, {"axis": -1}, out=out)
-        first = b.graph.nodes[-1].out
+        first = b.emit(op, "elementwise_add", {"X": [first], "Y": [other]}, {"axis": -1}, out=out).out
 
 
 @handles("unbind")
@@ -161,7 +83,8 @@ def unbind(b: Builder, op: Op) -> None:
         out = b.write(name)
         shape = list(b.shape_of(out))
         shape.insert(axis if axis >= 0 else axis + len(shape) + 1, 1)
-        b.graph.values[part].shape = tuple(shape)
+        if part in b.graph.values:          # and is no constant by now
+            b.graph.values[part].shape = tuple(shape)
         b.emit(op, "squeeze2", {"X": [part]}, {"axes": [axis]}, out=[out])
 
 
