@@ -30,7 +30,7 @@ SIGNATURE = "/signature.json"  # of a bundle, for those who pass it on: no page 
 # of no use without a network.
 NOT_OFFLINE = (
     "runtime/run_node.js", "runtime/source_node.js", "runtime/stream_node.js", "runtime/compat", "runtime/paddlejs",
-    "runtime/remote", "pages/scanner/server",
+    "runtime/remote", "pages/scanner/server", "pages/attention/eyes_server",
 )  # fmt: skip
 
 # Kept once it was used: what only some devices, models or pages need. The families are those of the scanner's model.
@@ -105,12 +105,37 @@ def scanner() -> Response:
     return page("scanner.html")
 
 
+# What /attention and its thread may ask for: files of this site, to which nothing can be sent. Where the person lets the
+# server look, on a page of its own, these three models, too.
+EYES = "pages/attention/eyes_worker.js"
+HELPER = "runtime/backends/wasm_helper.js"  # started by that thread; computes, and asks for nothing
+LOOKED_AT_BY = ("face_detector", "face_head", "upper_body")
+
+
+def policy(connect: str) -> str:
+    """The site's policy with other addresses that may be asked."""
+    return CONTENT_SECURITY_POLICY.replace("connect-src 'self'", f"connect-src {connect}")
+
+
+def files_only() -> str:
+    """Files of this site and nothing else: no frame could be sent."""
+    return f"{request.host}/static/ {request.host}/service-worker.js"
+
+
 @pages.get("/attention")
 def attention() -> Response:
-    """Who faces the screen. Its policy lets it fetch files of this site and nothing else: no frame could be sent."""
-    response = page("attention.html")
-    files_only = f"connect-src {request.host}/static/ {request.host}/service-worker.js"
-    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY.replace("connect-src 'self'", files_only)
+    """Who faces the screen. Its policy lets it fetch files of this site and nothing else."""
+    response = page("attention.html", place="device")
+    response.headers["Content-Security-Policy"] = policy(files_only())
+    return response
+
+
+@pages.get("/attention/server")
+def attention_server() -> Response:
+    """The same for devices that cannot: it asks the person first, then three models of this site's server, nothing else."""
+    models = " ".join(f"{request.host}/{way}/{name}/" for name in LOOKED_AT_BY for way in ("v2/models", "api/models"))
+    response = page("attention.html", place="server")
+    response.headers["Content-Security-Policy"] = policy(f"{files_only()} {models}")
     return response
 
 
@@ -140,7 +165,10 @@ def static_file(path: str) -> Response:
         hint = "If the page has been open for long, reload it: it may belong to an earlier version of this site."
         raise AnswerError(404, "not_found", "There is no such file", where=request.path, hint=hint)
     asset, cache_control = found
-    return asset.respond(cache_control)
+    response = asset.respond(cache_control)
+    if path.endswith((EYES, HELPER)):  # a worker has the policy of its own script, not that of its page
+        response.headers["Content-Security-Policy"] = policy(files_only() if path.endswith(EYES) else "'none'")
+    return response
 
 
 @pages.get("/models/<name>/<path:path>")

@@ -1,83 +1,146 @@
 // The page of who faces the screen: start, live view, end. Everything is forgotten when it stops.
+import { hasSimd } from '../../runtime/choose.js';
+import { InPageError } from '../../runtime/index.js';
 import { Camera } from '../scanner/camera.js';
 import { CameraProblem } from '../scanner/problems.js';
 import { button, part, setText, Toasts } from '../scanner/dom.js';
 import { Board } from './board.js';
-import { detectFaces, prepare, readFaces, readUpperBody, release } from './detect.js';
-import { drawTimeline, Stage } from './draw.js';
+import { drawTimeline, Stage, timelinePicture } from './draw.js';
+import { Reminders } from './reminders.js';
 import { SentCounter } from './sent.js';
 import { Session } from './session.js';
-import { duration, toCsv } from './summary.js';
-import { wordsFor } from './troubles.js';
+import { size, toCsv } from './summary.js';
+import { REFUSED, slowWords, wordsFor } from './troubles.js';
 
 /** @typedef {import('./summary.js').Mode} Mode */
+/** @typedef {import('./eyes.js').Eyes} Eyes */
 /** @typedef {'start' | 'live' | 'end'} View */
 
-const NUDGE_AFTER_MS = 30_000;
-const root = part(document, 'start', HTMLElement).closest('#attention') ?? document.body;
+/** Fewer pictures a second than these, for a while in the foreground, are too few. */
+const SLOW_FPS = Object.freeze({ solo: 5, room: 2 });
+const SLOW_AFTER_MS = 10_000;
+const WANTED = { width: { ideal: 1280 }, height: { ideal: 720 } };
+
+const root = /** @type {HTMLElement} */ (document.getElementById('attention'));
+const onServer = root.dataset.place === 'server';
 const video = part(root, 'video', HTMLVideoElement);
-const page = /** @type {HTMLElement} */ (root);
-const camera = new Camera(video, 'user');
-const session = new Session({ detectFaces, readFaces, readUpperBody }, video);
+const camera = new Camera(video, 'user', WANTED);
+const session = new Session(video);
 const stage = new Stage(part(root, 'overlay', HTMLCanvasElement));
 const board = new Board(root);
 const toasts = new Toasts(root);
 const sent = new SentCounter();
-const timeline = part(root, 'timeline', HTMLCanvasElement), endTimeline = part(root, 'end-timeline', HTMLCanvasElement);
-const problem = part(root, 'problem', HTMLElement);
+const canvas = (/** @type {string} */ name) => part(root, name, HTMLCanvasElement);
 const options = {
   device: part(root, 'device', HTMLSelectElement), budget: part(root, 'budget', HTMLSelectElement),
   break: part(root, 'break', HTMLSelectElement), nudge: part(root, 'nudge', HTMLInputElement),
-  coarse: part(root, 'coarse', HTMLInputElement),
+  coarse: part(root, 'coarse', HTMLInputElement), coloured: part(root, 'coloured', HTMLInputElement),
 };
-/** @type {import('./summary.js').Log | null} what the last session left: sums alone */
+const reminders = new Reminders(toasts, () => ({ breakMinutes: Number(options.break.value), nudges: options.nudge.checked }));
+const title = document.title;
+/** @type {{log: import('./summary.js').Log, mode: Mode} | null} what the last session left: sums alone */
 let left = null;
-let breakAt = Infinity, turnedSince = NaN;
+let slowSince = NaN;
 
 /** @param {View} view */
 function show(view) {
-  page.dataset.view = view;
+  root.dataset.view = view;
   for (const name of ['start', 'live', 'end']) part(root, name, HTMLElement).hidden = name !== view;
+}
+
+/** @param {import('./troubles.js').Words} words */
+function tell({ title: what, text, server = false }) {
+  board.say('problem-title', what);
+  board.say('problem-text', text);
+  part(root, 'problem-server', HTMLElement).hidden = !server;
+  part(root, 'problem', HTMLElement).hidden = false;
 }
 
 /** @returns {Mode} */
 const chosenMode = () => (root.querySelector('input[name="mode"][value="room"]:checked') ? 'room' : 'solo');
 
-async function begin() {
-  const start = button(root, 'begin'), mode = chosenMode();
-  start.disabled = true;
-  problem.hidden = true;
-  try {
-    board.say('progress', 'Loading the models…');
-    await prepare({
-      upperBody: mode === 'solo',
-      onProgress: ({ loaded, total }) => board.say('progress', `Loading the models… ${Math.round((100 * loaded) / Math.max(1, total))} %`),
-    });
-    board.say('progress', 'Waiting for the camera…');
-    await camera.open(options.device.value);
-  } catch (error) {
-    stopped(error);
-    return;
-  } finally {
-    start.disabled = false;
-    board.say('progress', '');
-  }
-  page.dataset.mode = mode;
-  left = null;
-  turnedSince = NaN;
-  setBreak();
-  await listDevices();
-  show('live');
-  sent.start();
-  session.start(mode);
-  setText(button(root, 'pause'), 'Pause');
-  if (mode === 'solo') calibrate();
-  button(root, 'stop').focus({ preventScroll: true });
+/** How far the start is; null: it is over. @param {string} words @param {number | null} share of a download, null: unknown */
+function starting(words, share = null) {
+  const bar = part(root, 'progress-bar', HTMLProgressElement);
+  part(root, 'starting', HTMLElement).hidden = !words;
+  if (share === null) bar.removeAttribute('value');
+  else bar.value = share;
+  board.say('progress', words);
 }
 
-function calibrate() {
-  session.calibrate();
-  board.say('calibration', 'Look at the screen as you usually do for five seconds.');
+/** Asks whether pictures may leave this device; for one session, and remembered nowhere. @returns {Promise<boolean>} */
+async function agreed() {
+  const dialog = part(root, 'server-dialog', HTMLDialogElement);
+  dialog.returnValue = 'no';
+  dialog.showModal();
+  await new Promise((resolve) => { dialog.addEventListener('close', resolve, { once: true }); });
+  return dialog.returnValue === 'yes';
+}
+
+/** @param {Mode} mode @returns {Promise<Eyes | null>} null: the person does not want the server to look */
+async function openEyes(mode) {
+  if (!onServer) {
+    if (!hasSimd()) throw new InPageError('no_backend', 'This browser has no WebAssembly SIMD');
+    const { WorkerEyes } = await import('./eyes.js');
+    return new WorkerEyes();
+  }
+  const { ServerEyes, serverCanLook } = await import('./eyes_server.js');
+  if (!await serverCanLook(mode)) throw new InPageError('server_failed', 'The server does not run the models of this page');
+  if (!await agreed()) return null;
+  return new ServerEyes(({ state, retry_ms }) => {
+    const seconds = Math.ceil(retry_ms / 1000);
+    board.say('server-words', state === 'ok' ? '' : `It ${state === 'busy' ? 'is busy' : 'does not answer'}; asked again in ${seconds} s.`);
+  });
+}
+
+async function begin() {
+  const start = button(root, 'begin'), mode = chosenMode();
+  /** @type {Eyes | null} */
+  let eyes = null;
+  start.disabled = true;
+  part(root, 'problem', HTMLElement).hidden = true;
+  try {
+    starting('Loading…');
+    eyes = await openEyes(mode);
+    if (!eyes) return tell(REFUSED);
+    await eyes.prepare({ mode, onProgress: ({ loaded, total }) => starting('Loading the models…', loaded / Math.max(1, total)) });
+    starting('Your browser asks whether this page may use the camera. Allow it to go on.');
+    await camera.open(options.device.value);
+    starting('Getting ready…');
+    await eyes.warm(video);
+  } catch (error) {
+    eyes?.close();
+    camera.close();
+    return fail(error);
+  } finally {
+    start.disabled = false;
+    starting('');
+  }
+  await live(mode, eyes);
+}
+
+/** @param {unknown} error */
+function fail(error) {
+  console.warn('The session could not go on', error);
+  tell(wordsFor(error, onServer));
+}
+
+/** @param {Mode} mode @param {Eyes} eyes */
+async function live(mode, eyes) {
+  root.dataset.mode = mode;
+  left = null;
+  slowSince = NaN;
+  part(root, 'slow', HTMLElement).hidden = true;
+  await listDevices();
+  show('live');
+  board.start(mode);
+  showPaused(false);
+  reminders.start();
+  sent.start();
+  session.start(mode, eyes);
+  if (mode === 'solo') session.calibrate();
+  showSent();
+  button(root, 'stop').focus({ preventScroll: true });
 }
 
 async function listDevices() {
@@ -93,90 +156,129 @@ function stopped(error) {
   sent.stop();
   stage.clear();
   toasts.hide();
-  if (error !== undefined) {
-    const words = wordsFor(error);
-    board.say('problem-title', words.title);
-    board.say('problem-text', words.text);
-    problem.hidden = false;
-    void release();
+  document.title = title;
+  if (error !== undefined) fail(error);
+  if (!had) {
+    show('start');
+    button(root, 'begin').focus();
+    return;
   }
-  if (!had) return show('start');
-  left = log;
+  left = { log, mode };
   show('end');
   board.showEnd(log, mode);
-  drawTimeline(endTimeline, log.seconds, 30);
+  drawEnd();
   part(root, 'end-title', HTMLElement).focus();
 }
 
-function togglePause() {
-  const pausing = session.running !== 0;
-  if (pausing) session.pause();
-  else session.resume();
-  video[pausing ? 'pause' : 'play']();
-  camera.track && (camera.track.enabled = !pausing); // the lamp of many cameras goes out
-  setText(button(root, 'pause'), pausing ? 'Go on' : 'Pause');
-  board.say('stage-note', pausing ? 'Paused: nothing is looked at.' : '');
+function drawEnd() {
+  if (left) drawTimeline(canvas('end-timeline'), canvas('end-strip'), left.log.seconds, 30);
+}
+
+/** A pause switches the camera off; going on switches it on again. */
+async function togglePause() {
+  if (session.running) {
+    session.pause();
+    camera.close();
+    stage.clear();
+    showPaused(true);
+    return;
+  }
+  button(root, 'pause').disabled = true;
+  try {
+    await camera.open(options.device.value);
+  } catch (error) {
+    return stopped(error);
+  } finally {
+    button(root, 'pause').disabled = false;
+  }
+  if (root.dataset.view !== 'live') return camera.close(); // stopped meanwhile
+  showPaused(false);
+  session.resume();
+}
+
+/** @param {boolean} paused */
+function showPaused(paused) {
+  root.dataset.paused = String(paused);
+  setText(button(root, 'pause'), paused ? 'Go on' : 'Pause');
+  board.say('stage-note', paused ? 'Paused: the camera is off, nothing is looked at.' : '');
+  document.title = `${paused ? 'Paused' : '● Camera on'} · ${title}`;
 }
 
 function onFrame() {
   board.show(session);
   if (session.mode === 'solo') stage.outline(video, session.seen);
-  else stage.draw(video, session.seen, { picture: options.coarse.checked ? 'coarse' : 'none' });
-  if (session.mode === 'solo') remind();
+  else stage.room(video, session.seen, { picture: options.coarse.checked, coloured: options.coloured.checked });
+  showSent();
 }
 
 function onSecond() {
-  drawTimeline(timeline, session.log.seconds);
+  drawTimeline(canvas('timeline'), canvas('strip'), session.log.seconds);
   board.showSecond(session);
+  if (session.mode === 'solo') reminders.look(session);
+  watchSpeed();
 }
 
-function setBreak() {
-  const minutes = Number(options.break.value);
-  breakAt = minutes ? session.elapsed + minutes * 60_000 : Infinity;
-}
-
-/** Two quiet notes, each of which can be switched off. */
-function remind() {
-  const now = session.elapsed;
-  if (now > breakAt) {
-    toasts.show(`${duration(Number(options.break.value) * 60)} have passed. Look into the distance for a moment, or stand up.`, { ms: 15_000 });
-    setBreak();
+/** What was sent, honestly: requests that nobody expected would be told, too. */
+function showSent() {
+  if (onServer) {
+    board.say('sent', size(session.sent));
+    board.say('server-sent', size(session.sent));
+    return;
   }
-  if (session.alone.state !== 'turned') turnedSince = NaN;
-  else if (Number.isNaN(turnedSince)) turnedSince = now;
-  else if (options.nudge.checked && now - turnedSince > NUDGE_AFTER_MS) {
-    toasts.show('You have been turned away for half a minute.', { ms: 6000 });
-    turnedSince = now;
+  const requests = sent.requests + session.requests;
+  board.say('sent', requests ? `${requests} request${requests > 1 ? 's' : ''} were made` : '0 bytes');
+}
+
+function watchSpeed() {
+  const { pace: { fps }, mode, elapsed } = session, card = part(root, 'slow', HTMLElement);
+  if (onServer || document.hidden || fps >= SLOW_FPS[mode]) slowSince = NaN;
+  else if (Number.isNaN(slowSince)) slowSince = elapsed;
+  else if (elapsed - slowSince > SLOW_AFTER_MS && card.hidden) {
+    card.hidden = false;
+    setText(card, slowWords(fps));
   }
 }
 
-/** @param {Blob | null} blob @param {string} name */
+/** @param {Blob} blob @param {string} name */
 function save(blob, name) {
-  if (!blob) throw new RangeError('The browser could not make the file');
   const address = URL.createObjectURL(blob);
-  const link = Object.assign(document.createElement('a'), { href: address, download: name });
-  link.click();
+  Object.assign(document.createElement('a'), { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
-button(root, 'begin').addEventListener('click', () => void begin());
-button(root, 'calibrate').addEventListener('click', calibrate);
-button(root, 'pause').addEventListener('click', togglePause);
-button(root, 'stop').addEventListener('click', () => stopped());
-button(root, 'csv').addEventListener('click', () => left && save(new Blob([toCsv(left.seconds, session.mode)], { type: 'text/csv' }), 'facing-the-screen.csv'));
-button(root, 'png').addEventListener('click', () => endTimeline.toBlob((blob) => save(blob, 'facing-the-screen.png')));
-button(root, 'again').addEventListener('click', () => {
-  left?.clear();
+function forget() {
+  left?.log.clear();
   left = null;
-  problem.hidden = true;
+  for (const name of ['timeline', 'strip', 'end-timeline', 'end-strip']) Object.assign(canvas(name), { width: 1, height: 1 });
+  part(root, 'problem', HTMLElement).hidden = true;
   show('start');
+}
+
+button(root, 'begin').addEventListener('click', () => void begin());
+button(root, 'calibrate').addEventListener('click', () => session.calibrate());
+button(root, 'pause').addEventListener('click', () => void togglePause());
+button(root, 'stop').addEventListener('click', () => stopped());
+button(root, 'csv').addEventListener('click', () => left && save(new Blob([toCsv(left.log.seconds, left.mode)], { type: 'text/csv' }), 'facing-the-screen.csv'));
+button(root, 'png').addEventListener('click', async () => left && save(await timelinePicture(left.log.seconds, left.mode), 'facing-the-screen.png'));
+button(root, 'again').addEventListener('click', () => {
+  forget();
   button(root, 'begin').focus();
 });
-options.budget.addEventListener('change', () => { session.budget = Number(options.budget.value); });
-options.break.addEventListener('change', setBreak);
-options.device.addEventListener('change', () => { camera.open(options.device.value).catch(stopped); });
+options.budget.addEventListener('change', () => { session.budget.share = Number(options.budget.value); });
+options.break.addEventListener('change', () => reminders.start(session.elapsed));
+options.device.addEventListener('change', () => {
+  if (session.running) camera.open(options.device.value).catch(stopped);
+});
 camera.addEventListener('lost', () => stopped(new CameraProblem('lost')));
 session.addEventListener('frame', onFrame);
 session.addEventListener('second', onSecond);
 session.addEventListener('failed', () => stopped(session.error));
-sent.addEventListener('change', () => board.say('sent', sent.words));
+addEventListener('resize', drawEnd);
+addEventListener('pagehide', () => { // a page that is kept for the way back keeps nothing
+  if (session.eyes) stopped();
+  forget();
+});
+if (onServer) {
+  button(root, 'server-stop').addEventListener('click', () => stopped());
+  for (const place of root.querySelectorAll('[data-part="server-host"]')) setText(place, location.host);
+}

@@ -1,23 +1,32 @@
 // The figures beside the picture: what the session sees, in words and lists.
 import { button, part, setText } from '../scanner/dom.js';
 import { USUAL } from './signal/rules.js';
-import { all, duration, noCounts, STATES, WORDS } from './summary.js';
+import { SHOWN_S } from './draw.js';
+import { all, duration, noCounts, percent, POSTURES, STATES_OF, WORDS } from './summary.js';
 
 /** @typedef {import('./session.js').Session} Session */
+/** @typedef {import('./signal/rules.js').State} State */
+/** @typedef {import('./summary.js').Mode} Mode */
 /** @typedef {import('./summary.js').Counts} Counts */
 
-const POSTURES = Object.freeze({ upright: 'upright', leaning: 'leaning', slumped: 'slumped', unknown: 'not clear yet' });
-const percent = (/** @type {number} */ share) => `${Math.round(share * 100)} %`;
+const POSTURE_WORDS = Object.freeze({ upright: 'upright', leaning: 'leaning', slumped: 'slumped', unknown: 'not clear yet' });
+const STAGES = Object.freeze({
+  read: 'Reading the picture', detect: 'Finding faces', crop: 'Cutting out heads', head: 'Reading heads', body: 'Reading shoulders',
+});
+/** Spoken to screen readers, and no more often: one's own word when it changes, a room's numbers now and then. */
+const SPEAK_MS = Object.freeze({ solo: 4000, room: 30_000 });
 
 export class Board {
+  spokenAt = -Infinity;
+
   /** @param {ParentNode} root */
   constructor(root) {
     this.root = root;
     this.meter = part(root, 'meter', HTMLElement);
     this.bar = part(root, 'meter-bar', HTMLElement);
     this.key = part(root, 'key', HTMLElement);
-    fillKey(this.key);
-    fillKey(part(root, 'end-key', HTMLElement));
+    this.calibrationBar = part(root, 'calibration-bar', HTMLProgressElement);
+    this.stages = part(root, 'stages', HTMLElement);
   }
 
   /** @param {string} name @param {string} text */
@@ -25,63 +34,104 @@ export class Board {
     setText(part(this.root, name, HTMLElement), text);
   }
 
+  /** Empties everything for a new session. @param {Mode} mode */
+  start(mode) {
+    fillKey(this.key, mode);
+    for (const name of ['coming', 'calibration', 'pace', 'announce', 'timeline-words']) this.say(name, '');
+    this.say('word', 'Looking…');
+    this.spokenAt = -Infinity;
+    this.stages.replaceChildren();
+  }
+
   /** @param {Session} session */
   show(session) {
+    const { mode, seen, blind } = session;
+    this.say('stage-note', blind ? 'The camera sends no new picture: nothing is counted.' : '');
+    if (mode === 'solo') return this.showAlone(session);
     const counts = noCounts();
-    for (const { state } of session.seen) counts[state] += 1;
-    if (session.mode === 'solo') this.showAlone(session);
-    else this.showRoom(counts);
+    for (const { state } of seen) counts[state] += 1;
+    const faces = all(counts) - counts.away;
+    this.say('room-facing', String(counts.facing));
+    this.say('room-faces', String(faces));
+    writeKey(this.key, (state) => String(counts[state]));
+    this.speak(`${counts.facing} of ${faces} faces are turned to the screen`, session);
+  }
+
+  /** @param {Session} session */
+  showAlone(session) {
+    const { alone, postureNow, elapsed } = session, { coming } = alone.holder;
+    this.say('word', WORDS[alone.state]);
+    this.say('coming', coming && coming !== 'facing' && coming !== 'unknown' ? `${WORDS[coming]} for ${alone.holder.waited(elapsed)} s…` : '');
+    this.speak(WORDS[alone.state], session);
+    const facing = Math.round((alone.facing ?? 0) * 100);
+    this.bar.style.transform = `scaleX(${facing / 100})`;
+    this.meter.setAttribute('aria-valuenow', String(facing));
+    this.say('posture', `Posture: ${POSTURE_WORDS[postureNow]}`);
+    this.showCalibration(session);
+  }
+
+  /** @param {Session} session */
+  showCalibration({ alone: { calibration, calibrationFailed, neutral } }) {
+    this.calibrationBar.hidden = !calibration;
+    this.calibrationBar.value = calibration?.progress ?? 0;
+    button(this.root, 'calibrate').disabled = Boolean(calibration);
+    if (calibration) this.say('calibration', 'Look at the screen as you usually do for five seconds.');
+    else if (calibrationFailed) this.say('calibration', 'That did not work: keep your face in view and your head still for five seconds.');
+    else if (neutral !== USUAL) this.say('calibration', 'Calibrated: how you looked then is “facing the screen”.');
+  }
+
+  /** @param {string} words @param {Session} session */
+  speak(words, { mode, elapsed }) {
+    if (elapsed - this.spokenAt < SPEAK_MS[mode] || part(this.root, 'announce', HTMLElement).textContent === words) return;
+    this.spokenAt = elapsed;
+    this.say('announce', words);
+  }
+
+  /** The session so far: what a second more has changed. @param {Session} session */
+  showSecond(session) {
+    const { mode, log, alone } = session, { shares } = log.summary;
+    if (mode === 'solo') writeKey(this.key, (state) => percent(shares[state]));
+    this.say('timeline-words', `${percent(shares.facing)} facing the screen so far.`);
+    const shut = mode === 'solo' ? alone.perclos.share : null;
+    part(this.root, 'perclos', HTMLElement).hidden = shut === null;
+    if (shut !== null) this.say('perclos-words', `Eyes nearly shut: ${percent(shut)} of the last minute`);
+    this.say('timeline-end', duration(Math.max(SHOWN_S, (log.seconds.at(-1)?.at ?? 0) + 1)));
     this.showPace(session);
   }
 
   /** @param {Session} session */
-  showAlone({ alone, postureNow }) {
-    this.say('word', WORDS[alone.state]);
-    const facing = Math.round((alone.facing ?? 0) * 100);
-    this.bar.style.transform = `scaleX(${facing / 100})`;
-    this.meter.setAttribute('aria-valuenow', String(facing));
-    this.say('posture', `Posture: ${POSTURES[postureNow]}`);
-    if (alone.calibration) this.say('calibration', `Look at the screen as you usually do… ${percent(alone.calibration.progress)}`);
-    else if (alone.calibrationFailed) this.say('calibration', 'That did not work: keep your face in view and your head still for five seconds.');
-    else if (alone.neutral !== USUAL) this.say('calibration', 'Calibrated: how you looked then is “facing the screen”.');
-    button(this.root, 'calibrate').disabled = Boolean(alone.calibration);
-  }
-
-  /** The session so far: what a second more has changed. @param {Session} session */
-  showSecond({ mode, log }) {
-    const { shares } = log.summary;
-    if (mode === 'solo') writeKey(this.key, (state) => percent(shares[state]));
-    this.say('timeline-words', `${percent(shares.facing)} facing the screen so far.`);
-  }
-
-  /** @param {Counts} counts */
-  showRoom(counts) {
-    this.say('room-facing', String(counts.facing));
-    this.say('room-faces', String(all(counts) - counts.away));
-    writeKey(this.key, (state) => String(counts[state]));
-  }
-
-  /** @param {Session} session */
   showPace({ pace: { fps, work, stages }, elapsed }) {
-    const one = (/** @type {number} */ ms) => `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
-    this.say('pace', `${duration(elapsed / 1000)} · ${fps.toFixed(fps < 10 ? 1 : 0)} frames a second, ${one(work)} each `
-      + `(reading ${one(stages.read)}, finding ${one(stages.detect)}, cropping ${one(stages.crop)}, heads ${one(stages.head)})`);
+    this.say('pace', `${duration(elapsed / 1000)} so far; ${fps.toFixed(fps < 9.5 ? 1 : 0)} pictures a second, ${inMs(work)} each from camera to word.`);
+    this.stages.replaceChildren(...Object.entries(STAGES).flatMap(([stage, words]) => {
+      const ms = stages[/** @type {keyof typeof stages} */ (stage)];
+      if (!ms) return [];
+      const row = document.createElement('tr'), name = document.createElement('th');
+      name.scope = 'row';
+      name.textContent = words;
+      row.append(name, Object.assign(document.createElement('td'), { textContent: inMs(ms) }));
+      return [row];
+    }));
   }
 
-  /** The session afterwards. @param {import('./summary.js').Log} log @param {import('./summary.js').Mode} mode */
+  /** The session afterwards. @param {import('./summary.js').Log} log @param {Mode} mode */
   showEnd(log, mode) {
-    const { seconds, shares, longestFacing, mostFaces } = log.summary;
-    const faces = mode === 'room' ? ` At most ${mostFaces} face${mostFaces === 1 ? '' : 's'} at once.` : '';
-    this.say('end-words', seconds
-      ? `${duration(seconds)}, of which ${percent(shares.facing)} facing the screen; the longest stretch ${duration(longestFacing)}.${faces}`
-      : 'It was too short to say anything.');
-    writeKey(part(this.root, 'end-key', HTMLElement), (state) => percent(shares[state]));
+    const { seconds, shares, postures, longestFacing, mostFaces } = log.summary;
+    const about = mode === 'room' ? `At most ${mostFaces} face${mostFaces === 1 ? '' : 's'} at once.`
+      : `Posture: ${POSTURES.filter((p) => postures[p] >= 0.005).map((p) => `${p === 'unknown' ? 'not clear' : p} ${percent(postures[p])}`).join(', ')}.`;
+    this.say('end-words', `${duration(seconds)}, of which ${percent(shares.facing)} facing the screen; the longest stretch ${duration(longestFacing)}. ${about}`);
+    this.say('end-axis', duration(seconds));
+    const key = part(this.root, 'end-key', HTMLElement);
+    fillKey(key, mode);
+    writeKey(key, (state) => percent(shares[state]));
   }
 }
 
-/** @param {HTMLElement} list */
-function fillKey(list) {
-  list.replaceChildren(...STATES.map((state) => {
+/** @param {number} ms */
+const inMs = (ms) => `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
+
+/** @param {HTMLElement} list @param {Mode} mode */
+function fillKey(list, mode) {
+  list.replaceChildren(...STATES_OF[mode].map((state) => {
     const item = document.createElement('li'), swatch = document.createElement('span'), figure = document.createElement('span');
     swatch.className = 'swatch';
     swatch.dataset.state = state;
@@ -92,10 +142,9 @@ function fillKey(list) {
   }));
 }
 
-/** @param {HTMLElement} list @param {(state: import('./signal/rules.js').State) => string} figureOf */
+/** @param {HTMLElement} list @param {(state: State) => string} figureOf */
 function writeKey(list, figureOf) {
-  for (const state of STATES) {
-    const figure = list.querySelector(`[data-figure="${state}"]`);
-    if (figure) setText(figure, figureOf(state));
+  for (const figure of list.querySelectorAll('[data-figure]')) {
+    setText(figure, figureOf(/** @type {State} */ (/** @type {HTMLElement} */ (figure).dataset.figure)));
   }
 }

@@ -1,11 +1,12 @@
-// Counts what this page asks of the network while it looks: requests that any code of the page made since a moment.
+// Counts what a thread asks of the network: requests that any code made since a moment.
 
-/** Fires `change`. Resource Timing sees every request of the page, failed ones too. */
+/** Fires `change`. Resource Timing sees every request of its thread, failed ones too. */
 export class SentCounter extends EventTarget {
+  requests = 0;
+  since = Infinity;
+
   constructor() {
     super();
-    this.requests = 0;
-    this.since = Infinity;
     this.observer = new PerformanceObserver((list) => this.see(list.getEntries()));
   }
 
@@ -27,10 +28,5 @@ export class SentCounter extends EventTarget {
   stop() {
     this.observer.disconnect();
     this.since = Infinity;
-  }
-
-  /** In words: no request carries no byte. */
-  get words() {
-    return this.requests ? `${this.requests} request${this.requests > 1 ? 's' : ''} were made` : '0 bytes';
   }
 }

@@ -1,42 +1,47 @@
-// From frames to words, as fast as the chosen share of the processor allows: detect now and then, follow in between.
-import { Follower } from './follow.js';
+// From frames to words: asks the eyes for every frame that there is time for, keeps a person or a room, counts the seconds.
+import { Budget, nextFrame } from './pace.js';
 import { Person } from './signal/person.js';
 import { PostureWatch, shapeOf } from './signal/posture.js';
 import { Tracker } from './signal/tracks.js';
 import { Log } from './summary.js';
 
-/** @typedef {import('./detect.js').Face} Face */
-/** @typedef {import('./detect.js').Detector} Detector */
-/** @typedef {import('./detect.js').Times} Times */
+/** @typedef {import('./eyes.js').Eyes} Eyes */
+/** @typedef {import('./looker.js').Head} Head */
+/** @typedef {import('./looker.js').Times} Times */
 /** @typedef {import('./summary.js').Mode} Mode */
 /** @typedef {import('./signal/rules.js').State} State */
 /** @typedef {import('./signal/posture.js').Posture} Posture */
-/** @typedef {{face: Face, state: State, seen: boolean}} Seen seen: in this frame, not only waited for */
-/** @typedef {{work: number, fps: number, stages: Times}} Pace milliseconds of a frame, frames a second */
+/** @typedef {{face: Head, state: State, seen: boolean}} Seen seen: in this frame, not only waited for */
+/** @typedef {{work: number, fps: number, stages: Times}} Pace milliseconds of a frame, frames a second, milliseconds of a stage when it is done */
 
-/** Longer side of what the detector sees; milliseconds between detections; most faces that are read. */
-const MODES = Object.freeze({
-  solo: Object.freeze({ side: 320, everyMs: 700, most: 1, fps: 30 }),
-  room: Object.freeze({ side: 640, everyMs: 600, most: 40, fps: 12 }),
-});
-const POSTURE_MS = 1000;
-const HIDDEN_MS = 1000; // browsers run timers of a background tab once a second
+const HIDDEN_MS = 1000;
+const NO_FRAME_MS = 250;
+/** A timer that comes late must not miss the camera's next frame. */
+const LATE_MS = 8;
+/** A picture that stands still for so long is no picture: cameras of phones stop in the background without a word. */
+const STILL_MS = 2000;
 
-/** Fires `frame` after every frame, `second` when a second was logged, `failed` (with .error) when the models gave up. */
+/** Fires `frame` after every frame, `second` when a second was logged, `failed` (with .error) when the eyes gave up. */
 export class Session extends EventTarget {
+  /** @type {Eyes | null} */
+  eyes = null;
   /** @type {Mode} */
   mode = 'solo';
-  /** The share of one processor core that the page may use. */
-  budget = 0.6;
+  budget = new Budget(0.6);
   log = new Log();
   /** @type {unknown} */
   error = null;
   running = 0; // the number of the loop that may go on; 0: none
   passed = 0;
   resumedAt = NaN;
-  detectedAt = -Infinity;
-  postureAt = -Infinity;
   frameAt = NaN;
+  shownTime = NaN; // of the video
+  movedAt = NaN;
+  /** No new picture comes. */
+  blind = false;
+  /** Since the start: of any thread. */
+  requests = 0;
+  sent = 0;
   tracker = new Tracker();
   /** @type {Map<number, Person>} */
   persons = new Map();
@@ -44,56 +49,46 @@ export class Session extends EventTarget {
   posture = new PostureWatch();
   /** @type {Posture} */
   postureNow = 'unknown';
-  /** @type {Follower[]} */
-  followers = [];
   /** @type {Seen[]} */
   seen = [];
   /** @type {Pace} */
   pace = noPace();
 
-  /** @param {Pick<Detector, 'detectFaces' | 'readFaces' | 'readUpperBody'>} detector @param {HTMLVideoElement} video */
-  constructor(detector, video) {
+  /** @param {HTMLVideoElement} video */
+  constructor(video) {
     super();
-    this.detector = detector;
     this.video = video;
   }
 
   reset() {
-    this.running = 0;
-    this.passed = 0;
-    this.detectedAt = -Infinity;
-    this.postureAt = -Infinity;
-    this.frameAt = NaN;
-    this.tracker = new Tracker();
-    this.persons.clear();
-    this.alone = new Person();
-    this.posture = new PostureWatch();
-    this.postureNow = 'unknown';
-    this.followers = [];
-    this.seen = [];
-    this.pace = noPace();
-    this.log = new Log();
-    this.error = null;
+    const { video, budget, mode } = this;
+    Object.assign(this, new Session(video), { budget, mode });
   }
 
   /** @returns {number} milliseconds since the start, pauses apart */
   get elapsed() {
-    return this.passed + (this.running ? performance.now() - this.resumedAt : 0);
+    return this.elapsedAt(performance.now());
   }
 
-  /** @param {Mode} mode */
-  start(mode) {
+  /** @param {number} now */
+  elapsedAt(now) {
+    return this.passed + (this.running ? now - this.resumedAt : 0);
+  }
+
+  /** @param {Mode} mode @param {Eyes} eyes which see until stop() */
+  start(mode, eyes) {
     this.reset();
     this.mode = mode;
+    this.eyes = eyes;
     this.resume();
   }
 
   resume() {
-    if (this.running) return;
+    if (this.running || !this.eyes) return;
     loops += 1;
-    this.resumedAt = performance.now();
+    this.resumedAt = this.movedAt = performance.now();
     this.running = loops;
-    void this.loop(loops);
+    void this.loop(loops, this.eyes);
   }
 
   pause() {
@@ -104,8 +99,9 @@ export class Session extends EventTarget {
 
   /** Ends everything and forgets everyone. @returns {Log} the seconds, which are the caller's to show and to clear */
   stop() {
-    const { log } = this;
+    const { log, eyes } = this;
     this.reset();
+    eyes?.close();
     return log;
   }
 
@@ -114,13 +110,13 @@ export class Session extends EventTarget {
     this.posture.forget();
   }
 
-  /** @param {number} mine */
-  async loop(mine) {
+  /** @param {number} mine @param {Eyes} eyes */
+  async loop(mine, eyes) {
     try {
       while (this.running === mine) {
         const began = performance.now();
-        if (this.video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) await this.frame(mine, began);
-        await pauseFor(this.restAfter(performance.now() - began));
+        if (this.moved(began)) await this.frame(mine, eyes, began);
+        await this.rest(eyes, began);
       }
     } catch (error) {
       if (this.running !== mine) return;
@@ -130,62 +126,69 @@ export class Session extends EventTarget {
     }
   }
 
-  /** @param {number} work milliseconds that the frame took */
-  restAfter(work) {
-    const { fps } = MODES[this.mode];
-    return Math.max(document.hidden ? HIDDEN_MS : 0, 1000 / fps - work, work * (1 / this.budget - 1));
+  /** Whether there is a picture that was not looked at. @param {number} now */
+  moved(now) {
+    const { readyState, currentTime } = this.video;
+    const moved = readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && currentTime !== this.shownTime;
+    if (moved) {
+      this.shownTime = currentTime;
+      this.movedAt = now;
+    }
+    const blind = now - this.movedAt > STILL_MS;
+    if (blind !== this.blind) {
+      this.blind = blind;
+      this.dispatchEvent(new Event('frame'));
+    }
+    return moved;
   }
 
-  /** @param {number} mine @param {number} began */
-  async frame(mine, began) {
-    const faces = await this.look(began);
+  /** @param {Eyes} eyes @param {number} began */
+  async rest(eyes, began) {
+    const now = performance.now(), owed = this.budget.restAfter(began, now);
+    if (document.hidden) return void await eyes.wake(Math.max(owed, HIDDEN_MS - (now - began)));
+    const ms = Math.max(owed, eyes.everyMs[this.mode] - (now - began)) - LATE_MS;
+    if (ms > 1) await eyes.wake(ms);
+    const a_while = eyes.wake(NO_FRAME_MS);
+    a_while.catch(() => {}); // the race below is told, too, unless the frame came first: then the next look is
+    await nextFrame(this.video, a_while);
+  }
+
+  /** @param {number} mine @param {Eyes} eyes @param {number} began */
+  async frame(mine, eyes, began) {
+    const at = this.elapsedAt(began);
+    const { heads, joints, times, requests, sent } = await eyes.look(this.video, began);
     if (this.running !== mine) return; // paused or stopped meanwhile
-    const at = this.elapsed;
-    this.seen = this.mode === 'solo' ? this.meet(faces[0] ?? null, at) : this.count(faces, at);
-    await this.lookAtPosture(faces[0], began);
-    if (this.running !== mine) return;
-    const now = performance.now(), apart = now - this.frameAt;
-    this.frameAt = now;
-    this.pace.work += 0.2 * (now - began - this.pace.work);
-    if (apart > 0) this.pace.fps += 0.2 * (1000 / apart - this.pace.fps);
-    const second = this.log.add(this.seen.map(({ state }) => state), at);
+    this.requests = requests;
+    this.sent = sent;
+    this.seen = this.mode === 'solo' ? this.meet(heads[0] ?? null, at) : this.count(heads, at);
+    if (joints) this.postureNow = this.posture.add(shapeOf(joints));
+    else if (!heads.length) this.postureNow = 'unknown';
+    this.keepPace(times, began);
+    const second = this.log.add(this.mode === 'solo' ? [this.alone.state] : this.seen.map(({ state }) => state), at, this.postureNow);
     this.dispatchEvent(new Event('frame'));
     if (second) this.dispatchEvent(new Event('second'));
   }
 
-  /** Detects, or follows the faces of the frame before. @param {number} now @returns {Promise<Face[]>} */
-  async look(now) {
-    const { side, everyMs, most } = MODES[this.mode];
-    const onTimes = (/** @type {Times} */ times) => this.keepTimes(times);
-    if (this.followers.length && now - this.detectedAt < everyMs) {
-      const read = await this.detector.readFaces(this.video, this.followers.map(({ box }) => box), { onTimes });
-      const kept = read.flatMap((face, k) => (face ? [{ face, follower: this.followers[k] }] : []));
-      this.followers = kept.map(({ follower }) => follower);
-      return kept.map(({ face, follower }) => ({ ...face, box: follower.move(face) }));
-    }
-    this.detectedAt = now;
-    const faces = await this.detector.detectFaces(this.video, { side, most, onTimes });
-    this.followers = faces.map((face) => new Follower(face));
-    return faces;
-  }
-
-  /** @param {Times} times */
-  keepTimes(times) {
-    const { stages } = this.pace;
-    for (const stage of /** @type {(keyof Times)[]} */ (Object.keys(stages))) {
-      if (times[stage] > 0) stages[stage] += 0.3 * (times[stage] - stages[stage]);
+  /** @param {Times} times @param {number} began */
+  keepPace(times, began) {
+    const { pace } = this, apart = began - this.frameAt, work = performance.now() - began;
+    const blend = (/** @type {number} */ old, /** @type {number} */ value) => (old ? old + 0.1 * (value - old) : value);
+    this.frameAt = began;
+    pace.work = blend(pace.work, work);
+    if (apart > 0) pace.fps = 1000 / blend(pace.fps ? 1000 / pace.fps : 0, apart);
+    for (const stage of /** @type {(keyof Times)[]} */ (Object.keys(times))) {
+      if (times[stage] > 0) pace.stages[stage] = blend(pace.stages[stage], times[stage]);
     }
   }
 
-  /** One person, who stays the same one while away. @param {Face | null} face @param {number} at @returns {Seen[]} */
+  /** One person, who stays the same one while away. @param {Head | null} face @param {number} at @returns {Seen[]} */
   meet(face, at) {
     const state = this.alone.add(face, at);
-    const before = this.seen[0]?.face;
-    const shown = face ?? before;
+    const shown = face ?? this.seen[0]?.face;
     return shown ? [{ face: shown, state, seen: Boolean(face) }] : [];
   }
 
-  /** Everybody in the room, as numbers that mean nothing. @param {Face[]} faces @param {number} at @returns {Seen[]} */
+  /** Everybody in the room, as numbers that mean nothing. @param {Head[]} faces @param {number} at @returns {Seen[]} */
   count(faces, at) {
     const tracks = this.tracker.update(faces, at), ids = new Set(tracks.map(({ id }) => id));
     for (const id of this.persons.keys()) if (!ids.has(id)) this.persons.delete(id);
@@ -196,19 +199,9 @@ export class Session extends EventTarget {
       return { face, state: person.add(seen ? face : null, at), seen };
     });
   }
-
-  /** @param {Face | undefined} face @param {number} now */
-  async lookAtPosture(face, now) {
-    if (this.mode !== 'solo' || now - this.postureAt < POSTURE_MS) return;
-    this.postureAt = now;
-    this.postureNow = face ? this.posture.add(shapeOf(await this.detector.readUpperBody(this.video, face.box))) : 'unknown';
-  }
 }
 
 let loops = 0;
 
 /** @returns {Pace} */
-const noPace = () => ({ work: 0, fps: 0, stages: { read: 0, detect: 0, crop: 0, head: 0 } });
-
-/** @param {number} ms @returns {Promise<void>} */
-const pauseFor = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+const noPace = () => ({ work: 0, fps: 0, stages: { read: 0, detect: 0, crop: 0, head: 0, body: 0 } });

@@ -27,11 +27,15 @@ export class Camera extends EventTarget {
   stream = null;
   torch = false;
 
-  /** @param {HTMLVideoElement} video @param {'environment' | 'user'} [facing] the camera to prefer where none is chosen */
-  constructor(video, facing = 'environment') {
+  /**
+   * @param {HTMLVideoElement} video @param {'environment' | 'user'} [facing] the camera to prefer where none is chosen
+   * @param {MediaTrackConstraints} [wanted] size of the picture; default: fine enough to scan a page
+   */
+  constructor(video, facing = 'environment', wanted = WANTED) {
     super();
     this.video = video;
     this.facing = facing;
+    this.wanted = wanted;
   }
 
   /** @returns {MediaStreamTrack | null} */
@@ -78,7 +82,7 @@ export class Camera extends EventTarget {
   async #request(deviceId) {
     const choice = deviceId ? { deviceId: { exact: deviceId } } : { facingMode: { ideal: this.facing } };
     try {
-      return await navigator.mediaDevices.getUserMedia({ video: { ...WANTED, ...choice }, audio: false });
+      return await navigator.mediaDevices.getUserMedia({ video: { ...this.wanted, ...choice }, audio: false });
     } catch (error) {
       const problem = cameraProblem(error);
       // The remembered camera may be unplugged; any other will do.

@@ -2,7 +2,7 @@
 import { OneEuro } from './one_euro.js';
 import { facing, Holder, openShare, Perclos, RULES, USUAL, wordFor } from './rules.js';
 
-/** @typedef {import('../detect.js').Face} Face */
+/** @typedef {import('../looker.js').Head} Face */
 /** @typedef {import('./rules.js').Neutral} Neutral */
 /** @typedef {import('./rules.js').Reading} Reading */
 /** @typedef {import('./rules.js').State} State */

@@ -1,7 +1,8 @@
 // Who is who from frame to frame: by place alone. No looks are compared and nobody is recognised: a person who leaves and
 // comes back is somebody new. Pure.
+import { iou } from '../vision/cells.js';
 
-/** @typedef {import('../detect.js').Face} Face */
+/** @typedef {import('../looker.js').Head} Face */
 /**
  * @typedef {object} Track
  * @property {number} id counts up within a session and means nothing beyond it
@@ -15,7 +16,7 @@
 
 export class Tracker {
   /** @param {TrackerOptions} [options] */
-  constructor({ keepMs = 4000, minHits = 2, reach = 0.9 } = {}) {
+  constructor({ keepMs = 2400, minHits = 2, reach = 0.9 } = {}) {
     this.keepMs = keepMs;
     this.minHits = minHits;
     this.reach = reach;
@@ -65,13 +66,5 @@ export function distance(a, b) {
   if (Math.max(size, other) > 2 * Math.min(size, other)) return Infinity;
   const points = a.landmarks.map(([x, y], k) => Math.hypot(x - b.landmarks[k][0], y - b.landmarks[k][1]));
   const moved = points.reduce((sum, d) => sum + d, 0) / points.length / size;
-  return moved * 0.5 + (1 - overlap(a.box, b.box)) * 0.5;
-}
-
-/** Intersection over union. @param {readonly number[]} a x, y, width, height @param {readonly number[]} b */
-export function overlap(a, b) {
-  const w = Math.min(a[0] + a[2], b[0] + b[2]) - Math.max(a[0], b[0]);
-  const h = Math.min(a[1] + a[3], b[1] + b[3]) - Math.max(a[1], b[1]);
-  if (w <= 0 || h <= 0) return 0;
-  return (w * h) / (a[2] * a[3] + b[2] * b[3] - w * h);
+  return moved * 0.5 + (1 - iou(a.box, b.box)) * 0.5;
 }

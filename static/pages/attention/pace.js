@@ -1,0 +1,31 @@
+// When to look at the next frame: at the camera's pace, within the chosen share of the time.
+
+/** Work may be ahead of its share by this much: a strict share would skip every other frame where it needs to skip a few. */
+const SLACK_MS = 40;
+
+/** A share of the time, paid back by resting. Pure. */
+export class Budget {
+  /** @param {number} share 0..1 */
+  constructor(share) {
+    this.share = share;
+    this.paidAt = -Infinity;
+  }
+
+  /** @param {number} began milliseconds @param {number} now @returns {number} milliseconds to rest after the work between both */
+  restAfter(began, now) {
+    this.paidAt = Math.max(this.paidAt, began) + (now - began) / this.share;
+    return Math.max(0, this.paidAt - now - (this.share < 1 ? SLACK_MS : 0));
+  }
+}
+
+/**
+ * The camera's next frame, or the end of a while in which none came.
+ * @param {HTMLVideoElement} video @param {Promise<unknown>} a_while
+ * @returns {Promise<unknown>}
+ */
+export function nextFrame(video, a_while) {
+  if (!('requestVideoFrameCallback' in video)) return a_while;
+  let handle = 0;
+  const shown = new Promise((resolve) => { handle = video.requestVideoFrameCallback(resolve); });
+  return Promise.race([shown, a_while]).finally(() => video.cancelVideoFrameCallback(handle));
+}
