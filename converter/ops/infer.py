@@ -11,7 +11,7 @@ import numpy as np
 
 from converter.errors import ConvertError
 from converter.graph import Dim, Graph, Node, Shape
-from converter.ops import infer_more, infer_pictures  # noqa: F401  (they add their rules)
+from converter.ops import infer_more, infer_pictures, infer_sequence  # noqa: F401  (they add their rules)
 from converter.ops.binary import COMPARISON, LOGICAL
 from converter.ops.infer_detect import DTYPES
 from converter.ops.infer_rules import RULES
@@ -95,6 +95,8 @@ def stated(graph: Graph, node: Node, contents: Contents, results: list[Shape]) -
     elif node.type.endswith("_interp_v2"):
         slots = ("SizeTensor",) if node.inputs.get("SizeTensor") else ("OutSize",)
         start = 1 if node.attrs["data_layout"] == "NHWC" else 2
+    elif node.type == "pool2d":
+        slots, start = ("KsizeTensor",), 1 if node.attrs["data_format"] == "NHWC" else 2
     else:
         return results
     out = list(results[0])

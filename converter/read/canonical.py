@@ -41,7 +41,7 @@ class Op:
 
     def __init__(self, raw: RawOp, inputs: dict[str, list[str]], builder: Builder) -> None:
         self.type, self.where, self.outputs = raw.type, raw.where, raw.outputs
-        self.inputs, self.builder = inputs, builder
+        self.inputs, self.builder, self.raw = inputs, builder, raw
         self.attrs = dict(raw.attrs)
 
     def attr(self, name: str, default: Any = None) -> Any:

@@ -39,6 +39,18 @@ class Chain:
         return self.one("scale", x, last, scale=scale, bias=bias, bias_after_scale=True)
 
 
+def windows(chain: Chain, x: str, kernel: list[int], window: dict[str, Any], last: bool = False) -> str:
+    """[N,C,H,W] → what each window holds [N,C*kh*kw,OH,OW]: a convolution whose filters pick one pixel each."""
+    channels = chain.b.shape_of(x)[1]
+    if not isinstance(channels, int) or len(kernel) != 2:
+        raise chain.op.error(f"needs a known number of channels and 2-D windows, got {channels} and {kernel}")
+    size = kernel[0] * kernel[1]
+    picks = np.tile(np.eye(size, dtype=np.float32).reshape(size, 1, *kernel), (channels, 1, 1, 1))
+    base = chain.op.out_names[0]
+    return chain.step("conv2d", {"Input": [x], "Filter": [chain.b.hold(f"{base}.picks", picks)]},
+                      {"groups": channels, **window}, last)
+
+
 def axes_of(op: Op, values: list, reduce_all: bool) -> dict[str, Any]:
     """Attributes of a reduction over these axes, over all of them where none is named."""
     return {"dim": [int(axis) for axis in values] or [0], "reduce_all": reduce_all or not values}
@@ -202,3 +214,12 @@ def crop(b: Builder, op: Op) -> None:
     ends = [2**31 - 1 if size == -1 else start + int(size) for start, size in zip(starts, shape, strict=True)]
     b.emit(op, "slice", {"Input": [op.one("X")]}, {"axes": list(range(len(shape))), "starts": starts, "ends": ends,
                                                    "decrease_axis": []})
+
+
+@handles("masked_fill")
+def masked_fill(b: Builder, op: Op) -> None:
+    """One number where the mask holds."""
+    x, value = op.one("X"), op.one("Value")
+    if b.dtype_of(value) != b.dtype_of(x):
+        value = Chain(b, op).one("cast", value, dtype=b.dtype_of(x), out_dtype=b.dtype_of(x))
+    b.emit(op, "where", {"Condition": [op.one("Mask")], "X": [value], "Y": [x]}, {})

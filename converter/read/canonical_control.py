@@ -15,7 +15,7 @@ class Inner(Builder):
 
     def __init__(self, outer: Builder, block: RawBlock) -> None:
         raw = outer.raw
-        super().__init__(RawProgram(ops=block.ops, values=raw.values, where=raw.where), outer.handlers)
+        super().__init__(RawProgram(ops=block.ops, values=raw.values, where=raw.where, lod=raw.lod), outer.handlers)
         self.outer, self.block = outer, block
         self.captured: dict[str, str] = {}
         """Name here → name in the graph around."""

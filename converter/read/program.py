@@ -53,6 +53,8 @@ def _variables(block: Any, program: RawProgram) -> dict[str, Value]:
         else:
             dtype = proto.UNREADABLE_DTYPES.get(tensor.data_type, f"number {tensor.data_type}")
         program.values[name] = Value(name, shape, dtype)
+        if var.type.lod_tensor.lod_level > 0:
+            program.lod[name] = int(var.type.lod_tensor.lod_level)
         if var.persistable:
             declared[name] = program.values[name]
     return declared

@@ -50,6 +50,8 @@ class RawProgram:
     params: dict[str, np.ndarray] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
     where: str = ""
+    lod: dict[str, int] = field(default_factory=dict)
+    """How deep sequences lie in each other in a variable's rows, where they do."""
 
 
 def symbol_maker() -> Callable[[], str]:

@@ -22,23 +22,29 @@ PADDLE_DTYPE = {"bool": 0, "int16": 1, "int32": 2, "int64": 3, "float16": 4, "fl
                 "int8": 21}
 OUT_SLOT = {"conv2d": "Output", "conv2d_transpose": "Output", "batch_norm": "Y", "layer_norm": "Y",
             "instance_norm": "Y", "group_norm": "Y", "stack": "Y", "grid_sampler": "Output", "box_coder": "OutputBox",
-            "masked_select": "Y", "take_along_axis": "Result", "put_along_axis": "Result"}
-SEVERAL = {"rnn": ("Out", "State"), "top_k_v2": ("Out", "Indices"), "argsort": ("Out", "Indices"),
+            "masked_select": "Y", "take_along_axis": "Result", "put_along_axis": "Result", "gru": "Hidden",
+            "ctc_align": "Output", "crf_decoding": "ViterbiPath"}
+SEVERAL = {"rnn": ("Out", "State"), "lstm": ("Hidden", "Cell"), "top_k_v2": ("Out", "Indices"),
+          "argsort": ("Out", "Indices"),
            "prior_box": ("Boxes", "Variances"), "anchor_generator": ("Anchors", "Variances"),
            "yolo_box": ("Boxes", "Scores"), "multiclass_nms3": ("Out", "Index", "NmsRoisNum"),
            "matrix_nms": ("Out", "Index", "RoisNum"), "unique": ("Out", "Indices", "Index", "Counts")}
 """Operators whose outputs are one of each slot, the last slot taking the rest."""
 EXTRA_OUTPUTS = {
-    "rnn": ["DropoutState", "Reserve"],
+    "rnn": ["DropoutState", "Reserve"], "lstm": ["BatchGate", "BatchCellPreAct"],
+    "gru": ["BatchGate", "BatchResetHiddenPrev", "BatchHidden"],
     "reshape2": ["XShape"], "transpose2": ["XShape"], "squeeze2": ["XShape"], "unsqueeze2": ["XShape"],
     "flatten2": ["XShape"], "flatten_contiguous_range": ["XShape"], "layer_norm": ["Mean", "Variance"],
     "instance_norm": ["SavedMean", "SavedVariance"], "group_norm": ["Mean", "Variance"],
     "batch_norm": ["SavedMean", "SavedVariance"], "max_pool2d_with_index": ["Mask"],
 }
+SEQUENCES = {"lstm": "Input", "gru": "Input", "ctc_align": "Input", "crf_decoding": "Emission"}
+"""The input whose rows are one sequence."""
 LEGACY_SLOTS = {"atan2": {"X": "X1", "Y": "X2"}}
 """Input slots that the legacy operator calls otherwise."""
 EXTRA_ATTRS: dict[str, dict[str, Any]] = {
     "batch_norm": {"is_test": True},
+    "lstm": {"is_test": True}, "gru": {"is_test": True},
     "rnn": {"is_test": True, "dropout_prob": 0.0, "input_size": 0, "seed": 0},
     "nearest_interp_v2": {"interp_method": "nearest"},
     "lookup_table_v2": {"padding_idx": -1},
@@ -75,6 +81,9 @@ def run_op(type: str, inputs: dict[str, list[np.ndarray]], attrs: dict[str, Any]
         outputs.update({slot: [block.create_var(name=f"extra_{slot}")] for slot in EXTRA_OUTPUTS.get(type, [])})
         if type == "batch_norm":            # both are updated in place while training
             outputs.update(MeanOut=slots["Mean"], VarianceOut=slots["Variance"])
+        if type in SEQUENCES:
+            name = f"{SEQUENCES[type]}_0"
+            feed[name] = paddle.base.create_lod_tensor(feed[name], [[len(feed[name])]], paddle.CPUPlace())
         block.append_op(type=type, inputs=slots, outputs=outputs, attrs={**attrs, **EXTRA_ATTRS.get(type, {})})
     executor = paddle.static.Executor(paddle.CPUPlace())
     return [np.array(made) for made in executor.run(program, feed=feed, fetch_list=results, return_numpy=False)]

@@ -14,6 +14,8 @@ from converter.write import onnx
 # Without a form in ONNX, or of a form in smaller steps that nobody has needed: refused by name.
 NOT_WRITTEN = {"anchor_generator", "atan2", "cumprod", "if", "linspace", "matrix_nms", "roi_align", "set_value",
                "temporal_shift", "unique", "while",
+               # over sequences of fluid
+               "lstm", "gru", "ctc_align", "crf_decoding",
                # the browser's own int8; ONNX gets Q/DQ
                "conv2d_int8", "fc_int8", "add_int8", "mul_int8",
                "max_pool_int8", "mean_int8", "resize_int8"}  # fmt: skip

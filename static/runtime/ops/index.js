@@ -42,9 +42,9 @@ const TYPES = {
   where: ['where', 'tril_triu'],
   resize: ['nearest_interp_v2', 'bilinear_interp_v2', 'bicubic_interp_v2'],
   sample: ['grid_sampler'],
-  recurrent: ['rnn'],
+  recurrent: ['rnn', 'lstm', 'gru'],
   detect: ['prior_box', 'anchor_generator', 'box_coder', 'yolo_box', 'roi_align', 'multiclass_nms', 'multiclass_nms3', 'matrix_nms'],
-  pick: ['where_index', 'masked_select', 'unique'],
+  pick: ['where_index', 'masked_select', 'unique', 'ctc_align', 'crf_decoding'],
   control: ['while', 'if'],
   quant: [
     'quantize_linear', 'dequantize_linear', 'conv2d_int8', 'fc_int8', 'add_int8', 'mul_int8', 'max_pool_int8', 'mean_int8',

@@ -1,6 +1,7 @@
 // Picking by value, on the host: how much is picked shows at run time.
 import { ANY, elements, INTEGER, NUMBER } from '../dtype.js';
 import { axisOf, count, ShapeError, strides, unplanned } from '../node.js';
+import { rules as decoding } from './decode.js';
 
 /** @typedef {import('../node.js').HostNode} HostNode */
 /** @typedef {import('../node.js').HostTensor} HostTensor */
@@ -84,4 +85,5 @@ export const rules = {
     attrs: ['axis', 'dtype'], types: { X: NUMBER }, shape: unplanned, host: unique,
     check: ({ attrs }) => (INTEGER.includes(attrs.dtype) && attrs.axis.length < 2 ? '' : `axis [${attrs.axis}] with ${attrs.dtype}`),
   },
+  ...decoding,
 };

@@ -2,6 +2,7 @@
 // Out: [T,B,directions*H], then the last hidden state and, for LSTM, the last cell, both [layers*directions,B,H].
 import { FLOAT } from '../dtype.js';
 import { ShapeError } from '../node.js';
+import { rules as sequences } from './sequence.js';
 
 /** @typedef {import('../node.js').OpNode} OpNode */
 /** @typedef {import('../node.js').Value} Value */
@@ -60,4 +61,5 @@ export const rules = {
       return [[T, B, directions * H], ...new Array(states).fill(state)].map((shape) => ({ shape, dtype: 'float32' }));
     },
   },
+  ...sequences,
 };

@@ -1,6 +1,7 @@
 // rnn → per layer and direction: fc for the input's share of all steps at once, then recurrent, step by step.
 import { actArgs, NONE } from '../activation.js';
 import { modeCode, rnnSizes, weightsOf } from './index.js';
+import { lower as sequences } from './sequence.js';
 
 /** @param {number} n */
 const eights = (n) => Math.ceil(n / 8) * 8;
@@ -31,4 +32,5 @@ export const lower = {
       x = y;
     }
   },
+  ...sequences,
 };
