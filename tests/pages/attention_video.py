@@ -14,7 +14,7 @@ BITS = 12
 STRIP = 16  # pixels at the lower edge: the frame's number as black and white fields, highest bit first
 
 # What the page shows only after it has lasted, in seconds (static/pages/attention/signal/rules.js).
-HOLDS = {"Facing the screen": 0.5, "Looking down": 1.5, "Turned away": 3.0, "Eyes closed": 2.0, "Away": 2.4}
+HOLDS = {"Facing the screen": 0.5, "Looking down": 1.5, "Turned away": 3.0, "Eyes closed": 2.0, "Away": 2.0}
 
 # In the page: when each part of the script began to be shown, and when each word was.
 WATCH = """starts => {

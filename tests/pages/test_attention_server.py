@@ -1,4 +1,4 @@
-"""/attention on a device that cannot look itself: it says so; another page asks, and only then lets the real server look.
+"""/attention on a device that cannot look itself: it says so; another page asks first, then lets the real server look.
 
 The browser runs without WebAssembly (V8's --jitless takes it away), the server is gunicorn in a process of its own.
 """
@@ -18,8 +18,8 @@ from tests.webapp.serving_helpers import running_server
 
 pytestmark = pytest.mark.browser
 
-MAY_BE_ASKED = re.compile(r"/v2/models/(?:face_detector|face_head|upper_body)/ready"
-                          r"|/api/models/(?:face_detector|face_head|upper_body)/predict|/static/.*\.(?:js|json)")  # fmt: skip
+MODEL = r"models/(?:face_detector|face_head|upper_body)"
+MAY_BE_ASKED = re.compile(rf"/v2/{MODEL}/ready|/api/{MODEL}/predict|/static/.*\.(?:js|json)")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 // The figures beside the picture: what the session sees, in words and lists.
 import { button, part, setText } from '../scanner/dom.js';
-import { USUAL } from './signal/rules.js';
 import { SHOWN_S } from './draw.js';
 import { all, duration, noCounts, percent, POSTURES, STATES_OF, WORDS } from './summary.js';
 
@@ -12,6 +11,19 @@ import { all, duration, noCounts, percent, POSTURES, STATES_OF, WORDS } from './
 const POSTURE_WORDS = Object.freeze({ upright: 'upright', leaning: 'leaning', slumped: 'slumped', unknown: 'not clear yet' });
 const STAGES = Object.freeze({
   read: 'Reading the picture', detect: 'Finding faces', crop: 'Cutting out heads', head: 'Reading heads', body: 'Reading shoulders',
+});
+const CALIBRATION = Object.freeze({
+  solo: {
+    offer: '', now: 'Look at the screen as you usually do for five seconds.',
+    done: 'Calibrated: how you looked then is “facing the screen”.',
+    failed: 'That did not work: keep your face in view and your head still for five seconds.',
+  },
+  room: {
+    offer: 'Is the camera not at the screen? Then ask everybody to look at the screen, and press Calibrate.',
+    now: 'Everybody looks at the screen for five seconds.',
+    done: 'Calibrated: how heads were turned then is “facing the screen”.',
+    failed: 'That did not work: heads must be in view and still for five seconds.',
+  },
 });
 /** Spoken to screen readers, and no more often: one's own word when it changes, a room's numbers now and then. */
 const SPEAK_MS = Object.freeze({ solo: 4000, room: 30_000 });
@@ -47,6 +59,7 @@ export class Board {
   show(session) {
     const { mode, seen, blind } = session;
     this.say('stage-note', blind ? 'The camera sends no new picture: nothing is counted.' : '');
+    this.showCalibration(session);
     if (mode === 'solo') return this.showAlone(session);
     const counts = noCounts();
     for (const { state } of seen) counts[state] += 1;
@@ -67,17 +80,17 @@ export class Board {
     this.bar.style.transform = `scaleX(${facing / 100})`;
     this.meter.setAttribute('aria-valuenow', String(facing));
     this.say('posture', `Posture: ${POSTURE_WORDS[postureNow]}`);
-    this.showCalibration(session);
   }
 
   /** @param {Session} session */
-  showCalibration({ alone: { calibration, calibrationFailed, neutral } }) {
-    this.calibrationBar.hidden = !calibration;
-    this.calibrationBar.value = calibration?.progress ?? 0;
-    button(this.root, 'calibrate').disabled = Boolean(calibration);
-    if (calibration) this.say('calibration', 'Look at the screen as you usually do for five seconds.');
-    else if (calibrationFailed) this.say('calibration', 'That did not work: keep your face in view and your head still for five seconds.');
-    else if (neutral !== USUAL) this.say('calibration', 'Calibrated: how you looked then is “facing the screen”.');
+  showCalibration({ mode, calibrating, calibrated: { done, failed } }) {
+    this.calibrationBar.hidden = calibrating === null;
+    this.calibrationBar.value = calibrating ?? 0;
+    button(this.root, 'calibrate').disabled = calibrating !== null;
+    const words = CALIBRATION[mode];
+    if (calibrating !== null) this.say('calibration', words.now);
+    else if (failed && !done) this.say('calibration', words.failed);
+    else this.say('calibration', done ? words.done : words.offer);
   }
 
   /** @param {string} words @param {Session} session */

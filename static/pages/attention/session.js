@@ -1,6 +1,7 @@
 // From frames to words: asks the eyes for every frame that there is time for, keeps a person or a room, counts the seconds.
 import { Budget, nextFrame } from './pace.js';
-import { Person } from './signal/person.js';
+import { commonNeutral, Person } from './signal/person.js';
+import { USUAL } from './signal/rules.js';
 import { PostureWatch, shapeOf } from './signal/posture.js';
 import { Tracker } from './signal/tracks.js';
 import { Log } from './summary.js';
@@ -46,6 +47,8 @@ export class Session extends EventTarget {
   /** @type {Map<number, Person>} */
   persons = new Map();
   alone = new Person();
+  /** What was learned of the room, for those who come later. */
+  common = USUAL;
   posture = new PostureWatch();
   /** @type {Posture} */
   postureNow = 'unknown';
@@ -105,9 +108,27 @@ export class Session extends EventTarget {
     return log;
   }
 
+  /** Learns anew what facing the screen looks like: of one person, or of everybody in the room. */
   calibrate() {
-    this.alone.calibrate();
+    for (const person of this.watched) person.calibrate();
     this.posture.forget();
+  }
+
+  /** @returns {Person[]} */
+  get watched() {
+    return this.mode === 'solo' ? [this.alone] : [...this.persons.values()];
+  }
+
+  /** How far a calibration is, 0..1; null: none is going on. */
+  get calibrating() {
+    const all = this.watched.flatMap(({ calibration }) => (calibration ? [calibration.progress] : []));
+    return all.length ? Math.max(...all) : null;
+  }
+
+  /** How many were calibrated, and of how many it failed. */
+  get calibrated() {
+    const { watched } = this;
+    return { done: watched.filter(({ learned }) => learned).length, failed: watched.filter((person) => person.calibrationFailed).length };
   }
 
   /** @param {number} mine @param {Eyes} eyes */
@@ -193,10 +214,11 @@ export class Session extends EventTarget {
     const tracks = this.tracker.update(faces, at), ids = new Set(tracks.map(({ id }) => id));
     for (const id of this.persons.keys()) if (!ids.has(id)) this.persons.delete(id);
     return tracks.map(({ id, face, lastAt }) => {
-      const person = this.persons.get(id) ?? new Person();
+      const person = this.persons.get(id) ?? new Person(this.common), { neutral } = person;
       this.persons.set(id, person);
-      const seen = lastAt === at;
-      return { face, state: person.add(seen ? face : null, at), seen };
+      const seen = lastAt === at, state = person.add(seen ? face : null, at);
+      if (person.neutral !== neutral) this.common = commonNeutral([...this.persons.values()].flatMap((p) => (p.learned ? [p.neutral] : [])));
+      return { face, state, seen };
     });
   }
 }

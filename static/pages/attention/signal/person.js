@@ -7,9 +7,6 @@ import { facing, Holder, openShare, Perclos, RULES, USUAL, wordFor } from './rul
 /** @typedef {import('./rules.js').Reading} Reading */
 /** @typedef {import('./rules.js').State} State */
 
-/** Frames without this face that are taken for a slip of the detector. */
-const SLIP_MS = 400;
-
 export class Person {
   /** @param {Neutral} [neutral] from an earlier calibration */
   constructor(neutral = USUAL) {
@@ -25,6 +22,8 @@ export class Person {
     /** @type {Calibration | null} */
     this.calibration = null;
     this.calibrationFailed = false;
+    /** Of this very person. */
+    this.learned = false;
   }
 
   /** @param {Face | null} face null: not found in this frame @param {number} at milliseconds @returns {State} */
@@ -34,7 +33,7 @@ export class Person {
       this.seenAt = at;
       this.calibration?.add(this.reading, at);
       if (this.calibration?.done) this.endCalibration();
-    } else if (!(at - this.seenAt < SLIP_MS)) this.reading = null;
+    } else if (!(at - this.seenAt < RULES.slipMs)) this.reading = null;
     const open = this.reading?.open ?? null;
     this.perclos.add(open === null ? null : openShare(open, this.neutral), at);
     return this.holder.add(wordFor(this.reading, this.neutral, this.holder.shown), at);
@@ -57,6 +56,7 @@ export class Person {
   endCalibration() {
     const learned = this.calibration?.neutral ?? null;
     this.calibrationFailed = !learned;
+    this.learned ||= learned !== null;
     this.neutral = learned ?? this.neutral;
     this.calibration = null;
   }
@@ -105,6 +105,16 @@ export class Calibration {
     const open = this.readings.flatMap((r) => (r.open === null ? [] : [r.open]));
     return { yaw: yaw[1], pitch: pitch[1], open: open.length < 5 ? null : Math.max(0.2, quartiles(open)[1]) };
   }
+}
+
+/**
+ * What stands for somebody of whom nothing was learned, in a room where others were: a camera beside the screen sees
+ * everybody from that side.
+ * @param {readonly Neutral[]} learned @returns {Neutral}
+ */
+export function commonNeutral(learned) {
+  if (!learned.length) return USUAL;
+  return { yaw: quartiles(learned.map(({ yaw }) => yaw))[1], pitch: quartiles(learned.map(({ pitch }) => pitch))[1], open: null };
 }
 
 /** @param {number[]} numbers @returns {[number, number, number]} */

@@ -35,7 +35,8 @@ export const RULES = Object.freeze({
   eyePixels: 20, facePixels: 12, spread: 12,
   perclosMs: 60_000, perclosClosed: 0.48, // what the network says of eyes that are four fifths closed
   /** Milliseconds that a word must hold before it is shown; back to facing is quick. @type {Readonly<Record<State, number>>} */
-  holds: Object.freeze({ facing: 500, down: 1500, turned: 3000, closed: 2000, away: 2000, unknown: 1000 }),
+  holds: Object.freeze({ facing: 500, down: 1500, turned: 3000, closed: 2000, away: 1600, unknown: 1000 }),
+  slipMs: 400, // frames without a face that are taken for a slip of the detector; away is shown after both, 2 s
 });
 
 /** Without calibration: cameras sit above screens, so a person who reads looks a little down. @type {Neutral} */
