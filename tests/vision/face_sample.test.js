@@ -41,6 +41,23 @@ test('shrinking keeps the mean of a fine pattern', () => {
   assert.ok(Math.abs(pixels.data[at] - 127) < 40, `${pixels.data[at]}`);
 });
 
+for (const k of [2, 4, 8]) {
+  test(`${k} × ${k} pixels become their mean, rounded as a clamped array rounds`, () => {
+    const [width, height] = [320, 192], data = new Uint8ClampedArray(4 * k * k * width * height);
+    for (let i = 0; i < data.length; i++) data[i] = i % 4 === 3 ? 255 : (Math.imul(i + 1, 2654435761) >>> 20) & 255;
+    const { pixels } = fitTo({ data, width: k * width, height: k * height }, 320);
+    const wanted = new Uint8ClampedArray(pixels.data.length).fill(255);
+    for (let i = 0; i < wanted.length; i++) {
+      if (i % 4 === 3) continue;
+      const x = (i >> 2) % width, y = Math.floor((i >> 2) / width);
+      let sum = 0;
+      for (let n = 0; n < k * k; n++) sum += data[4 * ((y * k + Math.floor(n / k)) * k * width + x * k + (n % k)) + (i % 4)];
+      wanted[i] = sum / (k * k);
+    }
+    assert.deepEqual(pixels.data, wanted);
+  });
+}
+
 for (const side of [30, 56, 100, 400]) {
   test(`a square of ${side} pixels becomes a crop of 56`, () => {
     const image = ramp(600, 500), square = { x: 50, y: 40, side }, out = new Float32Array(3 * 56 * 56 + 5).fill(9);
