@@ -144,6 +144,10 @@ _TABLE = """
     addmm | = | Input X Y | alpha:Alpha beta:Beta | Out
     lerp | = | X Y Weight || Out
     crop | crop_tensor | X Shape Offsets || Out
+    quantize_linear | = | X Scale ZeroPoint InAccum InState || Y OutState OutAccum OutScale
+    dequantize_linear | = | X Scale ZeroPoint InAccum InState || Y OutState OutAccum OutScale
+    einsum | = | Operands || Out
+    masked_fill | = | X Mask Value || Out
 """
 
 _SAME = """relu sigmoid tanh silu swish elu gelu mish softplus exp log sqrt rsqrt square abs floor ceil round sign
