@@ -1,0 +1,63 @@
+"""model.onnx -> model.tflite for LiteRT.js, a graph model for TF.js; in an environment of its own, see prepare.py.
+
+    python tf_models.py FOLDER
+
+FOLDER holds model.onnx with fixed sizes; model.tflite and tfjs/model.json appear beside it, or NAME.failed with the
+reason. onnx2tf turns the graph into channels-last TensorFlow, as both engines want it.
+"""
+
+import importlib
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from unittest.mock import MagicMock
+
+os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "TF_USE_LEGACY_KERAS": "1"}
+
+import numpy as np
+
+UNUSED = ("tensorflow_decision_forests", "jax", "jax.experimental")  # for other kinds of models, imported all the same
+
+
+def to_tensorflow(source: Path, folder: Path) -> Path:
+    """A SavedModel, and a .tflite beside it."""
+    onnx2tf = importlib.import_module("onnx2tf.onnx2tf")
+    # Its trial run would fetch pictures from the network; any numbers do.
+    onnx2tf.download_test_image_data = lambda: np.random.default_rng(0).random((20, 128, 128, 3), dtype=np.float32)
+    onnx2tf.convert(input_onnx_file_path=str(source), output_folder_path=str(folder), output_signaturedefs=True,
+                    copy_onnx_input_output_names_to_tflite=False, non_verbose=True, verbosity="error")  # fmt: skip
+    return folder
+
+
+def to_tfjs(saved: Path, out: Path) -> None:
+    """TF.js's graph model, by its own converter."""
+    for name in UNUSED:
+        sys.modules.setdefault(name, MagicMock())
+    conversion = importlib.import_module("tensorflowjs.converters.tf_saved_model_conversion_v2")
+    conversion.convert_tf_saved_model(str(saved), str(out))
+
+
+def main() -> int:
+    folder = Path(sys.argv[1])
+    with tempfile.TemporaryDirectory() as name:
+        saved = Path(name) / "saved"
+        try:
+            to_tensorflow(folder / "model.onnx", saved)
+            shutil.copy(next(saved.glob("*_float32.tflite")), folder / "model.tflite")
+        except (Exception, SystemExit) as error:  # whatever the converters throw is the reason to print
+            for part in ("tflite", "tfjs"):
+                (folder / f"{part}.failed").write_text(f"onnx2tf: {type(error).__name__}: {error}"[:400])
+            return 1
+        try:
+            to_tfjs(saved, Path(name) / "tfjs")
+            shutil.copytree(Path(name) / "tfjs", folder / "tfjs")
+        except (Exception, SystemExit) as error:  # as above
+            (folder / "tfjs.failed").write_text(f"tensorflowjs: {type(error).__name__}: {error}"[:400])
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
