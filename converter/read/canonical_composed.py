@@ -143,6 +143,25 @@ def maxout(b: Builder, op: Op) -> None:
         top = chain.two("elementwise_max", top, part, last=k == groups)
 
 
+def middle(chain: Chain, x: str, axis: int, size: int, scale: float | None) -> str:
+    """An axis of `size` reduced to one element, as resizing of rows and volumes does it between pixel centres: to the
+    middle, where pictures take the first pixel."""
+    step = np.float32(size) if scale is None else np.float32(1) / np.float32(scale)
+    at = max(step * np.float32(0.5) - np.float32(0.5), np.float32(0))
+    low = min(int(at), size - 1)
+    base, shape = chain.op.out_names[0], [1] * len(chain.b.shape_of(chain.op.one("X")))
+    shape[axis] = 2
+    index = chain.b.hold(f"{base}.pair", np.array([low, min(low + 1, size - 1)], np.int32))
+    weights = chain.b.hold(f"{base}.shares", np.array([1 - (at - low), at - low], np.float32).reshape(shape))
+    pair = chain.two("elementwise_mul", chain.step("gather", {"X": [x], "Index": [index]}, {"axis": axis}), weights)
+    return chain.one("reduce_sum", pair, dim=[axis], keep_dim=True, reduce_all=False)
+
+
+def centred(op: Op) -> bool:
+    """Whether positions count from pixel centres; leaves the attributes."""
+    return not op.attrs.get("align_corners", True) and op.attrs.get("align_mode", 1) == 0
+
+
 @handles("linear_interp", "linear_interp_v2")
 def linear_interp(b: Builder, op: Op) -> None:
     """A row [N,C,W] as a picture one pixel high."""
@@ -161,7 +180,10 @@ def linear_interp(b: Builder, op: Op) -> None:
     else:
         if op.inputs.get("Scale"):
             scale = [float(op.need(op.constant_attr("Scale", "", []), "the scale")[0])]
-    chain = Chain(b, op)
+    chain, known = Chain(b, op), b.shape_of(x)[axis]
+    if isinstance(known, int) and centred(op) and (int(known * np.float32(scale[0])) if scale else width) == 1:
+        x = middle(chain, x, axis, known, scale[0] if scale else None)
+        width, scale = 1, []
     picture = chain.one("unsqueeze2", x, axes=[axis])
     sizes = {"out_h": -1, "out_w": -1, "scale": [1.0, scale[0]]} if scale else \
         {"out_h": 1, "out_w": width, "scale": []}

@@ -146,6 +146,12 @@ _TABLE = """
     crop | crop_tensor | X Shape Offsets || Out
     quantize_linear | = | X Scale ZeroPoint InAccum InState || Y OutState OutAccum OutScale
     dequantize_linear | = | X Scale ZeroPoint InAccum InState || Y OutState OutAccum OutScale
+    conv3d | = | Input Filter || Output
+    depthwise_conv3d | = | Input Filter || Output
+    conv3d_transpose | = | Input Filter || Output
+    pool3d | = | X | kernel_size:ksize | Out
+    max_pool3d_with_index | = | X | kernel_size:ksize | Out Mask
+    trilinear_interp | trilinear_interp_v2 | X OutSize SizeTensor Scale | data_format:data_layout | Out
     einsum | = | Operands || Out
     masked_fill | = | X Mask Value || Out
 """
