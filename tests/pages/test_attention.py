@@ -95,7 +95,7 @@ def test_the_words_follow_the_face(open_attention):
         look_at(page, faces)
         wait_for_word(page, word)
     expect(page.locator("[data-part=posture]")).to_have_text("Posture: upright")
-    assert page.inner_text("[data-part=announce]") in ("Facing the screen", "Away")  # spoken, but not every change
+    expect(page.locator("[data-part=announce]")).to_have_text("Facing the screen")  # spoken, if later
 
 
 def test_a_room_is_counted_and_nobody_is_shown(open_attention):
@@ -128,7 +128,7 @@ def test_nothing_leaves_the_page_and_nothing_is_left(open_attention, server):
     page.wait_for_function("() => document.querySelectorAll('[data-part=stages] tr').length > 0")
     requests = []
     page.on("request", lambda request: requests.append(request.url))
-    page.wait_for_function("() => /^3 s so far/.test(document.querySelector('[data-part=pace]').textContent)")
+    page.wait_for_function("() => /^[3-9] s so far/.test(document.querySelector('[data-part=pace]').textContent)")
     assert requests == []
     assert page.inner_text("[data-part=sent]") == "0 bytes"
     # even code that wanted to could not: their policies let page and worker fetch files and nothing else

@@ -130,7 +130,7 @@ async function live(mode, eyes) {
   root.dataset.mode = mode;
   left = null;
   slowSince = NaN;
-  part(root, 'slow', HTMLElement).hidden = true;
+  if (!onServer) part(root, 'slow', HTMLElement).hidden = true;
   await listDevices();
   show('live');
   board.start(mode);
@@ -206,13 +206,14 @@ function showPaused(paused) {
 
 function onFrame() {
   board.show(session);
+  showSent();
+  if (document.hidden) return;
   if (session.mode === 'solo') stage.outline(video, session.seen);
   else stage.room(video, session.seen, { picture: options.coarse.checked, coloured: options.coloured.checked });
-  showSent();
 }
 
 function onSecond() {
-  drawTimeline(canvas('timeline'), canvas('strip'), session.log.seconds);
+  if (!document.hidden) drawTimeline(canvas('timeline'), canvas('strip'), session.log.seconds);
   board.showSecond(session);
   if (session.mode === 'solo') reminders.look(session);
   watchSpeed();
@@ -230,12 +231,13 @@ function showSent() {
 }
 
 function watchSpeed() {
+  if (onServer) return;
   const { pace: { fps }, mode, elapsed } = session, card = part(root, 'slow', HTMLElement);
-  if (onServer || document.hidden || fps >= SLOW_FPS[mode]) slowSince = NaN;
+  if (document.hidden || fps >= SLOW_FPS[mode]) slowSince = NaN;
   else if (Number.isNaN(slowSince)) slowSince = elapsed;
   else if (elapsed - slowSince > SLOW_AFTER_MS && card.hidden) {
     card.hidden = false;
-    setText(card, slowWords(fps));
+    board.say('slow-words', slowWords(fps));
   }
 }
 

@@ -10,7 +10,7 @@ import { all, duration, percent, STATES, STATES_OF, summarise, WORDS } from './s
 /** @typedef {{x: number, y: number, width: number, height: number}} Area */
 
 /** Wide enough to see where people sit, too coarse to know anybody. */
-const COARSE = 48;
+const COARSE = 32;
 /** Of a live timeline, seconds that fit before it is squeezed. */
 export const SHOWN_S = 120;
 /** Posture, from nothing known to slumped: shares of the ink. */
