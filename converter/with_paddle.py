@@ -60,7 +60,9 @@ def run(program: Path, params: Path | None, feeds: dict[str, np.ndarray]) -> dic
     """Paddle Inference on the CPU, float32, no optimisation: outputs by name."""
     inference = _paddle().inference
     try:
-        config = inference.Config(str(program), str(params)) if params else inference.Config(str(program.parent))
+        # A model without weights has no file of them; one of many files is named by its folder.
+        named = params or program.suffix in (".json", ".pdmodel")
+        config = inference.Config(str(program), str(params or "")) if named else inference.Config(str(program.parent))
         config.disable_gpu()
         config.disable_glog_info()
         config.disable_mkldnn()  # its converter refuses attributes that Paddle itself writes

@@ -47,12 +47,13 @@ def pool(sizes, node, shapes):
     a = node.attrs
     batch, channels, picture = split_layout(shapes["X"][0], a["data_format"])
     if a["global_pooling"] or a["adaptive"]:
-        out = [1, 1] if a["global_pooling"] else list(a["ksize"])
+        computed = shapes.get("KsizeTensor") and not a["global_pooling"]
+        out = [sizes.symbol(), sizes.symbol()] if computed else [1, 1] if a["global_pooling"] else list(a["ksize"])
     else:
         out = [sizes.window(picture[i], a["ksize"][i], a["strides"][i], tuple(a["paddings"][2 * i:2 * i + 2]),
                             a["padding_algorithm"], a["ceil_mode"]) for i in (0, 1)]
-        if any(isinstance(d, int) and d < 1 for d in out):
-            raise ValueError("the window is larger than the padded input")
+    if any(isinstance(d, int) and d < 1 for d in out):
+        raise ValueError(f"the window is larger than the padded input, or a size is missing: {out}")
     return [join_layout(batch, channels, out, a["data_format"])]
 
 

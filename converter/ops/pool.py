@@ -10,14 +10,15 @@ from converter.ops.shapes import window_out, window_pads
 from converter.ops.spec import REQUIRED, op
 
 
-@op("pool2d", inputs="X", pooling_type="max", ksize=REQUIRED, strides=[1, 1], paddings=[0, 0, 0, 0], ceil_mode=False,
-    exclusive=True, adaptive=False, global_pooling=False, padding_algorithm="EXPLICIT", data_format="NCHW")
-def pool2d(x, pooling_type, ksize, strides, paddings, ceil_mode, exclusive, adaptive, global_pooling,
+@op("pool2d", inputs="X KsizeTensor?", pooling_type="max", ksize=REQUIRED, strides=[1, 1], paddings=[0, 0, 0, 0],
+    ceil_mode=False, exclusive=True, adaptive=False, global_pooling=False, padding_algorithm="EXPLICIT",
+    data_format="NCHW")
+def pool2d(x, size, pooling_type, ksize, strides, paddings, ceil_mode, exclusive, adaptive, global_pooling,
            padding_algorithm, data_format):
-    # x [N,C,H,W] (or NHWC) → [N,C,OH,OW]; adaptive: ksize is the output size
+    # x [N,C,H,W] (or NHWC) → [N,C,OH,OW]; adaptive: ksize is the output size, or size where it is computed
     if pooling_type not in ("max", "avg"):
         raise ConvertError(f"pooling_type {pooling_type} is none of max, avg")
-    x = channels_first(x, data_format)
+    x, ksize = channels_first(x, data_format), ksize if size is None else [int(side) for side in size.reshape(-1)]
     for axis in (0, 1):
         size = x.shape[axis + 2]
         if global_pooling or adaptive:

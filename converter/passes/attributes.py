@@ -101,9 +101,16 @@ def resize(graph: Graph, node: Node, contents: Contents) -> None:
         drop(node, "OutSize", "SizeTensor", "Scale")
 
 
+def pool(graph: Graph, node: Node, contents: Contents) -> None:
+    size = whole(listed(node, "KsizeTensor", "", contents))
+    if size is not None:
+        node.attrs["ksize"] = size
+        drop(node, "KsizeTensor")
+
+
 HANDLERS = {"reshape2": reshape, "expand_v2": expand, "tile": tile, "slice": cut, "strided_slice": cut,
             "fill_constant": fill, "nearest_interp_v2": resize, "bilinear_interp_v2": resize,
-            "bicubic_interp_v2": resize}
+            "bicubic_interp_v2": resize, "pool2d": pool}
 
 
 def to_attributes(graph: Graph, node: Node, contents: Contents) -> bool:

@@ -45,6 +45,10 @@ def rnn(b: Builder, op: Op) -> None:
     op.skip("dropout_prob", "seed", "input_size")
     mode = op.attr("mode", "RNN_TANH")
     inputs = {slot: op.inputs.get(slot, []) for slot in ("Input", "PreState", "WeightList", "SequenceLength")}
+    lengths = op.maybe("SequenceLength")
+    if lengths and b.dtype_of(lengths[0]) == "int64":
+        inputs["SequenceLength"] = [b.temporary(f"{lengths[0]}.int32", b.shape_of(lengths[0]), "int32")]
+        b.emit(op, "cast", {"X": lengths}, {"out_dtype": "int32"}, out=inputs["SequenceLength"])
     attrs = {"mode": mode, "hidden_size": int(op.attr("hidden_size", 10)), "num_layers": int(op.attr("num_layers", 1)),
              "is_bidirec": bool(op.attr("is_bidirec", False))}
     out = several(b, op, {"Out": 1, "State": 2 if mode == "LSTM" else 1}, {"State": b.dtype_of(op.one("Input"))})

@@ -85,14 +85,19 @@ def conv(b: Builder, op: Op) -> None:
 
 @handles("pool2d", "max_pool2d_with_index")
 def pool(b: Builder, op: Op) -> None:
-    size = op.need(op.constant_attr("KsizeTensor", "ksize", [1, 1]), "the window")
+    size = op.constant_attr("KsizeTensor", "ksize", [1, 1])
     kind = op.attr("pooling_type", "max")
     attrs = {"pooling_type": "max" if op.type == "max_pool2d_with_index" else kind,
-             "ksize": pair(size, op, "window"), **window(op)}
+             "ksize": pair([1, 1] if size is None else size, op, "window"), **window(op)}
     for name, default in (("ceil_mode", False), ("exclusive", True), ("adaptive", False), ("global_pooling", False)):
         attrs[name] = bool(op.attr(name, default))
     attrs["data_format"] = layout(op, "data_format")
-    b.emit(op, "pool2d", {"X": [op.one("X")]}, attrs)
+    inputs = {"X": [op.one("X")]}
+    if size is None:
+        if not attrs["adaptive"]:
+            op.need(size, "the window")
+        inputs["KsizeTensor"] = [op.one("KsizeTensor")]
+    b.emit(op, "pool2d", inputs, attrs)
 
 
 @handles("batch_norm", "sync_batch_norm", "batchnorm")
@@ -223,6 +228,8 @@ def pad(b: Builder, op: Op) -> None:
 def resize(b: Builder, op: Op) -> None:
     op.skip("interp_method", "out_d")
     x, first = op.one("X"), not op.type.endswith("_v2")
+    if len(b.shape_of(x)) != 4:
+        raise op.error(f"needs pictures of four dimensions, got {list(b.shape_of(x))}")
     data_layout = layout(op, "data_layout", "data_format")
     size = [int(op.attr("out_h", -1)), int(op.attr("out_w", -1))]
     given = op.attr("scale", [])

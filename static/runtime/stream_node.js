@@ -96,4 +96,5 @@ main().catch(async (thrown) => {
   const { code, message, where, hint } = asInPageError(thrown, 'invalid_input');
   await writeHeader({ error: { code, message, where, hint } });
   process.exitCode = 1;
+  process.stdin.destroy(); // whoever asks again learns that this has ended
 });

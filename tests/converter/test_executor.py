@@ -58,3 +58,12 @@ def test_a_runtime_that_ends_is_told_from_an_answer():
         run.runtime.process.wait()
         with pytest.raises(ConvertError, match="ended"):
             run(FEEDS)
+
+
+def test_after_an_error_the_next_question_is_refused_too():
+    """It waited forever for an answer once."""
+    with Runtime() as runtime:
+        with pytest.raises(ConvertError, match="the runtime says"):
+            runtime.ask({"bundle": "/nothing/here"}, {})
+        with pytest.raises(ConvertError, match="the runtime ended without an answer"):
+            runtime.ask({"bundle": "/nothing/here"}, {})

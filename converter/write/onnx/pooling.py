@@ -13,6 +13,8 @@ MAX_SPANS = 64
 @rule("pool2d")
 def pool2d(e: Emitter, node: Node) -> str:
     a, layout = node.attrs, node.attrs["data_format"]
+    if node.input("KsizeTensor"):
+        raise Cannot("the size of an adaptive pool is computed by the model")
     x, kind = channels_first(e, node.input("X"), layout), a["pooling_type"]
     if a["global_pooling"] or (a["adaptive"] and list(a["ksize"]) == [1, 1]):
         out = e.op("GlobalMaxPool" if kind == "max" else "GlobalAveragePool", x)

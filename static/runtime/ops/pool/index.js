@@ -1,6 +1,7 @@
-// pool2d: X [N,C,H,W] or [N,H,W,C]; max or average over windows, the whole plane, or adaptive bins.
+// pool2d: X [N,C,H,W] or [N,H,W,C]; max or average over windows, the whole plane, or adaptive bins, whose number may
+// be computed from shapes (KsizeTensor [2]).
 import { padding } from '../conv/index.js';
-import { FLOAT } from '../dtype.js';
+import { FLOAT, INTEGER } from '../dtype.js';
 import { channelsLast, checkLayout, ShapeError } from '../node.js';
 
 /** @typedef {import('../node.js').OpNode} OpNode */
@@ -50,10 +51,11 @@ export function poolWindow(node) {
   if (shape.length !== 4) throw new ShapeError(`it takes a 4-D tensor, not [${shape}]`);
   const last = channelsLast(attrs.data_format);
   const [N, C, H, W] = last ? [shape[0], shape[3], shape[1], shape[2]] : shape;
+  const ksize = node.integers(attrs.ksize, 'KsizeTensor');
   /** @param {number} axis @param {number} size */
   const spans = (axis, size) => {
-    if (attrs.global_pooling || attrs.adaptive) return adaptiveSpans(size, attrs.global_pooling ? 1 : attrs.ksize[axis]);
-    const kernel = attrs.ksize[axis], stride = attrs.strides[axis];
+    if (attrs.global_pooling || attrs.adaptive) return adaptiveSpans(size, attrs.global_pooling ? 1 : ksize[axis]);
+    const kernel = ksize[axis], stride = attrs.strides[axis];
     const pads = padding(attrs.padding_algorithm, size, kernel, stride, attrs.paddings.slice(2 * axis, 2 * axis + 2));
     return windowSpans(size, kernel, stride, pads, attrs);
   };
@@ -75,7 +77,7 @@ export const rules = {
       'pooling_type', 'ksize', 'strides', 'paddings', 'ceil_mode', 'exclusive', 'adaptive', 'global_pooling',
       'padding_algorithm', 'data_format',
     ],
-    types: { X: FLOAT },
+    types: { X: FLOAT, 'KsizeTensor?': INTEGER },
     check,
     shape: (node) => {
       const { N, C, rows, columns, last } = poolWindow(node);
