@@ -14,6 +14,8 @@ from trt.cache import write_whole
 from trt.errors import TrtError
 from trt.recipe import Recipe
 
+QUICK_LEVEL = 1  # of 0 to 5; 3 is the library's own
+
 Progress = Callable[[str, int], None]
 
 
@@ -69,6 +71,8 @@ def hurry(trt: Any, config: Any) -> None:
     """A build in a fraction of the time: only convolutions' own kernels, the likely ones, each timed once."""
     config.set_tactic_sources(1 << int(trt.TacticSource.EDGE_MASK_CONVOLUTIONS))
     config.avg_timing_iterations = 1
+    if hasattr(config, "builder_optimization_level"):  # from 8.6 on
+        config.builder_optimization_level = QUICK_LEVEL
     if hasattr(trt.BuilderFlag, "ENABLE_TACTIC_HEURISTIC"):
         config.set_flag(trt.BuilderFlag.ENABLE_TACTIC_HEURISTIC)
 
