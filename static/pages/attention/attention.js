@@ -53,7 +53,9 @@ function tell({ title: what, text, server = false }) {
   board.say('problem-title', what);
   board.say('problem-text', text);
   part(root, 'problem-server', HTMLElement).hidden = !server;
-  part(root, 'problem', HTMLElement).hidden = false;
+  const card = part(root, 'problem', HTMLElement);
+  card.hidden = false;
+  card.scrollIntoView({ block: 'nearest' });
 }
 
 /** @returns {Mode} */
@@ -200,7 +202,8 @@ async function togglePause() {
 function showPaused(paused) {
   root.dataset.paused = String(paused);
   setText(button(root, 'pause'), paused ? 'Go on' : 'Pause');
-  board.say('stage-note', paused ? 'Paused: the camera is off, nothing is looked at.' : '');
+  if (paused) board.rest('Paused', 'Paused: the camera is off, nothing is looked at.');
+  else board.say('stage-note', '');
   document.title = `${paused ? 'Paused' : '● Camera on'} · ${title}`;
 }
 

@@ -25,6 +25,8 @@ const CALIBRATION = Object.freeze({
     failed: 'That did not work: heads must be in view and still for five seconds.',
   },
 });
+/** Slower than this, too many blinks fall between two pictures to say how long eyes were shut. */
+const EYES_FPS = 5;
 /** Spoken to screen readers, and no more often: one's own word when it changes, a room's numbers now and then. */
 const SPEAK_MS = Object.freeze({ solo: 4000, room: 30_000 });
 
@@ -58,7 +60,8 @@ export class Board {
   /** @param {Session} session */
   show(session) {
     const { mode, seen, blind } = session;
-    this.say('stage-note', blind ? 'The camera sends no new picture: nothing is counted.' : '');
+    if (blind) return this.rest('No picture', 'The camera sends no new picture: nothing is counted.');
+    this.say('stage-note', '');
     this.showCalibration(session);
     if (mode === 'solo') return this.showAlone(session);
     const counts = noCounts();
@@ -70,15 +73,27 @@ export class Board {
     this.speak(`${counts.facing} of ${faces} faces are turned to the screen`, session);
   }
 
+  /** Nothing is looked at. @param {string} word @param {string} note */
+  rest(word, note) {
+    this.say('word', word);
+    this.say('coming', '');
+    this.say('stage-note', note);
+    this.level(0);
+  }
+
+  /** @param {number} share of facing */
+  level(share) {
+    this.bar.style.transform = `scaleX(${share})`;
+    this.meter.setAttribute('aria-valuenow', String(Math.round(share * 100)));
+  }
+
   /** @param {Session} session */
   showAlone(session) {
     const { alone, postureNow, elapsed } = session, { coming } = alone.holder;
     this.say('word', WORDS[alone.state]);
     this.say('coming', coming && coming !== 'facing' && coming !== 'unknown' ? `${WORDS[coming]} for ${alone.holder.waited(elapsed)} s…` : '');
     this.speak(WORDS[alone.state], session);
-    const facing = Math.round((alone.facing ?? 0) * 100);
-    this.bar.style.transform = `scaleX(${facing / 100})`;
-    this.meter.setAttribute('aria-valuenow', String(facing));
+    this.level(alone.facing ?? 0);
     this.say('posture', `Posture: ${POSTURE_WORDS[postureNow]}`);
   }
 
@@ -105,7 +120,7 @@ export class Board {
     const { mode, log, alone } = session, { shares } = log.summary;
     if (mode === 'solo') writeKey(this.key, (state) => percent(shares[state]));
     this.say('timeline-words', `${percent(shares.facing)} facing the screen so far.`);
-    const shut = mode === 'solo' ? alone.perclos.share : null;
+    const shut = mode === 'solo' && session.pace.fps >= EYES_FPS ? alone.perclos.share : null;
     part(this.root, 'perclos', HTMLElement).hidden = shut === null;
     if (shut !== null) this.say('perclos-words', `Eyes nearly shut: ${percent(shut)} of the last minute`);
     this.say('timeline-end', duration(Math.max(SHOWN_S, (log.seconds.at(-1)?.at ?? 0) + 1)));

@@ -1,6 +1,6 @@
 // One tracked person: smoothing, calibration, the word shown. Knows a track's number and nothing else about anyone. Pure.
 import { OneEuro } from './one_euro.js';
-import { facing, Holder, openShare, Perclos, RULES, USUAL, wordFor } from './rules.js';
+import { facing, Holder, isJudged, openShare, Perclos, RULES, USUAL, wordFor } from './rules.js';
 
 /** @typedef {import('../looker.js').Head} Face */
 /** @typedef {import('./rules.js').Neutral} Neutral */
@@ -41,7 +41,7 @@ export class Person {
 
   /** How far the person faces the screen now, 0..1; null where nothing is known. */
   get facing() {
-    return this.reading && this.reading.spread <= RULES.spread ? facing(this.reading, this.neutral) : null;
+    return this.reading && isJudged(this.reading) ? facing(this.reading, this.neutral) : null;
   }
 
   get state() {

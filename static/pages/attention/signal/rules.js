@@ -54,6 +54,9 @@ export function facing({ yaw, pitch }, neutral) {
 /** Openness as a share of the person's own. @param {number} open @param {Neutral} neutral */
 export const openShare = (open, neutral) => open / (neutral.open ?? RULES.openWithoutCalibration);
 
+/** Whether the face is large enough and its angles are sure enough to say anything. @param {Reading} reading */
+export const isJudged = ({ size, spread }) => size >= RULES.facePixels && spread <= RULES.spread;
+
 /**
  * The word for one frame. Limits are wider for the word that is shown already, so that it does not flicker.
  * @param {Reading | null} reading null: no face @param {Neutral} neutral @param {State} shown
@@ -61,7 +64,7 @@ export const openShare = (open, neutral) => open / (neutral.open ?? RULES.openWi
  */
 export function wordFor(reading, neutral, shown) {
   if (!reading) return 'away';
-  if (reading.size < RULES.facePixels || reading.spread > RULES.spread) return 'unknown';
+  if (!isJudged(reading)) return 'unknown';
   const yaw = Math.abs(reading.yaw - neutral.yaw), pitch = reading.pitch - neutral.pitch;
   const stay = shown === 'turned';
   if (yaw > (stay ? RULES.turnedBack : RULES.turned) || pitch > (stay ? RULES.upBack : RULES.up)) return 'turned';
