@@ -123,7 +123,7 @@ def mul_int8(x, gate, x_zero, scale, out_zero, out_low, out_high):
     padding_algorithm="EXPLICIT")
 def max_pool_int8(x, ksize, strides, paddings, ceil_mode, padding_algorithm):
     # windows over int8 [N,H,W,C]; scale and zero point stay
-    return pool2d(x, "max", ksize, strides, paddings, ceil_mode, True, False, False, padding_algorithm, "NHWC")
+    return pool2d(x, None, "max", ksize, strides, paddings, ceil_mode, True, False, False, padding_algorithm, "NHWC")
 
 
 @op("mean_int8", inputs="X", scale=REQUIRED, zero_point=0)
