@@ -173,7 +173,7 @@ function stopped(error) {
 }
 
 function drawEnd() {
-  if (left) drawTimeline(canvas('end-timeline'), canvas('end-strip'), left.log.seconds, 30);
+  if (left) drawTimeline(canvas('end-timeline'), canvas('end-strip'), left.log.seconds, 1);
 }
 
 /** A pause switches the camera off; going on switches it on again. */

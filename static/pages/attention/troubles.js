@@ -32,7 +32,7 @@ const MODELS = Object.freeze({
   out_of_memory: LOST,
   worker_lost: LOST,
   server_busy: { title: 'The server has too much to do', text: 'Nothing more is sent to it. Try again later.' },
-  server_failed: { title: 'The server cannot look for you', text: 'Nothing more is sent to it. It may not run the models of this page, or may not be asked by you; who runs this site can tell.' },
+  server_failed: { title: 'The server cannot look for you', text: 'Nothing is sent to it. It may not run the models of this page, or may not be asked by you; who runs this site can tell.' },
 });
 
 /** Consent was not given: what follows from it. @type {Words} */
