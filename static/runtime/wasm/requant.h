@@ -55,7 +55,8 @@ INLINE f32x4 act_int8(f32x4 v, const int kind, const Ending *e, const Rounder *r
   if (kind == 2) return select(wasm_f32x4_gt(v, splat(0.f)), v, mul(v, splat(e->alpha)));
   return v;
 }
-// rows pixels of 8 channels, of which n count; pitch: bytes from pixel to pixel. What does not change is read once: the
+enum { MOST_ROWS = 5 };
+// rows (at most MOST_ROWS) pixels of 8 channels, of which n count; pitch: bytes from pixel to pixel. What does not change is read once: the
 // stores of bytes might otherwise change it, as far as the compiler knows.
 INLINE void finish_as(const int rows, const int kind, i32x4 sums[][2], const float *scale, const int8_t *res, int8_t *y,
                       int pitch, int n, const Ending *end, const Rounder *round) {
@@ -77,12 +78,16 @@ INLINE void finish_rows(const int rows, i32x4 sums[][2], const float *scale, con
   if (end->kind == 0 && !res && n >= 8) finish_as(rows, 0, sums, scale, 0, y, pitch, 8, end, round);
   else if (end->kind == 1 && !res && n >= 8) finish_as(rows, 1, sums, scale, 0, y, pitch, 8, end, round);
   else if (end->kind == 0 && n >= 8) finish_as(rows, 0, sums, scale, res, y, pitch, 8, end, round);
-  else
+  else {
+    // Copied, as sums that are reached by a variable could not stay in registers, here or in what was before.
+    i32x4 rest[MOST_ROWS][2];
+    UNROLL for (int m = 0; m < rows; m++) rest[m][0] = sums[m][0], rest[m][1] = sums[m][1];
     for (int m = 0; m < rows; m++, y += pitch, res = res ? res + pitch : 0) {
-      if (end->kind == 0) finish_as(1, 0, sums + m, scale, res, y, pitch, n, end, round);
-      else if (end->kind == 1) finish_as(1, 1, sums + m, scale, res, y, pitch, n, end, round);
-      else finish_as(1, 2, sums + m, scale, res, y, pitch, n, end, round);
+      if (end->kind == 0) finish_as(1, 0, rest + m, scale, res, y, pitch, n, end, round);
+      else if (end->kind == 1) finish_as(1, 1, rest + m, scale, res, y, pitch, n, end, round);
+      else finish_as(1, 2, rest + m, scale, res, y, pitch, n, end, round);
     }
+  }
 }
 
 // Blocks as even as can be, none over `most`: the size of the one that starts at i of n.

@@ -36,19 +36,20 @@ INLINE float floordiv_f32(float p, float q) {
 float atan2_f32(float y, float x); // in ops/unary
 
 #define ROW(f) \
-  for (int i = 0; i < n; i += 4) { \
-    f32x4 p = xs ? load_n(x + i, n - i) : px, q = ys ? load_n(y + i, n - i) : qy; \
-    store_n(out + i, f, n - i); \
+  for (; i + 4 <= n; i += 4) { \
+    f32x4 p = xs ? load(x + i) : px, q = ys ? load(y + i) : qy; \
+    store(out + i, f); \
   } \
   break
 #define EACH(f) \
-  for (int i = 0; i < n; i++) { \
+  for (; i < n; i++) { \
     float p = x[i * xs], q = y[i * ys]; \
     out[i] = f; \
   } \
   break
 static void row_f32(int op, const float *x, const float *y, float *out, int n, int xs, int ys) {
   f32x4 px = splat(*x), qy = splat(*y);
+  int i = 0;
   switch (op) {
     case ADD: ROW(add(p, q));
     case SUB: ROW(sub(p, q));
@@ -62,6 +63,12 @@ static void row_f32(int op, const float *x, const float *y, float *out, int n, i
     case FMAX: ROW(select(wasm_f32x4_eq(q, q), select(wasm_f32x4_eq(p, p), max2(p, q), q), p));
     case FMIN: ROW(select(wasm_f32x4_eq(q, q), select(wasm_f32x4_eq(p, p), min2(p, q), q), p));
     case ATAN2: EACH(atan2_f32(p, q));
+  }
+  if (i < n) { // the last one to three
+    float p[4], q[4];
+    store(p, load_tail(x + i * xs, n - i)), store(q, load_tail(y + i * ys, n - i));
+    row_f32(op, p, q, p, 4, xs, ys);
+    store_tail(out + i, load(p), n - i);
   }
 }
 

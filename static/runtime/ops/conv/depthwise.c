@@ -13,19 +13,21 @@ typedef struct {
 
 enum { PIXELS = 8, BAND = 3000 }; // pixels in registers; floats of rows in a first-level cache
 
-// TX neighbouring results from `rows` rows of taps. Three taps take each pixel once; with five, sums that wait for their
-// own last product would hold the next one up, so that pixels are read once for each tap.
+// TX neighbouring results from `rows` rows of taps. Three taps take each pixel once. So do five where there are PIXELS
+// results: pixels KS apart follow one another, and every sum waits for as many others before its own next product. Fewer
+// results would wait for themselves: then pixels are read once for each tap.
 INLINE void run(const int KS, const int S, const int TX, const float *x, int pitch, int rows, const float *w, f32x4 *acc) {
+  const int once = KS == 3 || TX == PIXELS, STEP = KS == 3 ? 1 : KS;
   for (; rows; rows--, x += pitch, w += 4 * KS) {
     f32x4 k[KS];
     UNROLL for (int j = 0; j < KS; j++) {
       k[j] = load(w + 4 * j);
-      if (KS > 3) UNROLL for (int i = 0; i < TX; i++) {
+      if (!once) UNROLL for (int i = 0; i < TX; i++) {
         acc[i] = madd(acc[i], load(x + 4 * (i * S + j)), k[j]);
         ORDER(acc[i]);
       }
     }
-    if (KS == 3) UNROLL for (int i = 0; i < (TX - 1) * S + KS; i++) {
+    if (once) UNROLL for (int first = 0; first < STEP; first++) UNROLL for (int i = first; i < (TX - 1) * S + KS; i += STEP) {
       f32x4 v = load(x + 4 * i);
       UNROLL for (int j = 0; j < KS; j++)
         if (i >= j && (i - j) % S == 0 && (i - j) / S < TX) {

@@ -77,7 +77,8 @@ KERNEL(fc, Fc) {
 }
 
 // y[b] = A[b] B[b] for every b; at[b] and bt[b] are element offsets, so that either side broadcasts.
-// A at strides am, ak; B at strides bk, bn; panels: scratch of K * ceil8(N) floats.
+// A at strides am, ak; B at strides bk, bn. Parts share the batch, or the columns where it is 1; panels: K * ceil8(N)
+// floats, for each part where the batch is more than 1.
 typedef struct {
   const float *A, *B;
   float *y, *panels;
@@ -86,10 +87,14 @@ typedef struct {
 } MatMul;
 KERNEL(matmul, MatMul) {
   Activation none = {0, -__builtin_inff(), __builtin_inff(), 0};
-  for (int b = 0; b < a->batch; b++) {
-    if (b == 0 || a->bt[b] != a->bt[b - 1]) pack(a->B + a->bt[b], a->panels, a->K, a->N, a->bk, a->bn);
-    multiply(a->A + a->at[b], a->am, a->ak, a->panels, 0, 0, a->y + b * a->M * a->N, a->M, a->N, a->K, none,
-             (Share){0, (a->N + 7) / 8});
+  int eighths = (a->N + 7) / 8, alone = a->batch == 1;
+  Share my = alone ? (Share){0, 1} : share(a->batch, part, parts), columns = alone ? share(eighths, part, parts) : (Share){0, eighths};
+  float *panels = a->panels + (alone ? 0 : part * eighths * 8 * a->K);
+  int first = 8 * columns.from, count = imin(a->N, 8 * columns.to) - first;
+  for (int b = my.from; b < my.to; b++) {
+    if (b == my.from || a->bt[b] != a->bt[b - 1])
+      pack(a->B + a->bt[b] + first * a->bn, panels + first * a->K, a->K, count, a->bk, a->bn);
+    multiply(a->A + a->at[b], a->am, a->ak, panels, 0, 0, a->y + b * a->M * a->N, a->M, a->N, a->K, none, columns);
   }
   return 0;
 }

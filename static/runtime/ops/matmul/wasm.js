@@ -3,6 +3,8 @@ import { actArgs, fused } from '../activation.js';
 import { UnsupportedError } from '../node.js';
 import { fcSizes, matmulSizes } from './index.js';
 
+const MOST_ROOM = 4 * 2 ** 20; // bytes of packed columns for all parts together
+
 /** @param {number} n */
 const eights = (n) => Math.ceil(n / 8) * 8;
 
@@ -17,9 +19,9 @@ export const lower = {
   },
   matmul_v2(node, to) {
     const { M, N, K, at, bt, am, ak, bk, bn } = matmulSizes(node);
-    const panels = to.scratch(4 * eights(N) * K);
+    const batch = at.length, room = 4 * eights(N) * K, owns = batch > 1 && room * to.maxParts <= MOST_ROOM;
     to.emit('matmul', [
-      node.x('X'), node.x('Y'), node.out, panels, to.data(at), to.data(bt), at.length, M, N, K, am, ak, bk, bn,
-    ]);
+      node.x('X'), node.x('Y'), node.out, to.scratch(owns ? room * to.maxParts : room), to.data(at), to.data(bt), batch, M, N, K, am, ak, bk, bn,
+    ], owns || batch === 1 ? batch * M * N * K : 0);
   },
 };

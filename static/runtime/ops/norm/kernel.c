@@ -16,25 +16,36 @@ KERNEL(batch_norm, BatchNorm) {
   for (int r = my.from; r < my.to; r++, x += a->inner, y += a->inner) {
     int c = r % a->C;
     float p = a->scale[c] / __builtin_sqrtf(a->variance[c] + a->epsilon), q = a->bias[c] - a->mean[c] * p;
-    for (int i = 0; i < a->inner; i += 4) store_n(y + i, madd(splat(q), splat(p), load_n(x + i, a->inner - i)), a->inner - i);
+    int i = 0;
+    for (; i + 4 <= a->inner; i += 4) store(y + i, madd(splat(q), splat(p), load(x + i)));
+    if (i < a->inner) store_tail(y + i, madd(splat(q), splat(p), load_tail(x + i, a->inner - i)), a->inner - i);
   }
   return 0;
 }
 
 // Mean of x[0..n), and 1 / sqrt(variance + epsilon).
 static float mean_of(const float *x, int n) {
-  f32x4 s = splat(0.f);
-  for (int i = 0; i < n; i += 4) s = add(s, load_n(x + i, n - i));
-  return sum4(s) / n;
+  f32x4 s[4];
+  int i = 0;
+  UNROLL for (int j = 0; j < 4; j++) s[j] = splat(0.f);
+  for (; i + 16 <= n; i += 16) UNROLL for (int j = 0; j < 4; j++) s[j] = add(s[j], load(x + i + 4 * j));
+  for (; i < n; i += 4) s[0] = add(s[0], load_n(x + i, n - i));
+  return sum4(add(add(s[0], s[1]), add(s[2], s[3]))) / n;
 }
 static float rate_of(const float *x, int n, float mean, float epsilon) {
-  f32x4 q = splat(0.f);
+  f32x4 q[4], m = splat(mean);
   int i = 0;
+  UNROLL for (int j = 0; j < 4; j++) q[j] = splat(0.f);
+  for (; i + 16 <= n; i += 16)
+    UNROLL for (int j = 0; j < 4; j++) {
+      f32x4 d = sub(load(x + i + 4 * j), m);
+      q[j] = madd(q[j], d, d);
+    }
   for (; i + 4 <= n; i += 4) {
-    f32x4 d = sub(load(x + i), splat(mean));
-    q = madd(q, d, d);
+    f32x4 d = sub(load(x + i), m);
+    q[0] = madd(q[0], d, d);
   }
-  float squares = sum4(q);
+  float squares = sum4(add(add(q[0], q[1]), add(q[2], q[3])));
   for (; i < n; i++) squares += (x[i] - mean) * (x[i] - mean);
   return 1 / __builtin_sqrtf(squares / n + epsilon);
 }
@@ -47,8 +58,12 @@ KERNEL(layer_norm, LayerNorm) {
   for (int r = my.from; r < my.to; r++) {
     const float *x = a->x + r * n;
     float *y = a->y + r * n, mean = mean_of(x, n), rate = rate_of(x, n, mean, a->epsilon);
-    for (int i = 0; i < n; i += 4) {
-      f32x4 v = mul(sub(load_n(x + i, n - i), splat(mean)), splat(rate));
+    f32x4 m = splat(mean), k = splat(rate);
+    int i = 0;
+    if (a->scale && a->bias)
+      for (; i + 4 <= n; i += 4) store(y + i, add(mul(mul(sub(load(x + i), m), k), load(a->scale + i)), load(a->bias + i)));
+    for (; i < n; i += 4) {
+      f32x4 v = mul(sub(load_n(x + i, n - i), m), k);
       if (a->scale) v = mul(v, load_n(a->scale + i, n - i));
       if (a->bias) v = add(v, load_n(a->bias + i, n - i));
       store_n(y + i, v, n - i);
@@ -68,8 +83,9 @@ KERNEL(group_norm, GroupNorm) {
     for (int m = 0; m < members; m++, x += P, y += P) {
       int c = g % a->groups * members + m;
       f32x4 k = splat(a->scale ? a->scale[c] : 1), b = splat(a->bias ? a->bias[c] : 0);
-      for (int i = 0; i < P; i += 4)
-        store_n(y + i, madd(b, mul(sub(load_n(x + i, P - i), splat(mean)), splat(rate)), k), P - i);
+      int i = 0;
+      for (; i + 4 <= P; i += 4) store(y + i, madd(b, mul(sub(load(x + i), splat(mean)), splat(rate)), k));
+      if (i < P) store_tail(y + i, madd(b, mul(sub(load_tail(x + i, P - i), splat(mean)), splat(rate)), k), P - i);
     }
   }
   return 0;

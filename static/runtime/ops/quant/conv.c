@@ -63,8 +63,11 @@ static int pad_row_rgb(const PadInt8 *a, const float *x, int16_t *y, const Round
   for (; i + 4 <= a->W; i += 4, y += 12) {
     v128_t p = round_int(mul(load(x + i), inverse), &rounder), q = round_int(mul(load(x + P + i), inverse), &rounder);
     v128_t s = round_int(mul(load(x + 2 * P + i), inverse), &rounder), pq = wasm_i16x8_narrow_i32x4(p, q);
-    wasm_v128_store(y, wasm_i16x8_shuffle(pq, s, 0, 4, 8, 1, 5, 10, 2, 6));
-    wasm_v128_store64_lane(y + 8, wasm_i16x8_shuffle(pq, s, 12, 3, 7, 14, 0, 0, 0, 0), 0);
+    v128_t rg = wasm_i16x8_shuffle(pq, wasm_i32x4_shuffle(pq, pq, 2, 3, 0, 1), 0, 8, 1, 9, 2, 10, 3, 11);
+    wasm_v128_store32_lane(y, rg, 0), wasm_v128_store16_lane(y + 2, s, 0);
+    wasm_v128_store32_lane(y + 3, rg, 1), wasm_v128_store16_lane(y + 5, s, 2);
+    wasm_v128_store32_lane(y + 6, rg, 2), wasm_v128_store16_lane(y + 8, s, 4);
+    wasm_v128_store32_lane(y + 9, rg, 3), wasm_v128_store16_lane(y + 11, s, 6);
   }
   return i;
 }
@@ -158,8 +161,11 @@ INLINE void tile_narrow(const ConvInt8 *a, const int8_t *p, const int8_t *w, int
     }
   }
   if (rows >= NARROW_ROWS) finish_rows(NARROW_ROWS, acc, a->scale + o, res, y, a->O, n, &a->end, r);
-  else
-    for (int m = 0; m < rows; m++) finish_rows(1, acc + m, a->scale + o, res ? res + m * a->O : 0, y + m * a->O, a->O, n, &a->end, r);
+  else {
+    i32x4 rest[NARROW_ROWS][2];
+    UNROLL for (int m = 0; m < NARROW_ROWS; m++) rest[m][0] = acc[m][0], rest[m][1] = acc[m][1];
+    for (int m = 0; m < rows; m++) finish_rows(1, rest + m, a->scale + o, res ? res + m * a->O : 0, y + m * a->O, a->O, n, &a->end, r);
+  }
 }
 static void strip_narrow(const ConvInt8 *a, int group, int p, int n, int8_t *panel, const Rounder *r) {
   int channels = a->C / a->groups, outputs = a->O / a->groups, K = (channels * a->kh * a->kw + 7) / 8 * 8;

@@ -58,14 +58,20 @@ KERNEL(add_int8, AddInt8) {
 typedef struct { const int8_t *x; const float *gate; int8_t *y; int N, P, C, zero; float scale; Bounds to; } MulInt8;
 KERNEL(mul_int8, MulInt8) {
   Rounder r = rounder(a->to);
+  i32x4 zero = isplat(a->zero);
   Share my = share(a->N * a->P, part, parts);
-  for (int i = my.from; i < my.to; i++) {
-    const float *gate = a->gate + i / a->P * a->C;
+  for (int from = my.from, to; from < my.to; from = to) {
+    int n = from / a->P;
+    to = imin(my.to, (n + 1) * a->P);
     for (int c = 0; c < a->C; c += 8) {
-      v128_t q = load8(a->x + i * a->C + c);
-      f32x4 low = mul(lower4(q, a->zero), mul(load(gate + c), splat(a->scale)));
-      f32x4 high = mul(upper4(q, a->zero), mul(load(gate + c + 4), splat(a->scale)));
-      store8(a->y + i * a->C + c, round_int(low, &r), round_int(high, &r), a->C - c);
+      const float *gate = a->gate + n * a->C + c;
+      f32x4 p = mul(load(gate), splat(a->scale)), q = mul(load(gate + 4), splat(a->scale));
+      for (int i = from; i < to; i++) {
+        v128_t v = load8(a->x + i * a->C + c);
+        f32x4 low = to_float(wasm_i32x4_sub(wasm_i32x4_extend_low_i16x8(v), zero));
+        f32x4 high = to_float(wasm_i32x4_sub(wasm_i32x4_extend_high_i16x8(v), zero));
+        store8(a->y + i * a->C + c, round_int(mul(low, p), &r), round_int(mul(high, q), &r), a->C - c);
+      }
     }
   }
   return 0;

@@ -27,7 +27,9 @@ static void row(const float *x, float *y, int n, int log) {
     total += sum4(wasm_v128_and(e, lanes));
   }
   f32x4 t = log ? v_log(splat(total)) : splat(total);
-  for (i = 0; i < n; i += 4) {
+  i = 0;
+  if (!log) for (; i + 4 <= n; i += 4) store(y + i, div(load(y + i), t));
+  for (; i < n; i += 4) {
     f32x4 v = log ? sub(sub(load_n(x + i, n - i), top), t) : div(load_n(y + i, n - i), t);
     store_n(y + i, v, n - i);
   }

@@ -8,13 +8,13 @@ enum {
 };
 
 #define SPAN(f) \
-  for (int i = 0; i < n; i += 4) { \
-    f32x4 x = load_n(from + i, n - i); \
-    store_n(to + i, f, n - i); \
+  for (; i + 4 <= n; i += 4) { \
+    f32x4 x = load(from + i); \
+    store(to + i, f); \
   } \
   break
 #define EACH(f) \
-  for (int i = 0; i < n; i++) { \
+  for (; i < n; i++) { \
     float x = from[i]; \
     to[i] = f; \
   } \
@@ -43,6 +43,7 @@ INLINE f32x4 hard_sigmoid(f32x4 x, f32x4 slope, f32x4 offset) { return clamp(mad
 
 void unary_span(const float *from, float *to, int n, Activation t) {
   f32x4 alpha = splat(t.alpha), beta = splat(t.beta), gamma = splat(t.gamma), zero = K(0.f), one = K(1.f);
+  int i = 0;
   switch (t.kind) {
     case CLAMP: SPAN(clamp(x, alpha, beta));
     case SIGMOID: SPAN(v_sigmoid(x));
@@ -73,6 +74,12 @@ void unary_span(const float *from, float *to, int n, Activation t) {
     case POW: EACH(s_pow(x, t.alpha));
     case AFFINE: SPAN(madd(beta, x, alpha));
     case AFFINE_AFTER: SPAN(mul(add(x, beta), alpha));
+  }
+  if (i < n) { // the last one to three
+    float last[4];
+    store(last, load_tail(from + i, n - i));
+    unary_span(last, last, 4, t);
+    store_tail(to + i, load(last), n - i);
   }
 }
 
