@@ -171,6 +171,17 @@ def grid_sampler(sizes, node, shapes):
     return [(x[0], x[1], grid[1], grid[2])]
 
 
+@rule("deformable_columns")
+def deformable_columns(sizes, node, shapes):
+    (batch, channels, *_), offset, a = shapes["Input"][0], shapes["Offset"][0], node.attrs
+    taps = a["kernel"][0] * a["kernel"][1]
+    picture = [sizes.window(size, a["dilations"][i] * (a["kernel"][i] - 1) + 1, a["strides"][i],
+                            (a["paddings"][i], a["paddings"][i]), "EXPLICIT")
+               for i, size in enumerate(shapes["Input"][0][2:])]
+    agree(offset, (batch, 2 * taps * a["deformable_groups"], *picture), "Offset")
+    return [(batch, sizes.product([channels, taps]), *picture)]
+
+
 @rule("range", "linspace")
 def counted(sizes, node, shapes):
     return [(sizes.symbol(),)]              # infer states it where the numbers are known

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from converter.errors import ConvertError
-from converter.ops.spec import op
+from converter.ops.spec import REQUIRED, op
 
 
 def pixels(at: np.ndarray, size: int, padding_mode: str, align_corners: bool) -> np.ndarray:
@@ -42,8 +42,39 @@ def grid_sampler(x, grid, mode, padding_mode, align_corners):
         return np.ascontiguousarray(taken(x, np.rint(row).astype(np.int64), np.rint(column).astype(np.int64)))
     if mode != "bilinear":
         raise ConvertError(f"grid_sampler mode '{mode}' is none of bilinear, nearest")
+    return np.ascontiguousarray(bilinear(x, row, column))
+
+
+@op("deformable_columns", inputs="Input Offset Mask?", kernel=REQUIRED, strides=[1, 1], paddings=[0, 0],
+    dilations=[1, 1], deformable_groups=1)
+def deformable_columns(x, offset, mask, kernel, strides, paddings, dilations, deformable_groups):
+    # x [N,C,H,W]: what each window holds [N,C*kh*kw,OH,OW], every pixel read as far from its place as Offset
+    # [N,G*kh*kw*2,OH,OW] says (down, right), between pixels linearly, zero outside; times Mask [N,G*kh*kw,OH,OW].
+    # Of C channels each C/G share one part of Offset and Mask.
+    n, c, taps = *x.shape[:2], kernel[0] * kernel[1]
+    rows, columns = offset.shape[2:]
+    if c % deformable_groups or offset.shape[1] != 2 * taps * deformable_groups:
+        raise ConvertError(f"deformable_columns cannot read {list(x.shape)} at {list(offset.shape)}")
+    moves = offset.reshape(n, deformable_groups, taps, 2, rows, columns)
+    tap = np.arange(taps)[:, None, None]
+    y = moves[:, :, :, 0] + ((np.arange(rows) * strides[0] - paddings[0])[:, None]
+                             + tap // kernel[1] * dilations[0]).astype(x.dtype)
+    z = moves[:, :, :, 1] + (np.arange(columns) * strides[1] - paddings[1]
+                             + tap % kernel[1] * dilations[1]).astype(x.dtype)
+    out = np.empty((n, deformable_groups, c // deformable_groups, taps, rows, columns), x.dtype)
+    pictures = x.reshape(n, deformable_groups, c // deformable_groups, *x.shape[2:])
+    for g in range(deformable_groups):
+        read = bilinear(pictures[:, g], y[:, g].reshape(n, -1, columns), z[:, g].reshape(n, -1, columns))
+        out[:, g] = read.reshape(n, -1, taps, rows, columns)
+    if mask is not None:
+        out *= mask.reshape(n, deformable_groups, 1, taps, rows, columns)
+    return out.reshape(n, c * taps, rows, columns)
+
+
+def bilinear(x: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """x [N,C,H,W] between its pixels, at places [N,OH,OW] → [N,C,OH,OW], zero outside."""
     left, top = np.floor(column).astype(np.int64), np.floor(row).astype(np.int64)
     right, down = (column - left)[:, None].astype(x.dtype), (row - top)[:, None].astype(x.dtype)
     upper = taken(x, top, left) * (1 - right) + taken(x, top, left + 1) * right
     lower = taken(x, top + 1, left) * (1 - right) + taken(x, top + 1, left + 1) * right
-    return np.ascontiguousarray(upper * (1 - down) + lower * down)
+    return upper * (1 - down) + lower * down

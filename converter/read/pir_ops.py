@@ -152,6 +152,10 @@ _TABLE = """
     pool3d | = | X | kernel_size:ksize | Out
     max_pool3d_with_index | = | X | kernel_size:ksize | Out Mask
     trilinear_interp | trilinear_interp_v2 | X OutSize SizeTensor Scale | data_format:data_layout | Out
+    unfold | = | X || Y
+    fold | = | X || Y
+    deformable_conv | = | Input Offset Filter Mask || Output
+    affine_grid | = | Theta OutputShape || Output
     einsum | = | Operands || Out
     masked_fill | = | X Mask Value || Out
 """

@@ -23,7 +23,8 @@ PADDLE_DTYPE = {"bool": 0, "int16": 1, "int32": 2, "int64": 3, "float16": 4, "fl
 OUT_SLOT = {"conv2d": "Output", "conv2d_transpose": "Output", "batch_norm": "Y", "layer_norm": "Y",
             "instance_norm": "Y", "group_norm": "Y", "stack": "Y", "grid_sampler": "Output", "box_coder": "OutputBox",
             "masked_select": "Y", "take_along_axis": "Result", "put_along_axis": "Result", "gru": "Hidden",
-            "ctc_align": "Output", "crf_decoding": "ViterbiPath"}
+            "ctc_align": "Output", "crf_decoding": "ViterbiPath", "deformable_conv": "Output",
+            "deformable_conv_v1": "Output"}
 SEVERAL = {"rnn": ("Out", "State"), "lstm": ("Hidden", "Cell"), "top_k_v2": ("Out", "Indices"),
           "argsort": ("Out", "Indices"),
            "prior_box": ("Boxes", "Variances"), "anchor_generator": ("Anchors", "Variances"),
@@ -153,6 +154,15 @@ def pool2d(x: np.ndarray, attrs: dict[str, Any]) -> np.ndarray | None:
                                                         "paddings": [0, 0], "adaptive": True})[0]
 
 
+def deformable_columns(inputs: dict[str, list[np.ndarray]], attrs: dict[str, Any]) -> np.ndarray:
+    """What a deformable convolution reads: one whose filters pick a pixel each."""
+    (kh, kw), channels = attrs["kernel"], inputs["Input"][0].shape[1]
+    picks = np.tile(np.eye(kh * kw, dtype=np.float32).reshape(-1, 1, kh, kw), (channels, 1, 1, 1))
+    moves = {name: attrs[name] for name in ("strides", "paddings", "dilations", "deformable_groups")}
+    type = "deformable_conv" if "Mask" in inputs else "deformable_conv_v1"
+    return run_op(type, {**inputs, "Filter": [picks]}, {**moves, "groups": channels, "im2col_step": 1})[0]
+
+
 COMPOSED = {"swish": swish, "hard_swish": hard_swish, "relu6": relu6, "pool2d": pool2d}
 """Operators that Paddle 3 computes wrongly for some attributes: another way to the answer, or None."""
 
@@ -184,6 +194,8 @@ def expected(case: Case) -> list[np.ndarray]:
         x = np.expand_dims(inputs["X"][0], depth)
         attrs["data_format"] = "NDHWC" if depth == 1 else "NCDHW"
         return [np.squeeze(run_op("pad3d", {"X": [x]}, attrs)[0], depth)]
+    if case.op == "deformable_columns":
+        return [deformable_columns(inputs, attrs)]
     if case.op in COMPOSED and (out := COMPOSED[case.op](inputs["X"][0], attrs)) is not None:
         return [out]
     outs = run_op(case.op, inputs, attrs, case.outputs)

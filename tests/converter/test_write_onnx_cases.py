@@ -16,6 +16,7 @@ NOT_WRITTEN = {"anchor_generator", "atan2", "cumprod", "if", "linspace", "matrix
                "temporal_shift", "unique", "while",
                # over sequences of fluid
                "lstm", "gru", "ctc_align", "crf_decoding",
+               "deformable_columns",
                # the browser's own int8; ONNX gets Q/DQ
                "conv2d_int8", "fc_int8", "add_int8", "mul_int8",
                "max_pool_int8", "mean_int8", "resize_int8"}  # fmt: skip

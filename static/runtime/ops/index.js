@@ -41,7 +41,7 @@ const TYPES = {
   sort: ['argsort', 'top_k_v2', 'cumsum', 'cumprod'],
   where: ['where', 'tril_triu'],
   resize: ['nearest_interp_v2', 'bilinear_interp_v2', 'bicubic_interp_v2'],
-  sample: ['grid_sampler'],
+  sample: ['grid_sampler', 'deformable_columns'],
   recurrent: ['rnn', 'lstm', 'gru'],
   detect: ['prior_box', 'anchor_generator', 'box_coder', 'yolo_box', 'roi_align', 'multiclass_nms', 'multiclass_nms3', 'matrix_nms'],
   pick: ['where_index', 'masked_select', 'unique', 'ctc_align', 'crf_decoding'],

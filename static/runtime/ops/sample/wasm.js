@@ -1,5 +1,5 @@
-// grid_sampler → grid_sample kernel.
-import { PADDINGS } from './index.js';
+// grid_sampler → grid_sample kernel; deformable_columns.
+import { deformSizes, PADDINGS } from './index.js';
 
 /** @type {Record<string, import('../node.js').Lower>} */
 export const lower = {
@@ -8,6 +8,13 @@ export const lower = {
     const places = node.out.shape[2] * node.out.shape[3];
     to.emit('grid_sample', [
       x, node.x('Grid'), node.out, N, C, H, W, places, PADDINGS.indexOf(padding), mode === 'nearest' ? 1 : 0, corners ? 1 : 0,
+    ]);
+  },
+  deformable_columns(node, to) {
+    const { N, C, G, OH, OW } = deformSizes(node), x = node.x('Input'), { kernel, strides, paddings, dilations } = node.attrs;
+    to.emit('deformable_columns', [
+      x, node.x('Offset'), node.maybe('Mask'), node.out, N, C, x.shape[2], x.shape[3], G, OH, OW, ...kernel, ...strides, ...paddings,
+      ...dilations,
     ]);
   },
 };
