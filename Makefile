@@ -41,15 +41,20 @@ lint: $(VENV)/installed-dev node_modules/installed
 build: $(VENV)/installed $(WASM)
 	python -m hatchling build
 
+# The peers come from npm, and their forms of the nets from a Python environment of their own, both into benchmarks.
+# What needs a GPU of NVIDIA (serving_gpu) or a model named (quantised, targets) is run by hand: see benchmarks/README.md.
 bench: tools
-	for script in benchmarks/*.py; do CHROMIUM="$$(.ci/find-chromium)" python "$$script"; done
+	export CHROMIUM="$$(.ci/find-chromium)"; \
+	python -m benchmarks.peers && python -m benchmarks.peers.first && \
+	for script in wasm_kernels wasm_threads endurance gpu first_visit serving_load convert_scaling; do \
+	  echo "== $$script"; python "benchmarks/$$script.py"; done
 
 tools: $(VENV)/installed-dev $(WASM) node_modules/installed
 	@.ci/find-chromium > /dev/null
 	@.ci/find-nginx > /dev/null
 
 clean:
-	rm -rf $(VENV) node_modules build dist .pytest_cache .ruff_cache .hypothesis static/runtime/wasm/*.wasm
+	rm -rf $(VENV) node_modules benchmarks/peers/node_modules benchmarks/.cache build dist .pytest_cache .ruff_cache .hypothesis static/runtime/wasm/*.wasm
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/created:
