@@ -1,6 +1,7 @@
 """The web app: pages, static files and bundles. `create_app` is the only wiring."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def add_serving(app: Flask, values: Mapping[str, Any], models: Models) -> None:
         trt_precision=values["trt_precision"],
         trt_tolerance=values["trt_tolerance"],
         trt_cache=values["trt_cache"],
+        trt_cache_mb=values["trt_cache_mb"],
         trt_calibration=values["trt_calibration"],
         trt_quick=values["trt_quick"],
         batch_rows=values["batch_rows"],
@@ -44,6 +46,7 @@ def add_serving(app: Flask, values: Mapping[str, Any], models: Models) -> None:
         # What runs and waits on the CPU keeps its threads, and so does who asks how the server is.
         batch_room=Room(max(1, values["threads"] - values["runs"] - values["queue"] - SPARE_THREADS)),
         watch_batch=metrics.batch,
+        watch_depth=metrics.depth,
     )
 
     def changed() -> None:
@@ -53,7 +56,7 @@ def add_serving(app: Flask, values: Mapping[str, Any], models: Models) -> None:
     app.extensions["inpage_serving"] = serving
     app.extensions["inpage_metrics"] = metrics
     app.extensions["inpage_shared"] = Shared(folder)
-    app.extensions["inpage_gate"] = Gate(values["runs"], values["queue"], metrics.gate)
+    app.extensions["inpage_gate"] = Gate(values["runs"], values["queue"], partial(metrics.depth, "gate"))
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:

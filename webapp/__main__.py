@@ -2,12 +2,15 @@
 
 import argparse
 import os
+import platform
 import socket
 import sys
 from collections.abc import Mapping, Sequence
 
 from webapp import settings
 from webapp.paths import data_folder
+
+HUGE_PAGES = "glibc.malloc.hugetlb"
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> dict[str, str]:
@@ -52,6 +55,17 @@ def prepare(arguments: Sequence[str] | None, environ: Mapping[str, str]) -> dict
     return given
 
 
+def with_huge_pages(environ: Mapping[str, str]) -> dict[str, str] | None:
+    """The environment in which glibc asks for huge pages, which makes models on the CPU about a twentieth faster.
+
+    It is read when a process starts. None where it says so already, or says not to, and where there is no glibc.
+    """
+    given = environ.get("GLIBC_TUNABLES", "")
+    if HUGE_PAGES in given or platform.libc_ver()[0] != "glibc":
+        return None
+    return {**environ, "GLIBC_TUNABLES": ":".join(filter(None, [given, f"{HUGE_PAGES}=1"]))}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 after an orderly stop, 1 when the address is taken, 2 for a setting that cannot be used."""
     try:
@@ -72,4 +86,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    if (environment := with_huge_pages(os.environ)) is not None:
+        os.execve(sys.executable, sys.orig_argv, environment)  # the same process, begun again
     sys.exit(main())

@@ -5,7 +5,6 @@ thread that opened a batch runs it for all. So while one batch runs, the next on
 a copy in between.
 """
 
-import math
 import threading
 import time
 from collections import deque
@@ -14,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from webapp.gate import FIRST_GUESS_S, SMOOTHING, Full, Late
+from webapp.gate import Bell, Full, Late, Usual
 
 Arrays = Mapping[str, np.ndarray]
 Key = tuple[tuple[str, tuple[int, ...]], ...]
@@ -40,33 +39,13 @@ class Runnable(Protocol):
         """Run what was written, and wait for it."""
 
 
-class Bell:
-    """Rung once by one thread, heard by one other: an Event makes all who wait for it queue for its own lock."""
-
-    __slots__ = ("lock", "rung")
-
-    def __init__(self) -> None:
-        self.lock, self.rung = threading.Lock(), False
-        self.lock.acquire()
-
-    def ring(self) -> None:
-        """Not by two threads at the same time."""
-        if not self.rung:
-            self.rung = True
-            self.lock.release()
-
-    def wait(self, seconds: float = -1) -> bool:
-        """Whether it rang; by default as long as it takes."""
-        return self.lock.acquire(timeout=seconds)
-
-
 class Batch:
     """Requests that run together. Its fields change only under the batcher's lock."""
 
     def __init__(self, key: Key, buffers: Memory) -> None:
         self.key, self.buffers = key, buffers
         self.rows = 0
-        self.opened = time.monotonic()
+        self.opened = self.started = time.monotonic()
         self.members = self.written = self.finished = 0
         self.closed = False
         self.full, self.ready = Bell(), Bell()
@@ -75,18 +54,23 @@ class Batch:
 
 
 class Waiter:
-    """A request that waits for memory; `batch` is set when there is some."""
+    """A request that waits for memory; `batch` is set when there is some, `late` when there was none in time."""
 
-    def __init__(self, key: Key, rows: int) -> None:
-        self.key, self.rows = key, rows
+    def __init__(self, key: Key, rows: int, deadline: float) -> None:
+        self.key, self.rows, self.deadline = key, rows, deadline
+        self.came = time.monotonic()
         self.turn, self.done = Bell(), Bell()
         self.batch: Batch | None = None
         self.row = 0
-        self.leads = False
+        self.leads = self.late = False
 
 
 def unwatched(rows: int, waited_s: float) -> None:
     """Where nobody counts."""
+
+
+def unseen(running: int, waiting: int) -> None:
+    """Where nobody looks."""
 
 
 class Room:
@@ -108,11 +92,16 @@ class Room:
 
 
 class Batcher:
-    """`max_rows` together at most; a batch that is not full runs after `max_wait_s`; `queue` more may wait."""
+    """`max_rows` together at most; a batch that is not full runs after `max_wait_s`; `queue` more may wait.
+
+    watch: told of each run its rows, and how long the first of them waited. depth: told how many requests are in
+    batches and how many wait for a place in one, whenever memory is given out.
+    """
 
     def __init__(self, engine: Runnable, *, max_rows: int = 0, max_wait_s: float = 0.002, queue: int = 128,
-                 watch: Callable[[int, float], None] = unwatched) -> None:
-        self.engine, self.max_wait_s, self.queue, self.watch = engine, max_wait_s, queue, watch
+                 watch: Callable[[int, float], None] = unwatched,
+                 depth: Callable[[int, int], None] = unseen) -> None:  # fmt: skip
+        self.engine, self.max_wait_s, self.queue, self.watch, self.depth = engine, max_wait_s, queue, watch, depth
         self.max_rows = min(max_rows or engine.max_rows, engine.max_rows)
         self.lock = threading.Lock()
         self.free = list(engine.buffers)
@@ -120,16 +109,21 @@ class Batcher:
         self.under_way = threading.BoundedSemaphore(max(1, min(2, len(self.free) - 1)))
         self.open: dict[Key, Batch] = {}
         self.waiting: deque[Waiter] = deque()
-        self.run_s = FIRST_GUESS_S
+        self.inside = 0
+        self.usual = Usual()
 
     def run(self, feeds: Arrays, deadline: float) -> dict[str, np.ndarray]:
         """All outputs by name. Raises Full at once; Late when it could not start by `deadline` (time.monotonic)."""
+        return self.ask(feeds, deadline)[0]
+
+    def ask(self, feeds: Arrays, deadline: float) -> tuple[dict[str, np.ndarray], float]:
+        """The same, and how long it waited for its run, in seconds."""
         rows = next(iter(feeds.values())).shape[0]
         if rows > self.max_rows:
             starts = range(0, rows, self.max_rows)
             pieces = [{name: array[at : at + self.max_rows] for name, array in feeds.items()} for at in starts]
-            found = [self.run(piece, deadline) for piece in pieces]
-            return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+            found, waits = zip(*(self.ask(piece, deadline) for piece in pieces), strict=True)
+            return {name: np.concatenate([part[name] for part in found]) for name in found[0]}, sum(waits)
         place = self.join(tuple((name, array.shape[1:]) for name, array in feeds.items()), rows, deadline)
         batch = place.batch
         assert batch is not None
@@ -143,7 +137,7 @@ class Batcher:
             self.lead(batch) if place.leads else place.done.wait()
             if problem or batch.error:
                 raise problem or batch.error  # type: ignore[misc]
-            return batch.buffers.read(place.row, rows)
+            return batch.buffers.read(place.row, rows), max(0.0, batch.started - place.came)
         finally:
             self.let_go(batch)
 
@@ -151,8 +145,8 @@ class Batcher:
 
     def join(self, key: Key, rows: int, deadline: float) -> Waiter:
         """A place in a batch, waited for if need be."""
-        mine = Waiter(key, rows)
-        if time.monotonic() >= deadline:
+        mine = Waiter(key, rows, deadline)
+        if mine.came >= deadline:
             raise Late
         with self.lock:
             batch = self.open.get(key)
@@ -162,16 +156,28 @@ class Batcher:
             if self.free and not self.waiting:
                 self.place(mine, self.opened(key))
                 return mine
-            if len(self.waiting) >= self.queue:
-                ahead = sum(waiter.rows for waiter in self.waiting) / self.max_rows + 1
-                raise Full(max(1, math.ceil(self.run_s * ahead)))
+            self.refuse(deadline)
             self.waiting.append(mine)
+            self.depth(self.inside, len(self.waiting))
         if not mine.turn.wait(max(0.0, deadline - time.monotonic())):
             with self.lock:
-                if mine.batch is None:
+                if mine.batch is None and not mine.late:
                     self.waiting.remove(mine)
                     raise Late
+        if mine.late:
+            raise Late
         return mine
+
+    def refuse(self, deadline: float) -> None:
+        """Raise what a request that comes now would be told at once, if anything: Full, or Late."""
+        if time.monotonic() >= deadline:
+            raise Late
+        if self.free and not self.waiting:
+            return
+        # One batch of those under way has to end before there is memory, the others before the GPU is free.
+        before = len(self.waiting) // self.max_rows + max(1, len(self.engine.buffers) - 1)
+        if len(self.waiting) >= self.queue or not self.usual.fits(before, deadline):
+            raise self.usual.full(before)
 
     def opened(self, key: Key) -> Batch:
         """A new batch in memory that is free. With the lock."""
@@ -189,6 +195,7 @@ class Batcher:
             batch.followers.append(waiter.done)
         batch.rows += waiter.rows
         batch.members += 1
+        self.inside += 1
         if batch.rows >= self.max_rows:
             batch.full.ring()
 
@@ -217,10 +224,10 @@ class Batcher:
             batch.full.wait(max(0.0, batch.opened + self.max_wait_s - time.monotonic()))
             with self.under_way:  # others still join while this waits
                 self.close(batch)
-                began = time.monotonic()
-                self.watch(batch.rows, began - batch.opened)
+                batch.started = time.monotonic()
+                self.watch(batch.rows, batch.started - batch.opened)
                 self.engine.execute(batch.buffers, {name: (batch.rows, *rest) for name, rest in batch.key})
-                self.run_s += SMOOTHING * (time.monotonic() - began - self.run_s)
+                self.usual.note(time.monotonic() - batch.started)
         except Exception as error:
             batch.error = error
         finally:
@@ -233,17 +240,26 @@ class Batcher:
             batch.finished += 1
             if batch.finished < batch.members:
                 return
+            self.inside -= batch.members
             self.free.append(batch.buffers)
-            if not self.waiting:
-                return
-            key = self.waiting[0].key
-            following, others, placed = self.opened(key), deque[Waiter](), []
-            for waiter in self.waiting:
-                if waiter.key == key and following.rows + waiter.rows <= self.max_rows:
-                    self.place(waiter, following)
-                    placed.append(waiter)
-                else:
-                    others.append(waiter)
-            self.waiting = others
-        for waiter in placed:
+            called = self.invite() if self.waiting else []
+            self.depth(self.inside, len(self.waiting))
+        for waiter in called:
             waiter.turn.ring()
+
+    def invite(self) -> list[Waiter]:
+        """Places for those who wait longest and want the same; who is too late by now is told so. With the lock."""
+        now = time.monotonic()
+        called = [waiter for waiter in self.waiting if now >= waiter.deadline]
+        for waiter in called:
+            waiter.late = True
+        waiting = [waiter for waiter in self.waiting if not waiter.late]
+        self.waiting = others = deque[Waiter]()
+        following = self.opened(waiting[0].key) if waiting else None
+        for waiter in waiting:
+            if following and waiter.key == following.key and following.rows + waiter.rows <= self.max_rows:
+                self.place(waiter, following)
+                called.append(waiter)
+            else:
+                others.append(waiter)
+        return called

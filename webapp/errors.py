@@ -38,13 +38,17 @@ def for_program() -> bool:
     return request.path.startswith(PROGRAM_PATHS) or request.path in PROGRAM_FILES
 
 
+def shape(code: str, message: str, where: str, hint: str, *, in_protocol: bool) -> dict[str, Any]:
+    """The one shape, as an object for JSON."""
+    error: dict[str, Any] = {"code": code, "message": message, "where": where, "hint": hint}
+    return {**error, "error": f"{message}: {hint}" if hint else message} if in_protocol else {"error": error}
+
+
 def answer(status: int, code: str, message: str, where: str = "", hint: str = "") -> Response:
     """The one shape: `{"error": {code, message, where, hint}}`, or error.html with the same words."""
     if for_program():
-        error: dict[str, Any] = {"code": code, "message": message, "where": where or request.path, "hint": hint}
         in_protocol = request.path == "/v2" or request.path.startswith("/v2/")
-        text = f"{message}: {hint}" if hint else message
-        response = jsonify({**error, "error": text} if in_protocol else {"error": error})
+        response = jsonify(shape(code, message, where or request.path, hint, in_protocol=in_protocol))
     else:
         response = make_response(render_template("error.html", status=status, message=message, hint=hint))
     response.status_code = status

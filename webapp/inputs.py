@@ -7,6 +7,7 @@ from flask import current_app, g, request
 from werkzeug.exceptions import ClientDisconnected
 
 from webapp.errors import AnswerError
+from webapp.told import too_slow
 
 RUNNING = ("v2.infer", "v2.infer_version", "api.predict")  # endpoints with the larger limit
 
@@ -33,18 +34,21 @@ def too_large(limit: int) -> AnswerError:
 def read_body() -> bytes | memoryview:
     """The whole body; good until the request ends.
 
-    Raises AnswerError: 415 when it is compressed, 408 when it did not arrive in time.
+    Raises AnswerError: 415 when it is compressed, 408 when it did not arrive in time. Raises Full where too many large
+    ones are in memory.
     """
     if request.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
         hint = "Send the body as it is, without Content-Encoding."
         raise AnswerError(415, "compressed", "This server does not take compressed bodies", hint=hint)
-    late = AnswerError(408, "too_slow", "The body did not arrive in time", hint="Try again over a better connection.")
+    take: Callable[[int], None] | None = request.environ.get("inpage.take")
+    if take is not None and request.content_length is None:
+        take(body_limit())  # in pieces, so it may become as long as that
     try:
         content = read_directly() or request.get_data(cache=False)
     except (ClientDisconnected, OSError) as error:
-        raise late from error
+        raise too_slow() from error
     if len(content) < (request.content_length or 0):
-        raise late  # gunicorn's stream just ends when the client is cut off
+        raise too_slow()  # gunicorn's stream just ends when the client is cut off
     arrived: Callable[[], None] | None = request.environ.get("inpage.arrived")
     if arrived is not None:
         arrived()  # the server stops watching this client's pace

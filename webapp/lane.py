@@ -1,129 +1,142 @@
 """The short way of what programs send most: tensors in binary to /v2/models/NAME/infer.
 
-The same checks, limits, counters and log line as the long way through Flask, for a fraction of its time. It takes plain
-requests only: whatever is unusual, and whatever goes wrong, is left to the long way, so that every error has one place.
+The same checks, limits, words, counters and log line as the long way through Flask, for a fraction of its time. It
+takes plain requests only (see plain.py); whatever is unusual goes the long way.
 """
 
+import json
 import logging
-import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from http import HTTPStatus
 
 from flask import Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
 
-from webapp import security
-from webapp.logs import log, request_id
+from webapp import errors, security
+from webapp.errors import AnswerError
+from webapp.loading import Loaded
+from webapp.logs import log, note, request_id
+from webapp.metrics import timed
+from webapp.plain import Plain
 from webapp.tensors import read_request
+from webapp.told import TURNED_AWAY, told, too_often, too_slow
 from webapp.turns import Turn
 
-PATH = re.compile(r"/v2/models/([A-Za-z0-9][A-Za-z0-9._-]{0,99})/infer")
-NUMBER = re.compile(r"[1-9][0-9]{0,8}")
-# Pages of other sites, compressed or chunked bodies, keys: seldom, and not for here.
-UNUSUAL = ("HTTP_ORIGIN", "HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING", "HTTP_AUTHORIZATION", "HTTP_X_API_KEY")
+ROUTE = "v2.infer"
+PHRASES = {status.value: status.phrase for status in HTTPStatus}
 JSON, BINARY = "application/json", "application/octet-stream"
+CRASH = AnswerError(500, *errors.WORDS[500][:2], hint=errors.WORDS[500][2])
 
-Environ = dict[str, Any]
+Read = Callable[[], memoryview]
+Headers = list[tuple[str, str]]
 
 
 class Lane:
-    """A WSGI app in front of Flask's; only our gunicorn worker has it."""
+    """Beside Flask's app, and with what belongs to it; only our gunicorn worker has it."""
 
     def __init__(self, app: Flask) -> None:
-        self.long, self.values, extensions = app, app.config["INPAGE"], app.extensions
+        self.values, extensions = app.config["INPAGE"], app.extensions
         self.serving, self.gate = extensions["inpage_serving"], extensions["inpage_gate"]
         self.metrics, self.shared = extensions["inpage_metrics"], extensions["inpage_shared"]
-        self.counters: dict[str, Any] = {}
-        self.headers = [*security.HEADERS.items(), ("Cache-Control", "no-store")]
+        self.headers = head_lines([*security.HEADERS.items(), ("Cache-Control", "no-store")])
         self.limit = self.values["max_infer_kb"] * 1024
+        self.open = not self.values["origins"] and not self.values["api_keys"]
 
-    def __call__(self, environ: Environ, start_response: Callable) -> Iterable[bytes]:
-        """One request, on the short way or the long one."""
-        name = self.fits(environ)
-        body = environ["inpage.read"](*sizes(environ)) if name else None
-        if name is None or body is None or len(body) < sizes(environ)[0]:
-            return self.long(environ, start_response)
-        environ["inpage.arrived"]()
+    def fits(self, plain: Plain) -> bool:
+        """Whether the model runs here, and nothing else has to be looked at than is looked at here."""
+        if not self.open or plain.length > self.limit:
+            return False
+        return any(entry.loaded for entry in self.serving.table.get(plain.model, {}).values())
+
+    def answer(self, plain: Plain, address: str, began: float, read: Read) -> tuple[int, str, bytes]:
+        """Status, lines of the head, and body. `read` gives the body, shorter when the client goes or is too slow."""
         stages: dict[str, float] = {}
+        identity = request_id(plain.id)
+        headers: Headers = [("X-Request-ID", identity)]
         try:
-            content, json_length = self.run(name, body, environ, stages)
-        except Exception as error:  # told on the long way, in its words
-            environ["inpage.failed"] = error
-            return self.long(environ, start_response)
-        headers = [*self.headers, ("Content-Length", str(len(content))), ("X-Request-ID", environ["inpage.id"])]
-        headers.append(("Content-Type", JSON if json_length is None else BINARY))
-        if json_length is not None:
-            headers.append(("Inference-Header-Content-Length", str(json_length)))
-        start_response("200 OK", headers)
-        self.note(name, environ, stages)
-        return [content]
+            body, json_length = self.run(plain, address, began, read, stages)
+            status, kind = 200, JSON if json_length is None else BINARY
+            if json_length is not None:
+                headers.append(("Inference-Header-Content-Length", str(json_length)))
+        except Exception as error:
+            failed = self.refused(error, plain)
+            status, kind = failed.status, JSON
+            words = errors.shape(failed.code, failed.message, failed.where or plain.path, failed.hint, in_protocol=True)
+            body = json.dumps(words).encode()
+            if failed.retry_s is not None:
+                headers.append(("Retry-After", str(failed.retry_s)))
+        headers += [("Content-Type", kind), ("Content-Length", str(len(body)))]
+        self.note(plain, identity, status, began, stages)
+        return status, self.headers + head_lines(headers), body
 
-    def fits(self, environ: Environ) -> str | None:
-        """The model's name where the request is plain, the model runs, and its client may ask now."""
-        found = PATH.fullmatch(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None
-        if not found or any(name in environ for name in UNUSUAL) or self.values["origins"] or self.values["api_keys"]:
-            return None
-        length = environ.get("CONTENT_LENGTH", "")
-        if not NUMBER.fullmatch(length) or int(length) > self.limit:
-            return None
-        if not NUMBER.fullmatch(environ.get("HTTP_INFERENCE_HEADER_CONTENT_LENGTH", "")):
-            return None
-        if not NUMBER.fullmatch(environ.get("HTTP_TIMEOUT_MS", "1")):
-            return None
-        name = found.group(1)
-        if not any(entry.loaded for entry in self.serving.table.get(name, {}).values()):
-            return None
-        rate = self.values["rate_per_s"]
-        client = security.client_of(environ.get("REMOTE_ADDR", ""))
-        return name if not rate or self.shared.take(client, rate, self.values["burst"]) == 0 else None
+    def refused(self, error: Exception, plain: Plain) -> AnswerError:
+        """What to answer to what was raised, counted; a bug is logged whole."""
+        failed = told(error)
+        if failed is None:
+            logging.getLogger("webapp").exception("POST %s failed", plain.path, exc_info=error)
+            return CRASH
+        if failed.code in TURNED_AWAY:
+            self.metrics.rejects.labels(TURNED_AWAY[failed.code]).inc()
+        return failed
 
-    def run(self, name: str, body: memoryview, environ: Environ, stages: dict[str, float]) -> tuple[bytes, int | None]:
-        """Everything around a run, as in runs.run."""
-        began: float = environ["inpage.began"]
-        limit_ms = min(self.values["deadline_ms"], int(environ.get("HTTP_TIMEOUT_MS", self.values["deadline_ms"])))
-        environ["inpage.id"] = request_id(environ.get("HTTP_X_REQUEST_ID", ""))
+    def run(self, plain: Plain, address: str, began: float, read: Read, stages: dict[str, float]
+            ) -> tuple[bytes, int | None]:  # fmt: skip
+        """Everything around a run, as in runs.run; who cannot run in time is refused before the body is read."""
+        self.take_token(plain, address)
+        limit_ms = min(self.values["deadline_ms"], plain.timeout_ms or self.values["deadline_ms"])
+        deadline = began + limit_ms / 1000
+        loaded = self.serving.pick(plain.model).loaded
+        if loaded is not None:
+            (loaded.engine if loaded.engine.batches else self.gate).refuse(deadline)
+        body = read()
+        if len(body) < plain.length:
+            raise too_slow()
+        with self.serving.use(plain.model) as loaded:
+            if loaded.engine.batches:  # it has a queue of its own, and reading numbers takes no time
+                return self.run_on(loaded, plain, body, (began, deadline), stages, lambda: None)
+            turn = ExitStack()
+            with turn:
+                with timed("queue", stages):
+                    turn.enter_context(self.gate.enter(deadline))
+                return self.run_on(loaded, plain, body, (began, deadline), stages, turn.close)
 
-        def stage(part: str) -> Any:
-            return self.metrics.stage(part, name, stages)
+    def run_on(self, loaded: Loaded, plain: Plain, body: memoryview, times: tuple[float, float],
+               stages: dict[str, float], give_back: Callable[[], None]) -> tuple[bytes, int | None]:  # fmt: skip
+        """The answer's body, and the length of its JSON where binary data follows (else None)."""
+        with timed("total", stages):
+            with timed("decode", stages):
+                of = loaded.bundle
+                asked = read_request(body, str(plain.header), of.inputs, of.outputs, self.values["max_dimension"])
+            return Turn(loaded, *times, give_back, stages, self.serving.look_soon).answer(asked)
 
-        with ExitStack() as stack:
-            turn = stack.enter_context(ExitStack())
-            deadline = began + limit_ms / 1000
-            with stage("queue"):
-                turn.enter_context(self.gate.enter(deadline))
-            loaded = stack.enter_context(self.serving.use(name))
-            mine = Turn(loaded, began, deadline, turn.close, stage, self.serving.look_soon)
-            with stage("total"):
-                header = environ["HTTP_INFERENCE_HEADER_CONTENT_LENGTH"]
-                with stage("decode"):
-                    bundle = loaded.bundle
-                    asked = read_request(body, header, bundle.inputs, bundle.outputs, self.values["max_dimension"])
-                return mine.answer(asked)
+    def take_token(self, plain: Plain, address: str) -> None:
+        """Raise AnswerError 429 when the client asks more often than it may."""
+        rate, proxies = self.values["rate_per_s"], self.values["proxies"]
+        if not rate:
+            return
+        if proxies and len(plain.forwarded) >= proxies:
+            address = plain.forwarded[-proxies]
+        wait_s = self.shared.take(security.client_of(address), rate, self.values["burst"])
+        if wait_s > 0:
+            raise too_often(wait_s, rate)
 
-    def note(self, name: str, environ: Environ, stages: dict[str, float]) -> None:
+    def note(self, plain: Plain, identity: str, status: int, began: float, stages: dict[str, float]) -> None:
         """Count it, and write its line."""
-        counter = self.counters.get(name)
-        if counter is None:
-            counter = self.counters[name] = self.metrics.requests.labels("v2.infer", name, "200")
-        counter.inc()
+        self.metrics.count(ROUTE, plain.model, status, stages)
         if log.isEnabledFor(logging.INFO):
-            about = {
-                "id": environ["inpage.id"], "model": name, "method": "POST", "path": environ["PATH_INFO"],
-                "status": 200, "ms": round((time.monotonic() - environ["inpage.began"]) * 1000, 2),
-                "bytes": int(environ["CONTENT_LENGTH"]),
+            note({
+                "id": identity, "model": plain.model, "method": "POST", "path": plain.path, "status": status,
+                "ms": round((time.monotonic() - began) * 1000, 2), "bytes": plain.length,
                 "stagesMs": {part: round(seconds * 1000, 2) for part, seconds in stages.items()},
-            }  # fmt: skip
-            log.info("request", extra=about)
+            })  # fmt: skip
 
 
-def sizes(environ: Environ) -> tuple[int, int]:
-    """Bytes of the body, and of the JSON at its beginning."""
-    return int(environ["CONTENT_LENGTH"]), int(environ["HTTP_INFERENCE_HEADER_CONTENT_LENGTH"])
+def head_lines(headers: Headers) -> str:
+    """Headers as they are sent."""
+    return "".join([f"{name}: {value}\r\n" for name, value in headers])
 
 
-def in_front_of(app: Flask) -> Callable[[Environ, Callable], Iterable[bytes]]:
-    """The app with the short way before it, behind as many proxies as it believes."""
-    lane, proxies = Lane(app), app.config["INPAGE"]["proxies"]
-    return ProxyFix(lane, x_for=proxies, x_proto=0) if proxies else lane
+def head_of(status: int, lines: str) -> bytes:
+    """The head of an answer."""
+    return f"HTTP/1.1 {status} {PHRASES[status]}\r\n{lines}\r\n".encode("latin-1")

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import time
+from functools import lru_cache
 from typing import Any
 
 from flask import Flask, Response, g, has_request_context, request
@@ -16,13 +17,19 @@ MAX_PATH = 200
 log = logging.getLogger("webapp.requests")
 
 
+@lru_cache(maxsize=2)
+def day_and_second(seconds: int) -> str:
+    """A time as ISO 8601 has it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
 class JsonFormatter(logging.Formatter):
     """`{"time", "level", "logger", "message", "process", "request"?, …}`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, whatever is in the message."""
         line: dict[str, Any] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "time": f"{day_and_second(int(record.created))}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -61,9 +68,14 @@ def request_id(given: str) -> str:
     return given if REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
 
 
+def note(about: dict[str, Any]) -> None:
+    """A request's line: as `log.info("request", extra=about)`, without looking for who calls."""
+    log.handle(log.makeRecord(log.name, logging.INFO, "", 0, "request", (), None, extra=about))
+
+
 def begin() -> None:
     """Give the request its id: the caller's own when it is a sound one."""
-    g.request_id = request.environ.get("inpage.id") or request_id(request.headers.get("X-Request-ID", ""))
+    g.request_id = request_id(request.headers.get("X-Request-ID", ""))
     g.began = request.environ.get("inpage.began") or time.monotonic()  # what waited for a thread began before
     g.stages = {}
 

@@ -5,8 +5,7 @@ after the folder that all processes share was named.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -45,17 +44,30 @@ class Metrics:
             multiprocess_mode="livesum", registry=own,
         )  # fmt: skip
         self.processes.set(1)
-        self.stage_of: dict[tuple[str, str], Any] = {}  # looking a label up costs more than counting
+        self.children: dict[tuple, Any] = {}  # looking a label up costs more than counting
+        self.depths: dict[object, tuple[int, int]] = {}
+        self.told = [0, 0]
         self.shown: set[tuple[str, str, str]] = set()
 
     def batch(self, model: str, rows: int) -> None:
         """What an engine that batches reports."""
         self.batches.labels(model).observe(rows)
 
-    def gate(self, running: int, waiting: int) -> None:
-        """What the gate reports."""
-        self.running.set(running)
-        self.waiting.set(waiting)
+    def depth(self, who: object, running: int, waiting: int) -> None:
+        """What a queue reports, often: it is written down for other processes by `show`, not here."""
+        if running or waiting:
+            self.depths[who] = running, waiting
+        else:
+            self.depths.pop(who, None)
+
+    def show(self) -> None:
+        """Write down the present state of all queues of this process."""
+        now = list(self.depths.values())
+        for gauge, k in ((self.running, 0), (self.waiting, 1)):
+            count = sum(pair[k] for pair in now)
+            if count != self.told[k]:
+                gauge.set(count)
+                self.told[k] = count
 
     def engines(self, now: set[tuple[str, str, str]]) -> None:
         """Which (model, version, engine) answer in this process."""
@@ -65,21 +77,22 @@ class Metrics:
             self.engine.labels(*labels).set(1)
         self.shown |= now
 
-    @contextmanager
-    def stage(self, name: str, model: str, into: dict[str, float]) -> Iterator[None]:
-        """Time a stage; also kept in `into`, in seconds, for the request's line in the log."""
-        began = perf_counter()
-        try:
-            yield
-        finally:
-            into[name] = perf_counter() - began
-            child = self.stage_of.get((name, model))
-            if child is None:
-                child = self.stage_of[name, model] = self.stages.labels(name, model)
-            child.observe(into[name])
+    def count(self, route: str, model: str, status: int, stages: Mapping[str, float]) -> None:
+        """A request was answered; the seconds that its stages took."""
+        of = self.children
+        requests = of.get((route, model, status))
+        if requests is None:
+            requests = of[route, model, status] = self.requests.labels(route, model, str(status))
+        requests.inc()
+        for name, seconds in stages.items():
+            stage = of.get((name, model))
+            if stage is None:
+                stage = of[name, model] = self.stages.labels(name, model)
+            stage.observe(seconds)
 
     def collected(self) -> Any:
         """A registry to read: of this process, or the sum over all."""
+        self.show()
         if self.folder is None:
             return self.registry
         from prometheus_client.multiprocess import MultiProcessCollector
@@ -123,6 +136,21 @@ class Metrics:
             },
             "stages": {name: percentiles(stages[name]) for name in STAGES if name in stages},
         }
+
+
+class timed:  # noqa: N801  (used as a statement)
+    """`with timed(name, into):` adds the seconds that the inside takes, whatever comes of it."""
+
+    __slots__ = ("began", "into", "name")
+
+    def __init__(self, name: str, into: dict[str, float]) -> None:
+        self.name, self.into = name, into
+
+    def __enter__(self) -> None:
+        self.began = perf_counter()
+
+    def __exit__(self, *problem: object) -> None:
+        self.into[self.name] = self.into.get(self.name, 0.0) + perf_counter() - self.began
 
 
 def add(totals: dict[Any, float], key: Any, value: float) -> None:

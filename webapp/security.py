@@ -3,14 +3,15 @@
 import hashlib
 import hmac
 import ipaddress
-import math
 import re
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, g, request
 
 from webapp.errors import AnswerError
 from webapp.shared import Shared
+from webapp.told import too_often
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -118,6 +119,7 @@ def client_name() -> str:
     return g.key_digest if "key_digest" in g else client_of(request.remote_addr or "")
 
 
+@lru_cache(maxsize=1024)
 def client_of(text: str) -> str:
     """Whom to count, by address."""
     text = text or "unknown"
@@ -136,9 +138,7 @@ def take_token() -> None:
     shared: Shared = current_app.extensions["inpage_shared"]
     wait_s = shared.take(client_name(), settings["rate_per_s"], settings["burst"])
     if wait_s > 0:
-        current_app.extensions["inpage_metrics"].rejects.labels("rate").inc()
-        hint = f"At most {settings['rate_per_s']} a second are taken from one client."
-        raise AnswerError(429, "too_often", "Too many requests", hint=hint, retry_s=max(1, math.ceil(wait_s)))
+        raise too_often(wait_s, settings["rate_per_s"])
 
 
 def install(app: Flask) -> None:

@@ -16,6 +16,7 @@ from webapp.loading import Loaded, Loader, NoEngine
 from webapp.models import Bundle, Models
 
 RETRY_S = 30.0  # how long an engine that failed for a passing reason is left alone
+MOST_WAIT = 16  # requests for the first look; health checks need threads meanwhile
 PENDING_S = 1.0  # between looks while an engine is being made ready
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,10 @@ log = logging.getLogger(__name__)
 
 class UnknownModel(LookupError):
     """There is no model, or no version, of that name."""
+
+
+class Starting(Exception):
+    """The models are being loaded."""
 
 
 class NotReady(Exception):
@@ -70,6 +75,7 @@ class Serving:
         self.scanned = threading.Event()
         self.ended, self.wake = threading.Event(), threading.Event()
         self.thread: threading.Thread | None = None
+        self.patient = threading.BoundedSemaphore(MOST_WAIT)
 
     # ---- keeping up with the disk ----
 
@@ -98,12 +104,26 @@ class Serving:
         """Something happened that the next look should see to."""
         self.wake.set()
 
-    def wait_for_first_look(self) -> None:
-        """Where nobody started the thread (another server than ours), look once now."""
-        if not self.scanned.is_set():
-            if self.thread is None:
-                self.scan()
+    def wait_for_first_look(self, seconds: float | None = None) -> None:
+        """Until the models were looked at. Where nobody started the thread (another server than ours), look now.
+
+        Raises Starting after so many seconds, or at once where MOST_WAIT wait already: each of them holds a thread.
+        """
+        if self.scanned.is_set():
+            return
+        if self.thread is None:
+            self.scan()
+            return
+        if seconds is None:
             self.scanned.wait()
+            return
+        if not self.patient.acquire(blocking=False):
+            raise Starting
+        try:
+            if not self.scanned.wait(seconds):
+                raise Starting
+        finally:
+            self.patient.release()
 
     def scan(self) -> None:
         """Make the table what the disk says. One scan at a time: who comes second finds the work done."""

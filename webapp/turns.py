@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from webapp.engines.base import Arrays
 from webapp.gate import Late
 from webapp.loading import Loaded
+from webapp.metrics import timed
 from webapp.tensors import InferRequest, write_response
 
 
@@ -18,7 +19,7 @@ class Turn:
     began: float
     deadline: float
     give_back: Callable[[], None]  # lets the next request have its turn
-    stage: Callable[[str], AbstractContextManager[None]]  # times a part of it
+    stages: dict[str, float]  # what its parts took so far, in seconds
     broken: Callable[[], None]  # called when the engine will never run again
 
     def answer(self, asked: InferRequest) -> tuple[bytes, int | None]:
@@ -31,18 +32,26 @@ class Turn:
         left_s = self.deadline - time.monotonic()
         if left_s <= 0:
             raise Late
-        engine = self.loaded.engine
-        if engine.batches:
-            self.give_back()  # it waits for company now, in the engine's own queue
-        with self.stage("infer"):
-            try:
-                results = engine.run(asked.feeds, left_s)
-            finally:
-                if engine.broken:
-                    self.broken()
+        results = self.outputs(asked.feeds, left_s)
         bundle = self.loaded.bundle
         head = {"model_name": bundle.name, "model_version": str(bundle.number)}
         if asked.id:
             head["id"] = asked.id
-        with self.stage("encode"):
+        with timed("encode", self.stages):
             return write_response(head, results, asked.outputs)
+
+    def outputs(self, feeds: Arrays, left_s: float) -> Arrays:
+        """All outputs by name; what it waited in the engine's own queue counts as waiting."""
+        engine, began = self.loaded.engine, time.monotonic()
+        try:
+            if not engine.batches:
+                return engine.run(feeds, left_s)
+            self.give_back()
+            results, waited_s = engine.ask(feeds, self.deadline)
+            self.stages["queue"] = self.stages.get("queue", 0.0) + waited_s
+            began += waited_s
+            return results
+        finally:
+            self.stages["infer"] = time.monotonic() - began
+            if engine.broken:
+                self.broken()

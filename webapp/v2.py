@@ -33,9 +33,9 @@ def serving() -> Serving:
     """The models, after the first look at the disk, for whoever may ask."""
     security.refuse_other_sites()
     security.check_key()
-    found = runs.serving()
-    found.wait_for_first_look()
-    return found
+    with runs.in_words():
+        runs.first_look()
+    return runs.serving()
 
 
 @v2.get("")

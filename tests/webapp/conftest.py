@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.trt.conftest import cudart, gpu  # noqa: F401  (fixtures)
+from tests.webapp.tensorrt_helpers import models_dir, options  # noqa: F401  (fixtures)
 from webapp import create_app
 
 CHUNK = bytes(range(256)) * 4

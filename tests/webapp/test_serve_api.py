@@ -124,7 +124,7 @@ def test_what_the_engine_refuses(app_of, monkeypatch):
         def fail(feeds, timeout_s, status=status):
             raise RunError("The engine would not", status)
 
-        monkeypatch.setattr(loaded.engine, "run", fail)
+        monkeypatch.setattr(loaded.engine, "ask", fail)
         answer = client.post(INFER, json=json_request(noise()))
         assert answer.status_code == status and error_of(answer)["code"] == code
 
@@ -472,3 +472,19 @@ def test_stopping_is_not_ready_but_still_answers(app: FlaskClient):
     assert ready.status_code == 503 and ready.json["reason"] == "the server is stopping"
     assert app.get("/v2/health/live").status_code == 200
     assert app.post(INFER, json=json_request(noise())).status_code == 200
+
+
+def test_while_the_models_are_being_loaded_nobody_waits_for_ever(tmp_path: Path):
+    write_bundle(tmp_path / "models" / "mean", mean_model())
+    app = create_app({"models": [str(tmp_path / "models")], "deadline_ms": 50})
+    client, serving = app.test_client(), app.extensions["inpage_serving"]
+    serving.thread = threading.current_thread()  # it is looking
+    body, headers = binary_body(noise())
+    for answer in (client.post(INFER, data=body, headers=headers), client.get("/v2/models/mean")):
+        assert (answer.status_code, answer.headers["Retry-After"], answer.json["code"]) == (503, "1", "not_ready")
+    assert client.get("/v2/health/ready").status_code == 503 and client.get("/v2/health/live").status_code == 200
+    waiting = [serving.patient.acquire(blocking=False) for _ in range(100)]
+    app.config["INPAGE"]["deadline_ms"] = 60_000
+    assert waiting.count(True) == 16 and client.get("/v2/models/mean").status_code == 503, "too many wait already"
+    serving.scan()
+    assert client.post(INFER, data=body, headers=headers).status_code == 200

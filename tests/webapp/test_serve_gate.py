@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from webapp.gate import Full, Gate, Late
+from webapp.gate import Full, Gate, Late, Usual
 from webapp.shared import SLOTS, Shared
 
 
@@ -68,6 +68,35 @@ def test_who_waits_too_long_does_not_run_and_leaves_no_hole():
     with gate.enter(soon()):
         assert gate.running == 1
     assert gate.running == 0
+
+
+def test_who_could_not_be_done_in_time_is_refused_at_once():
+    gate = Gate(1, 5)
+    gate.usual.note(10.0)  # what runs take here
+    with gate.enter(soon(1)):  # nothing is before it, so it may try
+        began = time.monotonic()
+        with pytest.raises(Full) as full, gate.enter(soon(15)):
+            pytest.fail("it ran beside the other")
+        assert full.value.retry_s == 10 and time.monotonic() - began < 5 and not gate.waiting
+        with pytest.raises(Full):
+            gate.refuse(soon(15))
+        gate.refuse(soon(25))  # ten seconds until it starts, and ten that it takes
+    gate.refuse(soon(1))
+
+
+def test_nobody_is_refused_for_a_guess():
+    gate = Gate(1, 5)
+    with gate.enter(soon()):
+        gate.refuse(soon(0.001))
+
+
+def test_how_long_runs_take_follows_what_is_seen():
+    usual = Usual()
+    usual.note(1.0)
+    assert usual.seconds == 1.0
+    for _ in range(60):
+        usual.note(3.0)
+    assert usual.seconds == pytest.approx(3.0, abs=0.01)
 
 
 def test_a_time_that_is_up_already():

@@ -1,6 +1,9 @@
 """The short way of binary requests answers as the long way through Flask does, and leaves to it what is not plain."""
 
+import http.client
 import json
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,9 @@ import pytest
 from tests.webapp.serving_helpers import binary_body, mean_model, noise, running_server, write_bundle
 from tests.webapp.test_serve_process import INFER, ask
 from webapp import create_app
+from webapp.errors import AnswerError
 from webapp.lane import Lane
+from webapp.plain import Plain
 
 VARYING = {"date", "x-request-id", "connection", "server"}
 
@@ -73,24 +78,59 @@ def test_a_client_that_asks_too_often_is_told_so(folder: Path, repo: Path):
     assert statuses[:3] == [200] * 3 and 429 in statuses[3:]
 
 
-def environ(**changes: str) -> dict:
-    """A plain request's."""
-    return {"REQUEST_METHOD": "POST", "PATH_INFO": INFER, "CONTENT_LENGTH": "500", "REMOTE_ADDR": "10.0.0.1",
-            "HTTP_INFERENCE_HEADER_CONTENT_LENGTH": "100", **changes}  # fmt: skip
+def test_a_refusal_is_the_same_in_both_ways(folder: Path, repo: Path):
+    body, headers = binary_body(noise())
+    long = {**headers, "Authorization": "Bearer nobody asks for it"}
+    with running_server(folder, repo, rate_per_s=1, burst=1, drain_s=0) as server:
+        ask(server.port, "POST", INFER, body, headers)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        found = []
+        for given in (headers, long):
+            connection.request("POST", INFER, body, given)
+            answer = connection.getresponse()
+            found.append((answer.status, answer.headers["Retry-After"], json.loads(answer.read())))
+            sent = connection.sock
+        assert connection.sock is sent is not None, "kept, though the body was not read"
+        connection.close()
+        figures = json.loads(ask(server.port, "GET", "/api/status")[2])
+    assert found[0] == found[1] and found[0][:2] == (429, "1")
+    assert figures["rejects"] == {"rate": 2} and figures["requests"] == {"200": 1, "429": 2}
+
+
+PLAIN = Plain(INFER, "mean", 500, 100, None, "", ())
 
 
 def test_only_plain_requests_take_the_short_way(folder: Path):
     app = create_app({"models": [str(folder / "models")]})
+    assert not Lane(app).fits(PLAIN), "no model was looked at yet"
     app.extensions["inpage_serving"].scan()
-    lane = Lane(app)
-    assert lane.fits(environ()) == "mean"
-    for odd in (
-        {"REQUEST_METHOD": "GET"}, {"PATH_INFO": "/v2/models/none/infer"}, {"PATH_INFO": f"{INFER}/"},
-        {"CONTENT_LENGTH": ""}, {"CONTENT_LENGTH": "0"}, {"CONTENT_LENGTH": str(17 << 20)}, {"HTTP_ORIGIN": "http://x"},
-        {"HTTP_INFERENCE_HEADER_CONTENT_LENGTH": "-1"}, {"HTTP_TRANSFER_ENCODING": "chunked"}, {"HTTP_TIMEOUT_MS": "x"},
-    ):  # fmt: skip
-        assert lane.fits(environ(**odd)) is None, odd
+    assert Lane(app).fits(PLAIN)
+    assert not Lane(app).fits(replace(PLAIN, model="none")) and not Lane(app).fits(replace(PLAIN, length=17 << 20))
     for settings in ({"api_keys": ["k" * 20]}, {"origins": ["https://x.test"]}):
         strict = create_app({"models": [str(folder / "models")], **settings})
         strict.extensions["inpage_serving"].scan()
-        assert Lane(strict).fits(environ()) is None
+        assert not Lane(strict).fits(PLAIN)
+
+
+def test_a_bug_is_logged_whole_and_told_in_one_sentence(folder: Path, caplog: pytest.LogCaptureFixture):
+    app = create_app({"models": [str(folder / "models")]})
+    app.extensions["inpage_serving"].scan()
+
+    def read() -> memoryview:
+        raise ZeroDivisionError("secret")
+
+    status, _, content = Lane(app).answer(PLAIN, "10.0.0.1", time.monotonic(), read)
+    assert status == 500 and json.loads(content)["code"] == "internal" and b"secret" not in content
+    assert "ZeroDivisionError: secret" in caplog.text
+
+
+def test_clients_behind_proxies_are_told_apart(folder: Path):
+    app = create_app({"models": [str(folder / "models")], "proxies": 1, "rate_per_s": 1, "burst": 1})
+    lane = Lane(app)
+    one, two = replace(PLAIN, forwarded=("6.6.6.6", "10.0.0.1")), replace(PLAIN, forwarded=("10.0.0.2",))
+    for plain in (one, two):
+        lane.take_token(plain, "127.0.0.1")
+    with pytest.raises(AnswerError) as error:
+        lane.take_token(replace(one, forwarded=("7.7.7.7", "10.0.0.1")), "127.0.0.1")
+    assert error.value.status == 429
+    lane.take_token(PLAIN, "127.0.0.1")

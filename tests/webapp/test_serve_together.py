@@ -2,13 +2,14 @@
 
 import threading
 import time
+from collections import deque
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from webapp.engines import RunError
-from webapp.engines.together import MOST_ROWS, Together, rows_are_free
+from webapp.engines.together import MOST_ROWS, Ask, Together, joined, room_for, rows_are_free
 from webapp.gate import Full, Late
 from webapp.models import Bundle
 
@@ -136,6 +137,86 @@ def test_a_full_queue_and_a_time_that_ran_out():
     assert isinstance(crowd.results[1], Late)
     assert crowd.end(slow)[0][0, 0] == 2
     assert slow.runs == [(1, 4)], "what came too late is not run"
+
+
+def test_who_could_not_be_done_in_time_is_refused_at_once():
+    slow, crowd = busy()
+    crowd.engine.usual.note(10.0)
+    crowd.ask(3, timeout_s=15)
+    crowd.threads[1].join(10)
+    assert isinstance(crowd.results[1], Full) and crowd.results[1].retry_s == 10
+    with pytest.raises(Full):
+        crowd.engine.refuse(time.monotonic() + 15)
+    crowd.engine.refuse(time.monotonic() + 25)
+    crowd.ask(4, timeout_s=25)
+    crowd.wait_until_waiting(1)
+    assert crowd.end(slow)[2][0, 0] == 8
+
+
+def test_whose_time_ran_out_while_it_waited_is_not_run_though_its_thread_sleeps():
+    slow = Slow()
+    engine = Together(slow, runs=1, queue=9)
+    now = time.monotonic()
+    late, fine = Ask({"x": np.ones((1, 4))}, now - 1), Ask({"x": np.ones((1, 4))}, now + 60)
+    engine.running, engine.waiting = 1, deque([late, fine])
+    assert engine.following() == (fine, [late]) and isinstance(late.error, Late) and fine.leads
+    engine.waiting = deque([late, fine])
+    assert engine.company(Ask({"x": np.ones((1, 4))}, now + 60), now) == [fine] and list(engine.waiting) == [late]
+    engine.running, engine.waiting = 1, deque([late])
+    assert engine.following() == (None, [late]) and engine.running == 0
+    engine.running = 1
+    engine.lead(late)
+    assert isinstance(late.error, Late) and not slow.runs and engine.running == 0
+
+
+class Passing(Slow):
+    """Gives back what it got, in the memory in which it got it."""
+
+    def run(self, feeds: dict, timeout_s: float) -> dict:
+        super().run(feeds, timeout_s)
+        return {"y": feeds["x"]}
+
+
+def test_results_stay_when_the_memory_is_used_again():
+    slow = Passing()
+    crowd = Crowd(Together(slow, runs=1, queue=24))
+    crowd.ask(1)
+    assert slow.started.acquire(timeout=10)
+    for turn in range(2):
+        for i in range(3):
+            crowd.ask(10 * turn + i, width=1001)
+            crowd.wait_until_waiting(i + 1)
+        slow.open.set()
+        for thread in crowd.threads:
+            thread.join(10)
+        slow.open.clear()
+        crowd.ask(1)
+        assert slow.started.acquire(timeout=10)
+    results = crowd.end(slow)
+    assert (3, 1001) in slow.runs and len(crowd.engine.rooms.kept) == 1
+    for turn, first in ((0, 1), (1, 5)):
+        assert [results[first + i][0, 0] for i in range(3)] == [10 * turn + i for i in range(3)]
+
+
+def test_two_inputs_of_other_types_share_one_room():
+    one = Ask({"a": np.arange(6, dtype=np.uint8).reshape(2, 3), "b": np.ones((2, 2))}, 0)
+    two = Ask({"a": np.full((1, 3), 9, np.uint8), "b": np.full((1, 2), 5.0)}, 0)
+    found = joined([one, two], np.empty(room_for([one, two]), np.uint8))
+    np.testing.assert_array_equal(found["a"], [[0, 1, 2], [3, 4, 5], [9, 9, 9]])
+    np.testing.assert_array_equal(found["b"], [[1, 1], [1, 1], [5, 5]])
+    assert found["b"].ctypes.data % 64 == 0
+
+
+def test_what_runs_and_waits_is_told():
+    seen: list[tuple[int, int]] = []
+    slow = Slow()
+    crowd = Crowd(Together(slow, runs=1, queue=9, depth=lambda running, waiting: seen.append((running, waiting))))
+    crowd.ask(1)
+    assert slow.started.acquire(timeout=10)
+    crowd.ask(2)
+    crowd.wait_until_waiting(1)
+    crowd.end(slow)
+    assert seen == [(1, 0), (1, 1), (1, 0), (0, 0)]
 
 
 def test_many_threads_each_get_their_own():

@@ -14,12 +14,6 @@ from webapp.models import Models
 from webapp.serving import NotReady, Serving, UnknownModel
 
 
-@pytest.fixture
-def models_dir(tmp_path: Path) -> Path:
-    (tmp_path / "models").mkdir()
-    return tmp_path / "models"
-
-
 def serving_of(folder: Path, **options) -> Serving:
     serving = Serving(Models([folder]), ["onnx"], Options(), **options)
     serving.scan()

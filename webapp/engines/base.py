@@ -44,6 +44,10 @@ def unwatched(model: str, rows: int) -> None:
     """Where nobody counts."""
 
 
+def unseen(who: object, running: int, waiting: int) -> None:
+    """Where nobody looks."""
+
+
 @dataclass(frozen=True)
 class Options:
     """The settings that engines need."""
@@ -54,6 +58,7 @@ class Options:
     trt_precision: str = "fp16"
     trt_tolerance: float = 1e-2
     trt_cache: str = ""
+    trt_cache_mb: int = 4096
     trt_calibration: str = ""
     trt_quick: bool = False
     batch_rows: int = 32
@@ -63,6 +68,7 @@ class Options:
     cpu_queue: int = 24
     batch_room: AbstractContextManager[None] = field(default_factory=nullcontext)  # entering raises Full
     watch_batch: Callable[[str, int], None] = unwatched
+    watch_depth: Callable[[object, int, int], None] = unseen  # of an engine's own queue: who, running, waiting
 
 
 class Engine(Protocol):
@@ -77,6 +83,12 @@ class Engine(Protocol):
 
         `timeout_s` is what is left of the request's time.
         """
+
+    def ask(self, feeds: Arrays, deadline: float) -> tuple[Arrays, float]:
+        """Only where it batches: the same until `deadline` (time.monotonic), and the seconds that it waited."""
+
+    def refuse(self, deadline: float) -> None:
+        """Only where it batches: raise Full or Late where a request that comes now would be told so at once."""
 
     def close(self) -> None:
         """Free what it holds; nothing runs any more."""

@@ -166,3 +166,10 @@ def build_of(path: Path, command: Sequence[str]) -> BuildProcess:
         if found is None or found.worth_a_new_try or gone or (found.stopped and found.ended):
             found = builds[path] = BuildProcess(path, command)
         return found
+
+
+def forget(path: Path) -> None:
+    """The engine is there: how it came to be is of no use any more."""
+    with lock:
+        if path in builds and builds[path].ended:
+            del builds[path]

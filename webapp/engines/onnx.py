@@ -77,8 +77,13 @@ def load(bundle: Bundle, options: Options) -> Engine:
     engine = OnnxEngine(session)
     if not rows_are_free(bundle):
         return engine
-    watch = partial(options.watch_batch, bundle.name)
-    return Together(engine, runs=options.cpu_runs, queue=options.cpu_queue, watch=watch)
+    return Together(
+        engine,
+        runs=options.cpu_runs,
+        queue=options.cpu_queue,
+        watch=partial(options.watch_batch, bundle.name),
+        depth=partial(options.watch_depth, engine),
+    )
 
 
 def check_names(session: Any, bundle: Bundle) -> None:

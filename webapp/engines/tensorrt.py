@@ -7,6 +7,8 @@ import os
 import sys
 import threading
 import time
+from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +21,19 @@ from trt.runner import rows_of
 from webapp.batcher import Batcher
 from webapp.engines import onnx
 from webapp.engines.base import Arrays, Engine, EngineError, Options, Pending, RunError
-from webapp.engines.builds import PASSING, BuildProcess, build_of
+from webapp.engines.builds import PASSING, BuildProcess, build_of, forget
 from webapp.engines.trial import trial_shape
+from webapp.gate import Gate
 from webapp.models import Bundle, NoPictures, picture_spec
 
 BUFFERS = 4  # batches under way: filled, waiting for the GPU, on the GPU, read
+MB = 1 << 20
 USUAL_SIDE = 640  # of pictures whose size a model leaves open
 
 log = logging.getLogger(__name__)
+
+in_use: Counter[Path] = Counter()  # by this process
+in_use_lock = threading.Lock()
 
 
 class TensorRtEngine(Engine):
@@ -35,28 +42,36 @@ class TensorRtEngine(Engine):
     platform = "tensorrt_plan"
     batches = True
 
-    def __init__(self, runner: Runner, bundle: Bundle, options: Options) -> None:
-        self.runner, self.bundle, self.options = runner, bundle, options
+    def __init__(self, runner: Runner, bundle: Bundle, options: Options, path: Path) -> None:
+        self.runner, self.bundle, self.options, self.path = runner, bundle, options, path
         self.beside: Engine | None = None
-        self.lock, self.turns = threading.Lock(), threading.BoundedSemaphore(options.cpu_runs)
+        self.lock, self.gate = threading.Lock(), Gate(options.cpu_runs, options.cpu_queue)
         self.batcher = Batcher(
             runner,
             max_rows=options.batch_rows,
             max_wait_s=options.batch_wait_s,
             queue=options.batch_queue,
             watch=lambda rows, waited_s: options.watch_batch(bundle.name, rows),
+            depth=partial(options.watch_depth, runner),
         )
 
     def run(self, feeds: Arrays, timeout_s: float) -> Arrays:
         """All outputs by name. Raises RunError, Full or Late."""
-        deadline = time.monotonic() + timeout_s
+        return self.ask(feeds, time.monotonic() + timeout_s)[0]
+
+    def refuse(self, deadline: float) -> None:
+        """Raise Full or Late where a request of a usual size would be told so at once."""
+        self.batcher.refuse(deadline)
+
+    def ask(self, feeds: Arrays, deadline: float) -> tuple[Arrays, float]:
+        """The same until `deadline` (time.monotonic), and how long it waited for the GPU, in seconds."""
         if self.broken:
             raise RunError("The GPU failed; another engine takes over", 503)
         if not self.takes(feeds):
             return self.on_the_cpu(feeds, deadline)
         try:
             with self.options.batch_room:
-                return self.batcher.run({name: np.ascontiguousarray(array) for name, array in feeds.items()}, deadline)
+                return self.batcher.ask({name: np.ascontiguousarray(array) for name, array in feeds.items()}, deadline)
         except TrtError as error:
             if error.kind == "invalid":  # this input's fault, though its size was within bounds
                 raise RunError(str(error)) from error
@@ -73,23 +88,26 @@ class TensorRtEngine(Engine):
             for name, array in feeds.items()
         )
 
-    def on_the_cpu(self, feeds: Arrays, deadline: float) -> Arrays:
-        """The same model in ONNX Runtime, loaded when it is first needed."""
+    def on_the_cpu(self, feeds: Arrays, deadline: float) -> tuple[Arrays, float]:
+        """The same model in ONNX Runtime, loaded when it is first needed. Raises RunError, Full or Late."""
         with self.lock:
             if self.beside is None:
                 try:
                     self.beside = onnx.load(self.bundle, self.options)
                 except EngineError as error:
                     raise RunError(f"The engine was not built for this size, and {error}") from error
-        if not self.turns.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            raise RunError("The request's time ran out before it could run", 504)
-        try:
-            return self.beside.run(feeds, deadline - time.monotonic())
-        finally:
-            self.turns.release()
+        if self.beside.batches:
+            return self.beside.ask(feeds, deadline)
+        came = time.monotonic()
+        with self.gate.enter(deadline):
+            began = time.monotonic()
+            return self.beside.run(feeds, deadline - began), began - came
 
     def close(self) -> None:
         """Free the GPU's memory."""
+        with in_use_lock:
+            in_use[self.path] -= 1
+        self.batcher.depth(0, 0)
         self.runner.close()
         if self.beside is not None:
             self.beside.close()
@@ -192,7 +210,24 @@ def load(bundle: Bundle, options: Options) -> TensorRtEngine:
     if not runner.max_rows:
         runner.close()
         raise EngineError("not every output has a row for every row of the input, so requests cannot be put together")
-    return TensorRtEngine(runner, bundle, options)
+    note_use(cache, path, options)
+    forget(path)
+    return TensorRtEngine(runner, bundle, options, path)
+
+
+def note_use(cache: EngineCache, path: Path, options: Options) -> None:
+    """An engine is used from now on; those that nobody used for long make room for it."""
+    with in_use_lock:
+        in_use[path] += 1
+        kept = {one for one, count in in_use.items() if count > 0}
+    cache.touch(path)
+    if not options.trt_cache_mb:
+        return
+    try:
+        for gone in cache.prune(options.trt_cache_mb * MB, kept):
+            log.info("engine removed, for others were used since: %s", gone.name)
+    except OSError as error:
+        log.warning("the folder of engines cannot be tidied (%s)", error.strerror)
 
 
 def not_yet(build: BuildProcess) -> EngineError:

@@ -13,11 +13,12 @@ from collections.abc import Callable
 import numpy as np
 
 from webapp.engines.base import Arrays, Engine, RunError
-from webapp.gate import FIRST_GUESS_S, SMOOTHING, Full, Late
+from webapp.gate import Bell, Late, Usual
 from webapp.models import Bundle
 
 MOST_ROWS = 8  # more rows save little, and the first of them waits for the last
 MOST_BYTES = 16 << 20  # of inputs in one run
+ALIGNED = 64
 
 Key = tuple[tuple[str, str, tuple[int, ...]], ...]
 
@@ -35,32 +36,56 @@ def key_of(feeds: Arrays) -> Key:
 
 
 class Ask:
-    """A request: what it feeds, then what it gets. `turn` is set when it is answered, or when it is to lead."""
+    """A request: what it feeds, then what it gets. `turn` is rung when it is answered, or when it is to lead."""
 
-    def __init__(self, feeds: Arrays) -> None:
-        self.feeds, self.key = feeds, key_of(feeds)
+    def __init__(self, feeds: Arrays, until: float) -> None:
+        self.feeds, self.key, self.until = feeds, key_of(feeds), until
         first = next(iter(feeds.values()))
         self.rows = first.shape[0]
         self.bytes = sum(array.nbytes for array in feeds.values())
-        self.turn = threading.Event()
+        self.came = self.started = time.monotonic()
+        self.turn = Bell()
         self.leads = False
         self.results: Arrays | None = None
         self.error: Exception | None = None
 
 
+class Rooms:
+    """Memory that rows are put together in, a piece for each run at a time; kept, for new memory costs page faults."""
+
+    def __init__(self) -> None:
+        self.kept: list[np.ndarray] = []
+
+    def take(self, nbytes: int) -> np.ndarray:
+        """A piece that is large enough."""
+        try:
+            room = self.kept.pop()
+        except IndexError:
+            room = np.empty(0, np.uint8)
+        return room if room.nbytes >= nbytes else np.empty(nbytes, np.uint8)
+
+    def give(self, room: np.ndarray) -> None:
+        """Nobody looks at it any more."""
+        self.kept.append(room)
+
+
 class Together:
-    """An engine of which `runs` may run at a time; `queue` requests more may wait."""
+    """An engine of which `runs` may run at a time; `queue` requests more may wait.
+
+    watch: told how many rows run together. depth: told how many requests run and wait, whenever that changes.
+    """
 
     batches = True
 
-    def __init__(
-        self, engine: Engine, *, runs: int, queue: int, watch: Callable[[int], None] = lambda rows: None
-    ) -> None:
-        self.engine, self.platform, self.runs, self.queue, self.watch = engine, engine.platform, runs, queue, watch
+    def __init__(self, engine: Engine, *, runs: int, queue: int, watch: Callable[[int], None] = lambda rows: None,
+                 depth: Callable[[int, int], None] = lambda running, waiting: None) -> None:  # fmt: skip
+        self.engine, self.platform, self.runs, self.queue = engine, engine.platform, runs, queue
+        self.watch, self.depth = watch, depth
         self.lock = threading.Lock()
         self.running = 0
         self.waiting: deque[Ask] = deque()
-        self.run_s = FIRST_GUESS_S
+        self.usual = Usual()
+        self.rooms = Rooms()
 
     @property
     def broken(self) -> str:
@@ -69,63 +94,93 @@ class Together:
 
     def run(self, feeds: Arrays, timeout_s: float) -> Arrays:
         """All outputs by name. Raises what the engine raises; Full at once, Late when it could not start in time."""
-        mine, until = Ask(feeds), time.monotonic() + timeout_s
+        return self.ask(feeds, time.monotonic() + timeout_s)[0]
+
+    def refuse(self, deadline: float) -> None:
+        """Raise what a request of one row that comes now would be told at once, if anything: Full, or Late."""
+        if time.monotonic() >= deadline:
+            raise Late
+        if self.running < self.runs:
+            return
+        before = (len(self.waiting) // MOST_ROWS + 1) / self.runs
+        if len(self.waiting) >= self.queue or not self.usual.fits(before, deadline):
+            raise self.usual.full(before)
+
+    def ask(self, feeds: Arrays, deadline: float) -> tuple[Arrays, float]:
+        """The same until `deadline` (time.monotonic), and how long it waited for its run, in seconds."""
+        mine = Ask(feeds, deadline)
         with self.lock:
+            self.refuse(deadline)
             mine.leads = self.running < self.runs
             if mine.leads:
                 self.running += 1
-            elif len(self.waiting) >= self.queue:
-                ahead = (len(self.waiting) / MOST_ROWS + 1) / self.runs
-                raise Full(max(1, math.ceil(self.run_s * ahead)))
             else:
                 self.waiting.append(mine)
+            self.depth(self.running, len(self.waiting))
         if not mine.leads:
-            self.wait(mine, until)
+            self.wait(mine)
         if mine.leads:
-            self.lead(mine, until)
+            self.lead(mine)
         if mine.error is not None:
             raise mine.error
         assert mine.results is not None
-        return mine.results
+        return mine.results, mine.started - mine.came
 
-    def wait(self, mine: Ask, until: float) -> None:
+    def wait(self, mine: Ask) -> None:
         """Until it is answered or is to lead; out of the queue when its time is up."""
-        if mine.turn.wait(max(0.0, until - time.monotonic())):
+        if mine.turn.wait(max(0.0, mine.until - time.monotonic())):
             return
         with self.lock:
             if mine in self.waiting:
                 self.waiting.remove(mine)
+                self.depth(self.running, len(self.waiting))
                 raise Late
         mine.turn.wait()  # it is being run, or was just made the leader
 
-    def lead(self, mine: Ask, until: float) -> None:
+    def lead(self, mine: Ask) -> None:
         """Run with everybody who waits for the same, then hand the core on."""
-        with self.lock:
-            batch = [mine, *self.company(mine)]
         began = time.monotonic()
+        with self.lock:
+            batch = [mine, *self.company(mine, began)] if began < mine.until else []
         try:
-            self.watch(sum(one.rows for one in batch))
-            self.run_batch(batch, until - began)
+            for one in batch:
+                one.started = began
+            if batch:
+                self.watch(sum(one.rows for one in batch))
+                self.run_batch(batch, mine.until - began)
+            else:
+                mine.error = Late()  # its thread was late itself
         except Exception as error:  # each of them gets it, in its own request
             for one in batch:
                 one.error = error
         finally:
             with self.lock:
-                self.run_s += SMOOTHING * (time.monotonic() - began - self.run_s)
-                following = self.waiting.popleft() if self.waiting else None
-                if following is None:
-                    self.running -= 1
-                else:
-                    following.leads = True
-            for one in [*batch[1:], *([following] if following else [])]:
-                one.turn.set()
+                if batch:
+                    self.usual.note(time.monotonic() - began)
+                following, late = self.following()
+                self.depth(self.running, len(self.waiting))
+            for one in [*batch[1:], *late, *([following] if following else [])]:
+                one.turn.ring()
 
-    def company(self, mine: Ask) -> list[Ask]:
+    def following(self) -> tuple[Ask | None, list[Ask]]:
+        """Who leads next, where somebody waits; and who came before, and is too late by now. With the lock."""
+        late, now = [], time.monotonic()
+        while self.waiting:
+            one = self.waiting.popleft()
+            if now < one.until:
+                one.leads = True
+                return one, late
+            one.error = Late()
+            late.append(one)
+        self.running -= 1
+        return None, late
+
+    def company(self, mine: Ask, now: float) -> list[Ask]:
         """Those who run with it, taken out of the queue in their order. With the lock."""
         rows, size, found, others = mine.rows, mine.bytes, [], deque[Ask]()
         for one in self.waiting:
             fits = one.key == mine.key and rows + one.rows <= MOST_ROWS and size + one.bytes <= MOST_BYTES
-            if fits:
+            if fits := fits and now < one.until:
                 rows, size = rows + one.rows, size + one.bytes
             (found if fits else others).append(one)
         self.waiting = others
@@ -136,20 +191,46 @@ class Together:
         if len(batch) == 1:
             batch[0].results = self.engine.run(batch[0].feeds, timeout_s)
             return
-        joined = {name: np.concatenate([one.feeds[name] for one in batch]) for name in batch[0].feeds}
+        room = self.rooms.take(room_for(batch))
         try:
-            results, end = self.engine.run(joined, timeout_s), 0
+            results, end = self.engine.run(joined(batch, room), timeout_s), 0
+            for one in batch:
+                start, end = end, end + one.rows
+                one.results = {name: own(array[start:end], room) for name, array in results.items()}
         except RunError:
             for one in batch:
                 try:
                     one.results = self.engine.run(one.feeds, timeout_s)
                 except RunError as error:
                     one.error = error
-            return
-        for one in batch:
-            start, end = end, end + one.rows
-            one.results = {name: array[start:end] for name, array in results.items()}
+        finally:
+            self.rooms.give(room)
 
     def close(self) -> None:
         """Free what the engine inside holds."""
+        self.depth(0, 0)
         self.engine.close()
+
+
+def room_for(batch: list[Ask]) -> int:
+    """Bytes that all rows of a batch take, each input beginning at an aligned address."""
+    inputs = len(batch[0].feeds)
+    return sum(one.bytes for one in batch) + inputs * ALIGNED
+
+
+def joined(batch: list[Ask], room: np.ndarray) -> Arrays:
+    """The rows of all requests, one behind the other."""
+    found, first_at = {}, -room.ctypes.data % ALIGNED
+    at = first_at
+    for name, first in batch[0].feeds.items():
+        pieces = [one.feeds[name] for one in batch]
+        shape = (sum(len(piece) for piece in pieces), *first.shape[1:])
+        end = at + math.prod(shape) * first.itemsize
+        found[name] = np.concatenate(pieces, out=room[at:end].view(first.dtype).reshape(shape))
+        at = end + (first_at - end) % ALIGNED
+    return found
+
+
+def own(rows: np.ndarray, room: np.ndarray) -> np.ndarray:
+    """Results that will stay: an engine may hand out what it was given, and the room is soon another's."""
+    return rows.copy() if np.may_share_memory(rows, room) else rows

@@ -1,0 +1,104 @@
+"""What the server does with sockets: bodies in their place or thrown away, who is let go, how long something waited."""
+
+import socket
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from webapp import wire
+
+
+@pytest.fixture
+def pair():
+    """Two ends of a TCP connection: the server's and the client's."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname(), timeout=20)
+        server, _ = listener.accept()
+    yield server, client
+    server.close()
+    client.close()
+
+
+def send_soon(client: socket.socket, content: bytes) -> threading.Thread:
+    thread = threading.Thread(target=client.sendall, args=(content,))
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("length", [5, 3000, 3 << 20])
+def test_a_body_comes_to_an_aligned_place(pair, length: int):
+    server, client = pair
+    content = bytes(k % 251 for k in range(length))
+    thread = send_soon(client, content[2:] + b"behind")
+    view = wire.read_body(server, content[:2], length, 3)
+    assert bytes(view) == content
+    assert (np.frombuffer(view, np.uint8).ctypes.data + 3) % wire.ALIGNED == 0
+    thread.join(10)
+    assert server.recv(100) == b"behind"
+
+
+def test_a_client_that_goes_leaves_a_shorter_body(pair):
+    server, client = pair
+    client.sendall(b"abc")
+    client.close()
+    assert bytes(wire.read_body(server, b"", 10, 0)) == b"abc"
+
+
+def test_what_is_thrown_away_is_gone_and_what_follows_is_there(pair):
+    server, client = pair
+    thread = send_soon(client, b"x" * (5 << 20) + b"next")
+    assert wire.throw_away(server, 5 << 20)
+    assert server.recv(100) == b"next"
+    thread.join(10)
+    client.close()
+    assert not wire.throw_away(server, 1)
+
+
+def test_an_answer_before_the_end_of_a_request_arrives_all_the_same(pair):
+    server, client = pair
+    thread = send_soon(client, b"x" * (8 << 20))  # more than the kernel holds: it is still being sent
+    assert server.recv(1) == b"x"
+    server.sendall(b"no")
+    closing = threading.Thread(target=wire.let_go, args=(server,))
+    closing.start()
+    thread.join(20)
+    assert not thread.is_alive() and client.recv(100) == b"no" and client.recv(100) == b""
+    client.close()
+    closing.join(10)
+    assert server.fileno() == -1
+
+
+def test_who_stays_silent_is_closed_all_the_same(pair, monkeypatch: pytest.MonkeyPatch):
+    server, client = pair
+    monkeypatch.setattr(wire, "LINGER_S", 0.1)
+    wire.let_go(server)
+    assert server.fileno() == -1 and client.recv(1) == b""
+
+
+def test_how_long_something_waited_is_known(pair):
+    server, client = pair
+    client.sendall(b"x")
+    time.sleep(0.3)
+    assert 0.2 < wire.waited_s(server) < 20
+    client.sendall(b"x")
+    deadline = time.monotonic() + 20
+    while wire.waited_s(server) > 0.2:
+        assert time.monotonic() < deadline
+    server.close()
+    assert wire.waited_s(server) == 0.0
+
+
+def test_a_client_that_is_too_slow_hears_no_more(pair):
+    server, client = pair
+    pace = wire.Pace(5.0)
+    pace.begin(server)
+    pace.cut(time.monotonic())
+    assert server in pace.until
+    pace.cut(time.monotonic() + 6)
+    assert not pace.until and server.recv(1) == b""
+    pace.begin(server)
+    pace.arrived(server)
+    pace.cut(time.monotonic() + 60)
+    client.sendall(b"y")
