@@ -166,6 +166,7 @@ def test_one_id_runs_through_both_logs_and_the_answer(proxy: Proxy):
     assert {"my-own-id", found} <= {line.get("request") for line in proxy.server.lines()}
     access = (proxy.folder / "inpage.log").read_text()
     assert "my-own-id" in access and found in access
+    assert all(line.startswith("127.0.0.0 [") for line in access.splitlines()), "the network, not the address"
 
 
 def test_only_pages_of_this_very_address_may_run_models(proxy: Proxy):
