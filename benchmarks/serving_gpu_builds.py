@@ -75,15 +75,14 @@ def run_build(folder: Path, kind: str, path: Path, gpu: int, until: float) -> di
         return {**json.loads(about.read_text()), "earlier": True}
     began = time.monotonic()
     with tempfile.TemporaryFile("w+", errors="replace") as errors:
-        process = subprocess.Popen(build_command(folder, kind, path), env=environment(gpu), text=True,
-                                   stdout=subprocess.PIPE, stderr=errors)  # fmt: skip
-        timer = threading.Timer(max(0.1, until - time.monotonic()), process.kill)
-        timer.start()
-        for line in process.stdout or ():
-            if line.startswith("{"):
-                report = json.loads(line)
-                say(**{**report, "what": "build", "model": folder.name, "engine": kind, "gpu": gpu})
-        process.wait()
+        command, pipes = build_command(folder, kind, path), {"stdout": subprocess.PIPE, "stderr": errors}
+        with subprocess.Popen(command, env=environment(gpu), text=True, **pipes) as process:
+            timer = threading.Timer(max(0.1, until - time.monotonic()), process.kill)
+            timer.start()
+            for line in process.stdout or ():
+                if line.startswith("{"):
+                    report = json.loads(line)
+                    say(**{**report, "what": "build", "model": folder.name, "engine": kind, "gpu": gpu})
         timer.cancel()
         errors.seek(0)
         tail = errors.read().strip()[-300:]

@@ -5,8 +5,10 @@
 Throughput: MobileNetV3-small (random weights, 224 x 224), 24 clients that keep their connections and send tensors in
 binary, each the next one when its answer is there. Bare: a loop that does nothing but run the same model, on two cores
 in both ways: one thread whose runs use both (ONNX Runtime's own default), or two whose runs use one each. All are
-measured in turns, and in CPU time too, since the clients need some of the same two cores: "CPU ms" is what one request
-takes of the server's processes, and depends little on what else a machine is doing.
+measured in turns. The clients run on the same two cores and are made to cost little (see serving_clients.py); what they
+do cost is taken from the server's throughput and not given back: "served / this" is as it was seen. "In CPU time"
+leaves them out: it compares what one request takes of the server's processes, the kernel's work for them included, with
+what one run takes of the bare loop.
 
 Overload: ten times as many requests a second as the server can answer, from many connections, for some minutes. Every
 request must be answered (200, 429 or 504), the accepted ones within twice the deadline, and memory must stay as it is.
@@ -16,11 +18,9 @@ import argparse
 import gc
 import json
 import os
-import queue
 import re
 import resource
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -30,12 +30,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 
 REPO = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPO))
+
+from benchmarks.serving_clients import Crowd, Seen  # noqa: E402
 
 NAME = "mobilenet_v3_small"
 SHAPE = (1, 3, 224, 224)
@@ -139,62 +142,6 @@ def request_bytes(port: int) -> bytes:
     return "\r\n".join(head).encode() + text + blob
 
 
-class Connection:
-    """A kept connection that does as little as a client can."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.socket: socket.socket | None = None
-        self.buffer = bytearray(65536)
-
-    def ask(self, request: bytes) -> int:
-        """The status; 0 when the connection broke before an answer."""
-        for attempt in range(2):
-            kept = self.socket is not None
-            try:
-                if self.socket is None:
-                    self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=60)
-                    self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return self.exchange(request)
-            except OSError:
-                self.close()
-                if not kept or attempt:
-                    return 0  # a kept connection may have been closed while it was idle: that one is tried again
-        return 0
-
-    def exchange(self, request: bytes) -> int:
-        """Send, and read one answer to its end; an answer may come before all is sent."""
-        assert self.socket is not None
-        early = False
-        try:
-            self.socket.sendall(request)
-        except (BrokenPipeError, ConnectionResetError):
-            early = True
-        view, got = memoryview(self.buffer), 0
-        while (end := self.buffer.find(b"\r\n\r\n", 0, got)) < 0:
-            count = self.socket.recv_into(view[got:])
-            if not count:
-                raise ConnectionError("closed")
-            got += count
-        head = bytes(self.buffer[:end])
-        length = int(re.search(rb"content-length: (\d+)", head, re.I).group(1))  # type: ignore[union-attr]
-        left = length - (got - end - 4)
-        while left > 0:
-            count = self.socket.recv_into(view, min(left, len(view)))
-            if not count:
-                raise ConnectionError("closed")
-            left -= count
-        if early or re.search(rb"connection: close", head, re.I):
-            self.close()
-        return int(head[9:12])
-
-    def close(self) -> None:
-        """Let go of it."""
-        if self.socket is not None:
-            self.socket.close()
-        self.socket = None
-
-
 # ---- throughput ----
 
 
@@ -219,30 +166,23 @@ def bare_loop(session, seconds: float, threads_count: int) -> tuple[float, float
     return sum(counts) / took, 1000 * cpu / sum(counts)
 
 
-def through_server(server: Server, seconds: float) -> tuple[float, float, Counter[int], float]:
-    """Answers a second, CPU milliseconds of one in the server and in the clients, and their statuses."""
-    request, statuses = request_bytes(server.port), Counter()
-    until = time.perf_counter() + seconds
-    lock = threading.Lock()
+@dataclass(frozen=True)
+class Served:
+    """Answers a second, and CPU milliseconds of one: the server's, with the kernel's for it, and the clients'."""
 
-    def loop() -> None:
-        connection, mine = Connection(server.port), Counter()
-        while time.perf_counter() < until:
-            mine[connection.ask(request)] += 1
-        connection.close()
-        with lock:
-            statuses.update(mine)
+    rate: float
+    server_ms: float
+    client_ms: float
 
-    before, own, began = server.cpu_s(), resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    threads = [threading.Thread(target=loop) for _ in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    took, now = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
-    clients = now.ru_utime + now.ru_stime - own.ru_utime - own.ru_stime
-    good = max(1, statuses[200])
-    return good / took, 1000 * (server.cpu_s() - before) / good, statuses, 1000 * clients / good
+
+def through_server(server: Server, crowd: Crowd, seconds: float, statuses: Counter[int]) -> Served:
+    """Ask for so long; adds to `statuses`."""
+    before, began = server.cpu_s(), time.perf_counter()
+    seen = crowd.run(seconds)
+    took, cpu = time.perf_counter() - began, server.cpu_s() - before
+    statuses.update(seen.statuses)
+    good = max(1, seen.statuses[200])
+    return Served(good / took, 1000 * cpu / good, 1000 * seen.cpu_s / good)
 
 
 def throughput(folder: Path, seconds: float, rounds: int) -> bool:
@@ -259,25 +199,33 @@ def throughput(folder: Path, seconds: float, rounds: int) -> bool:
         f"{CORES} threads, 1 core a run": (onnxruntime.InferenceSession(content, session_options(onnxruntime)), CORES),
     }
     loops: dict[str, list[tuple[float, float]]] = {name: [] for name in bare}
-    served, all_statuses = [], Counter()
+    served: list[Served] = []
+    statuses: Counter[int] = Counter()
     with serving(folder, runs=CORES) as server:
-        through_server(server, 2)
+        crowd = Crowd(server.port, request_bytes(server.port), CLIENTS)
+        through_server(server, crowd, 2, Counter())
         for _ in range(rounds):
             for name, (session, count) in bare.items():
                 bare_loop(session, 0.5, count)
                 loops[name].append(bare_loop(session, seconds / 2, count))
-            rate, cpu_ms, statuses, client_ms = through_server(server, seconds)
-            served.append((rate, cpu_ms, client_ms))
-            all_statuses.update(statuses)
+            served.append(through_server(server, crowd, seconds, statuses))
             rates = ", ".join(f"{found[-1][0]:.0f}/s" for found in loops.values())
-            print(f"  bare {rates}; served {rate:.0f}/s {dict(statuses)}", flush=True)
-    mine = [statistics.median(column) for column in zip(*served, strict=True)]
+            print(f"  bare {rates}; served {served[-1].rate:.0f}/s {dict(statuses)}", flush=True)
+        crowd.close()
+    compare(loops, served)
+    return set(statuses) == {200}
+
+
+def compare(loops: dict[str, list[tuple[float, float]]], served: list[Served]) -> None:
+    """Print medians, and the median of each round's ratio: what else a machine does changes from round to round."""
+    rate, server_ms, client_ms = (statistics.median(column) for column in zip(*map(astuple, served), strict=True))
     print(f"\n{'':34} {'a second':>9} {'CPU ms':>8} {'served / this':>14} {'in CPU time':>12}")
     for name, found in loops.items():
-        rate, cpu_ms = (statistics.median(column) for column in zip(*found, strict=True))
-        print(f"{f'bare, {name}':34} {rate:9.0f} {cpu_ms:8.2f} {mine[0] / rate:14.2f} {cpu_ms / mine[1]:12.2f}")
-    print(f"{f'gunicorn, {CLIENTS} clients':34} {mine[0]:9.0f} {mine[1]:8.2f}   (the clients: {mine[2]:.2f})")
-    return set(all_statuses) == {200}
+        bare_rate, bare_ms = (statistics.median(column) for column in zip(*found, strict=True))
+        ratio = statistics.median(mine.rate / one[0] for mine, one in zip(served, found, strict=True))
+        in_cpu = statistics.median(one[1] / mine.server_ms for mine, one in zip(served, found, strict=True))
+        print(f"{f'bare, {name}':34} {bare_rate:9.0f} {bare_ms:8.2f} {ratio:14.2f} {in_cpu:12.2f}")
+    print(f"{f'gunicorn, {CLIENTS} clients':34} {rate:9.0f} {server_ms:8.2f}   (the clients: {client_ms:.2f})")
 
 
 # ---- overload ----
@@ -286,63 +234,41 @@ def throughput(folder: Path, seconds: float, rounds: int) -> bool:
 def overload(folder: Path, minutes: float) -> bool:
     """Ten times what the server can take; False when something was lost, late or grew."""
     with serving(folder, runs=CORES, deadline_ms=DEADLINE_MS) as server:
-        capacity = through_server(server, 5)[0]
-        rate = 10 * capacity
         request = request_bytes(server.port)
-        tickets: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        statuses: Counter[int] = Counter()
-        accepted: list[float] = []
-        lock = threading.Lock()
-
-        def client() -> None:
-            connection = Connection(server.port)
-            while tickets.get():
-                began = time.perf_counter()
-                status = connection.ask(request)
-                took = time.perf_counter() - began
-                with lock:
-                    statuses[status] += 1
-                    if status == 200:
-                        accepted.append(took)
-
-        threads = [threading.Thread(target=client) for _ in range(CONNECTIONS)]
-        for thread in threads:
-            thread.start()
+        crowd = Crowd(server.port, request, CLIENTS)
+        capacity = through_server(server, crowd, 5, Counter()).rate
+        crowd.close()
+        crowd = Crowd(server.port, request, CONNECTIONS)
         memory: list[float] = []
-        began, sent = time.perf_counter(), 0
-        until, look_at = began + 60 * minutes, began + min(30, 6 * minutes)
-        while (now := time.perf_counter()) < until:
-            waiting = tickets.qsize()
-            while sent < (now - began) * rate and waiting < len(threads):
-                tickets.put(True)
-                sent, waiting = sent + 1, waiting + 1
-            if now >= look_at:
+        ended = threading.Event()
+
+        def look() -> None:
+            first = min(30.0, 6 * minutes)
+            while not ended.wait(max(2.0, 3 * minutes) if memory else first):
                 memory.append(server.memory_mb())
-                look_at = now + max(5, 3 * minutes)
-            time.sleep(0.005)
-        for _ in threads:
-            tickets.put(False)
-        for thread in threads:
-            thread.join()
-        took = time.perf_counter() - began
-    return report(capacity, rate, took, statuses, accepted, memory)
+
+        looking = threading.Thread(target=look)
+        looking.start()
+        seen = crowd.run(60 * minutes, 10 * capacity)
+        ended.set()
+        looking.join()
+        crowd.close()
+    return report(capacity, seen, memory)
 
 
-def report(capacity: float, rate: float, took: float, statuses: Counter[int], accepted: list[float],
-           memory: list[float]) -> bool:  # fmt: skip
+def report(capacity: float, seen: Seen, memory: list[float]) -> bool:
     """The overload's figures, and whether they are as they must be."""
-    asked = sum(statuses.values())
-    accepted.sort()
+    asked, accepted, took = sum(seen.statuses.values()), sorted(seen.accepted_s), seen.took_s
     p99_ms = 1000 * accepted[int(0.99 * (len(accepted) - 1))] if accepted else float("nan")
     half = max(1, len(memory) // 2)
     early, late = statistics.median(memory[:half]), statistics.median(memory[half:] or memory)
     print(f"\noverload: {took / 60:.1f} min, {asked} requests of {CONNECTIONS} connections")
-    print(f"  asked {asked / took:.0f}/s, wanted {rate:.0f}/s, capacity {capacity:.0f}/s")
-    print(f"  answers: {dict(sorted(statuses.items()))}; accepted {len(accepted) / took:.0f}/s")
+    print(f"  asked {asked / took:.0f}/s, wanted {10 * capacity:.0f}/s, capacity {capacity:.0f}/s")
+    print(f"  answers: {dict(sorted(seen.statuses.items()))}; accepted {len(accepted) / took:.0f}/s")
     median_ms = 1000 * statistics.median(accepted or [0])
     print(f"  accepted: median {median_ms:.0f} ms, p99 {p99_ms:.0f} ms; the deadline is {DEADLINE_MS} ms")
     print(f"  memory: {memory[0]:.0f} MB first, {early:.0f} MB in the first half, {late:.0f} MB in the second")
-    fine = set(statuses) <= {200, 429, 504} and p99_ms <= 2 * DEADLINE_MS and late <= 1.03 * early + 2
+    fine = set(seen.statuses) <= {200, 429, 504} and p99_ms <= 2 * DEADLINE_MS and late <= 1.03 * early + 2
     print("  every request answered, in time, memory flat" if fine else "  NOT as it must be")
     return fine
 

@@ -54,10 +54,6 @@ def test_what_fails_leaves_a_gap_and_its_reason(gpu, models: Path, tmp_path: Pat
     run(models, tmp_path / "work", "--only", "fp32")
     found = json.loads((tmp_path / "work" / "results.json").read_text())
     assert "Could not find any implementation" in found["small | fp32"]["problem"]
-    gpu("FAKE_TRT", "")
-    gpu("FAKE_TRT_RUN_FAILS", "1")  # the build is proved by a run, so that fails too
-    run(models, tmp_path / "work", "--only", "fp32")
-    found = json.loads((tmp_path / "work" / "results.json").read_text())
     assert "batch1" in found["small | ONNX Runtime, CPU"] and "batch1" not in found["small | fp32"]
 
 
