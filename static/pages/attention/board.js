@@ -1,7 +1,7 @@
 // The figures beside the picture: what the session sees, in words and lists.
 import { button, part, setText } from '../scanner/dom.js';
 import { SHOWN_S } from './draw.js';
-import { all, duration, noCounts, percent, POSTURES, STATES_OF, WORDS } from './summary.js';
+import { all, duration, endOf, noCounts, percent, POSTURES, STATES_OF, WORDS } from './summary.js';
 
 /** @typedef {import('./session.js').Session} Session */
 /** @typedef {import('./signal/rules.js').State} State */
@@ -123,7 +123,7 @@ export class Board {
     const shut = mode === 'solo' && session.pace.fps >= EYES_FPS ? alone.perclos.share : null;
     part(this.root, 'perclos', HTMLElement).hidden = shut === null;
     if (shut !== null) this.say('perclos-words', `Eyes nearly shut: ${percent(shut)} of the last minute`);
-    this.say('timeline-end', duration(Math.max(SHOWN_S, (log.seconds.at(-1)?.at ?? 0) + 1)));
+    this.say('timeline-end', duration(Math.max(SHOWN_S, endOf(log.seconds))));
     this.showPace(session);
   }
 

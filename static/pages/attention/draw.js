@@ -1,5 +1,5 @@
 // What the page draws: one's own face in a frame, a room as dots, and the timeline.
-import { all, duration, percent, STATES, STATES_OF, summarise, WORDS } from './summary.js';
+import { all, duration, endOf, percent, STATES, STATES_OF, summarise, WORDS } from './summary.js';
 
 /** @typedef {import('./session.js').Seen} Seen */
 /** @typedef {import('./summary.js').Mode} Mode */
@@ -91,7 +91,8 @@ export class Stage {
       context.strokeStyle = this.ink.of(`state-${state}`);
       context.lineWidth = Math.max(3, video.videoWidth / 240);
       context.beginPath();
-      context.roundRect(x, y, w, h, w / 6);
+      if ('roundRect' in context) context.roundRect(x, y, w, h, w / 6);
+      else /** @type {CanvasRenderingContext2D} */ (context).rect(x, y, w, h); // the server helps browsers that are too old for corners
       context.stroke();
     }
   }
@@ -116,7 +117,7 @@ function fitted(canvas) {
  * @param {number} [shown] seconds that fit at first
  */
 export function drawTimeline(canvas, strip, seconds, shown = SHOWN_S) {
-  const ink = new Ink(), last = seconds.at(-1)?.at ?? 0, span = Math.max(shown, last + 1);
+  const ink = new Ink(), last = endOf(seconds), span = Math.max(shown, last);
   const { context, area } = fitted(canvas);
   columns(context, area, seconds, span, ink);
   if (!strip.clientWidth) return; // a room has none
@@ -162,7 +163,7 @@ export function timelinePicture(seconds, mode) {
   const area = { x: margin, y: 100, width: width - 2 * margin, height: 150 }, bottom = area.y + area.height;
   context.fillStyle = ink.of('sunken');
   context.fillRect(area.x, area.y, area.width, area.height);
-  const span = Math.max(1, (seconds.at(-1)?.at ?? 0) + 1);
+  const span = Math.max(1, endOf(seconds));
   columns(context, area, seconds, span, ink);
   if (mode === 'solo') shades(context, { ...area, y: bottom + 4, height: 12 }, seconds, span, ink);
   const write = (/** @type {string} */ text, /** @type {number} */ x, /** @type {number} */ y, /** @type {string} */ font, /** @type {CanvasTextAlign} */ align = 'left') => {

@@ -32,6 +32,7 @@ export class WorkerEyes {
   /** @type {Map<number, Call>} */
   #calls = new Map();
   #lastId = 0;
+  #heard = false;
   /** @type {Mode} */
   #mode = 'solo';
   /** @type {InPageError | null} */
@@ -43,7 +44,8 @@ export class WorkerEyes {
     this.worker.addEventListener('messageerror', () => this.#end(lost('An answer could not be read')));
     this.worker.addEventListener('error', (event) => {
       event.preventDefault();
-      this.#end(lost(event.message || 'Its script could not be loaded'));
+      this.#end(this.#heard ? lost(event.message || 'It failed')
+        : new InPageError('network', 'The script that looks at frames could not be loaded'));
     });
   }
 
@@ -91,6 +93,7 @@ export class WorkerEyes {
 
   /** @param {{id: number, value?: any, progress?: Progress, error?: import('../../runtime/errors.js').PlainError}} answer */
   #receive({ id, value, progress, error }) {
+    this.#heard = true;
     const call = this.#calls.get(id);
     if (!call) return;
     if (progress) return call.onProgress?.(progress);

@@ -2,6 +2,7 @@
 //
 // Sent are small JPEG pictures: the whole view for the detector, a piece around each face for the head.
 import { InPageError, load } from '../../runtime/index.js';
+import { ServerHelp } from '../scanner/server_help.js';
 import { createDetector } from './detect.js';
 import { Looker } from './looker.js';
 
@@ -18,13 +19,11 @@ const ON_SERVER = Object.freeze({
   room: Object.freeze({ side: 640, everyMs: 2000, emptyMs: 2000, most: 40, bodyMs: Infinity, frameMs: 1000 }),
 });
 const NAMES = Object.freeze({ solo: ['face_detector', 'face_head', 'upper_body'], room: ['face_detector', 'face_head'] });
-const READY_WAIT_MS = 5000;
 
 /** @param {Mode} mode @returns {Promise<boolean>} whether this site's server can look at all; nothing of a picture is sent */
 export async function serverCanLook(mode) {
-  const ready = NAMES[mode].map((name) => fetch(`/v2/models/${name}/ready`, { cache: 'no-store', signal: AbortSignal.timeout(READY_WAIT_MS) }));
   try {
-    return (await Promise.all(ready)).every(({ ok }) => ok);
+    return (await Promise.all(NAMES[mode].map((name) => ServerHelp.available(name)))).every(Boolean);
   } catch (error) {
     console.warn('The server was not reached', error);
     return false;

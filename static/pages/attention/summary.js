@@ -129,6 +129,9 @@ export function toCsv(seconds, mode) {
   return [head.join(','), ...lines, ''].join('\r\n');
 }
 
+/** Seconds from the start to the end of the last one that was logged. @param {readonly Second[]} seconds */
+export const endOf = (seconds) => (seconds.length ? seconds[seconds.length - 1].at + 1 : 0);
+
 /** @param {number} share */
 export const percent = (share) => `${Math.round(share * 100)} %`;
 

@@ -6,7 +6,6 @@ import { button, part, setText } from './dom.js';
 /** @typedef {'yes' | 'no' | null} Answer */
 
 const KEY = 'inpage.scanner.server';
-const READY = '/v2/models/document_corners/ready';
 const READY_WAIT_MS = 5000;
 
 const REASONS = {
@@ -62,12 +61,12 @@ export class ServerHelp {
     return this.#consent.answer === null;
   }
 
-  /** @returns {Promise<boolean>} whether this site's server can find pages */
-  static async available() {
+  /** @param {string} [model] @returns {Promise<boolean>} whether this site's server runs it: by default what finds pages */
+  static async available(model = 'document_corners') {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), READY_WAIT_MS);
     try {
-      return (await fetch(READY, { cache: 'no-store', signal: late.signal })).ok;
+      return (await fetch(`/v2/models/${model}/ready`, { cache: 'no-store', signal: late.signal })).ok;
     } finally {
       clearTimeout(timer);
     }
