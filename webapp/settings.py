@@ -3,6 +3,7 @@
 A setting `port` is read from the environment as `INPAGE_PORT` and offered as `--port` by `python -m webapp`.
 """
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -193,6 +194,11 @@ def check_together(values: Mapping[str, Any]) -> None:
         raise SettingError(
             f"INPAGE_THREADS={values['threads']} leaves no thread to answer while INPAGE_RUNS={values['runs']} run and "
             f"INPAGE_QUEUE={values['queue']} wait; take at least {values['runs'] + values['queue'] + 4} threads"
+        )
+    if values["bodies_mb"] * 1024 < values["max_infer_kb"]:
+        raise SettingError(
+            f"INPAGE_BODIES_MB={values['bodies_mb']} does not hold one body of INPAGE_MAX_INFER_KB="
+            f"{values['max_infer_kb']}; take at least {math.ceil(values['max_infer_kb'] / 1024)}"
         )
     if "remote" in values["engines"] and not values["remote_url"]:
         raise SettingError("INPAGE_ENGINES names remote; set INPAGE_REMOTE_URL to the address of the other server")

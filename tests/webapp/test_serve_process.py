@@ -131,10 +131,7 @@ def lost(seen: Counter) -> int:
 
 
 def test_stopping_under_load_loses_nothing(folder: Path, repo: Path):
-    """The clients are sent elsewhere once the server says that it is not ready, as a balancer does.
-
-    One that goes on may meet the closing of the socket itself, where the kernel resets what it has not handed over.
-    """
+    """The clients are sent elsewhere once the server says that it is not ready, as a balancer does."""
     with running_server(folder, repo, workers=2, drain_s=3) as server:
         until(lambda: ready(server))
         load = Load(server.port)
@@ -147,6 +144,18 @@ def test_stopping_under_load_loses_nothing(folder: Path, repo: Path):
         assert server.process.returncode == 0
     assert set(seen) == {"200"} and seen["200"] > 80, seen
     assert any(line["message"] == "Shutting down: Master" for line in server.lines())
+
+
+def test_who_goes_on_while_it_stops_is_answered_or_refused(folder: Path, repo: Path):
+    """Nobody is let in and then reset: not even on the last connections, while the socket is being closed."""
+    with running_server(folder, repo, workers=2, drain_s=0) as server:
+        until(lambda: ready(server))
+        load = Load(server.port, 6)
+        load.wait(40)
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(timeout=30)
+        seen = load.stop()
+    assert set(seen) == {"200", REFUSED} and server.process.returncode == 0, seen
 
 
 def test_a_process_that_is_killed_is_replaced(folder: Path, repo: Path):
@@ -240,6 +249,37 @@ def test_slow_clients_are_let_go(folder: Path, repo: Path):
             client.close()
         assert all(b" 408 " in answer for answer in answers[::2]), answers
         assert all(b" 200 " not in answer for answer in answers[1::2])
+
+
+def test_large_bodies_share_a_budget(folder: Path, repo: Path):
+    large = 9 << 20
+    head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: {large}\r\nInference-Header-Content-Length: 9\r\n\r\n"
+    with running_server(folder, repo, bodies_mb=16, drain_s=0) as server:
+        until(lambda: ready(server))
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as first:
+            first.sendall(head.encode() + bytes(1000))
+
+            def second() -> int:
+                return ask(server.port, "POST", INFER, bytes(large), {"Inference-Header-Content-Length": "9"})[0]
+
+            until(lambda: second() == 429)
+            assert ask(server.port, "POST", INFER, BODY, HEADERS)[0] == 200, "small ones go on"
+        until(lambda: second() == 400)
+
+
+def test_what_cannot_be_read_is_told_as_all_errors_are_and_not_logged(folder: Path, repo: Path):
+    with running_server(folder, repo, drain_s=0) as server:
+        until(lambda: ready(server))
+        for content, status in ((b"GET / HTTP/1.1\r\nAuthorization\xe9: secret\r\n\r\n", b"400 Bad Request"),
+                                (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", b"414 ")):  # fmt: skip
+            with socket.create_connection(("127.0.0.1", server.port), timeout=20) as raw:
+                raw.sendall(content)
+                answer = b"".join(iter(lambda raw=raw: raw.recv(4096), b""))
+            head, _, body = answer.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 " + status) and b"X-Content-Type-Options: nosniff" in head
+            assert json.loads(body)["error"]["code"] == "bad_request" and b"secret" not in body
+        said = [line["message"] for line in server.lines() if "could not be read" in line["message"]]
+        assert len(said) == 2 and "127.0.0.1" not in str(said) and "secret" not in server.log.read_text()
 
 
 def test_what_an_earlier_run_left_does_not_count(folder: Path, repo: Path):

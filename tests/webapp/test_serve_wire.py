@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from webapp import wire
+from webapp.gate import Full
 
 
 @pytest.fixture
@@ -102,3 +103,51 @@ def test_a_client_that_is_too_slow_hears_no_more(pair):
     pace.arrived(server)
     pace.cut(time.monotonic() + 60)
     client.sendall(b"y")
+
+
+def test_a_socket_that_is_about_to_close_lets_nobody_in_and_resets_nobody():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        before = socket.create_connection(address, timeout=10)
+        before.sendall(b"hello")
+        assert wire.refuse_new(listener)
+        with pytest.raises(TimeoutError):
+            socket.create_connection(address, timeout=0.2)
+        server, _ = listener.accept()
+        assert server.recv(10) == b"hello"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address, timeout=10)
+    server.sendall(b"still there")
+    assert before.recv(20) == b"still there"
+    server.close()
+    before.close()
+
+
+def test_large_bodies_have_a_budget():
+    budget = wire.Budget(5 << 20)
+
+    def in_a_thread(work) -> list:
+        found: list = []
+
+        def go() -> None:
+            wire.own.budget = budget
+            try:
+                found.append(len(work()))
+            except Full as error:
+                found.append(error.retry_s)
+
+        thread = threading.Thread(target=go)
+        thread.start()
+        thread.join(10)
+        return found
+
+    assert in_a_thread(lambda: wire.room(3 << 20)) == [3 << 20]
+    assert in_a_thread(lambda: wire.room(3 << 20)) == [1], "the first one was not given back"
+    assert in_a_thread(lambda: wire.room(1000)) == [1000], "small ones are for nothing"
+
+    def and_back() -> memoryview:
+        found = wire.room(2 << 20)
+        budget.give_back()
+        return found
+
+    assert in_a_thread(and_back) == in_a_thread(and_back) == [2 << 20] and budget.left == 2 << 20

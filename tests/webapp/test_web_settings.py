@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from webapp import create_app, settings
-from webapp.__main__ import check_port, main, parse_arguments
+from webapp.__main__ import check_port, main, parse_arguments, with_huge_pages
 from webapp.settings import SETTINGS, SettingError, markdown_table, read
 
 
@@ -79,3 +79,19 @@ def test_a_taken_port_is_said_and_ends_the_command(capsys: pytest.CaptureFixture
 def test_a_wrong_option_ends_the_command(capsys: pytest.CaptureFixture):
     assert main(["--port", "eighty"]) == 2
     assert "INPAGE_PORT='eighty' cannot be used" in capsys.readouterr().err
+
+
+def test_a_budget_that_holds_no_body_is_refused():
+    with pytest.raises(SettingError, match="take at least 16"):
+        read(environ={"INPAGE_BODIES_MB": "15"})
+    read(environ={"INPAGE_BODIES_MB": "15", "INPAGE_MAX_INFER_KB": "15360"})
+
+
+def test_huge_pages_are_asked_for_unless_someone_decided(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("platform.libc_ver", lambda: ("glibc", "2.36"))
+    assert with_huge_pages({"A": "b"}) == {"A": "b", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+    other = "glibc.malloc.arena_max=2"
+    assert with_huge_pages({"GLIBC_TUNABLES": other}) == {"GLIBC_TUNABLES": f"{other}:glibc.malloc.hugetlb=1"}
+    assert with_huge_pages({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"}) is None
+    monkeypatch.setattr("platform.libc_ver", lambda: ("", ""))
+    assert with_huge_pages({}) is None
