@@ -7,13 +7,18 @@ import { InPageError } from '../../static/runtime/index.js';
 /** @param {number} width @param {number} height */
 const grey = (width, height) => ({ data: new Uint8ClampedArray(4 * width * height).fill(128), width, height });
 
-/** What the three networks are said to be, and to answer. @param {{faces?: number[][], trust?: number, fail?: () => void}} [options] */
+/**
+ * What the three networks are said to be, and to answer.
+ * @param {{faces?: number[][], trust?: number | ((crop: number) => number), fail?: () => void}} [options] trust: of the
+ *   first crop, the second, …
+ */
 function fake({ faces = [[100, 80, 64, 64]], trust = 4, fail } = {}) {
+  let crops = 0;
   const log = { loads: /** @type {string[]} */ ([]), disposals: 0, shapes: /** @type {any[]} */ ([]) };
   /** @type {Record<string, any>} */
   const kinds = {
-    face_detector: { postprocess: { sides: [320, 640], score: 0.4, overlap: 0.45 }, run: cells },
-    face_head: { postprocess: { crop: 1.5, face: 0.5 }, preprocess: { size: [112, 112] }, run: head },
+    face_detector: { postprocess: { sides: [320, 640], score: 0.4, alone: 0.4, overlap: 0.45 }, run: cells },
+    face_head: { postprocess: { crop: 1.5, face: 0.5, judge: { detector: 1, head: 1, bias: -1, sure: 6 } }, preprocess: { size: [112, 112] }, run: head },
     upper_body: { postprocess: { crop: 5, below: 1.2 }, preprocess: { size: [96, 96] }, run: upper },
   };
 
@@ -38,7 +43,7 @@ function fake({ faces = [[100, 80, 64, 64]], trust = 4, fail } = {}) {
     return {
       pose: { data: pose, shape: [n, 6] }, points: { data: new Float32Array(146 * n), shape: [n, 146] },
       eyes: { data: new Float32Array(2 * n), shape: [n, 2] },
-      trust: { data: Array.from({ length: n }, () => [trust, 1]).flat(), shape: [n, 2] },
+      trust: { data: Array.from({ length: n }, () => [typeof trust === 'number' ? trust : trust(crops++), 1]).flat(), shape: [n, 2] },
     };
   }
 
@@ -92,6 +97,20 @@ test('where the head sees no face there is none', async () => {
   const detector = createDetector(load);
   assert.deepEqual(await detector.detectFaces(grey(640, 480)), []);
   assert.deepEqual(await detector.readFaces(grey(640, 480), [[10, 10, 50, 50]]), [null]);
+});
+
+test('a large thing that the head refuses does not take a face\'s place', async () => {
+  const { log, load } = fake({ faces: [[40, 40, 200, 200], [400, 80, 64, 64]], trust: (crop) => (crop ? 4 : -6) });
+  const faces = await createDetector(load).detectFaces(grey(640, 480), { most: 1 });
+  assert.deepEqual(faces.map(({ box }) => Math.round(box[2])), [64]);
+  assert.deepEqual(log.shapes.slice(1).map(([n]) => n), [1, 1]);
+});
+
+test('a score is what detector and head say together, and the limit is the caller\'s', async () => {
+  const { load } = fake({ trust: 0 });
+  const [face] = await createDetector(load).detectFaces(grey(640, 480));
+  assert.ok(Math.abs(face.score - 1 / (1 + Math.exp(-2))) < 1e-6, `${face.score}`);
+  assert.equal((await createDetector(load).detectFaces(grey(640, 480), { score: 0.9 })).length, 0);
 });
 
 test('known boxes are read without looking for faces again', async () => {

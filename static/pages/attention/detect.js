@@ -3,8 +3,9 @@
 
 import { PixelReader, drawableSize, isPixels } from '../../media/image.js';
 import { InPageError, load as loadBundle } from '../../runtime/index.js';
-import { decodeCells } from './vision/cells.js';
+import { decodeCells, sigmoid } from './vision/cells.js';
 import { decodeHead } from './vision/head.js';
+import { judgedScore, worthALook } from './vision/judge.js';
 import { decodeJoints, squareOfBody } from './vision/joints.js';
 import { cropInto, fitTo, squareAround } from './vision/sample.js';
 
@@ -12,6 +13,7 @@ import { cropInto, fitTo, squareAround } from './vision/sample.js';
 /** @typedef {import('./vision/cells.js').Point} Point */
 /** @typedef {import('./vision/head.js').Pose} Pose */
 /** @typedef {import('./vision/joints.js').Joints} Joints */
+/** @typedef {import('./vision/judge.js').Judgement} Judgement */
 /** @typedef {import('./vision/sample.js').Pixels} Pixels */
 /** @typedef {import('../../media/image.js').ImageSource} ImageSource */
 /** @typedef {import('../../media/image.js').Drawable} Drawable */
@@ -34,16 +36,16 @@ import { cropInto, fitTo, squareAround } from './vision/sample.js';
 /**
  * @typedef {object} FacesOptions
  * @property {number} [side] longer side of what the detector sees: 640 (default; a room) or 320 (one person close by)
- * @property {number} [score] lowest score 0..1 of a face; default: the bundle's. A face's score is the geometric mean of
- *   the detector's and the head's; the detector alone is held to the square of the limit
- * @property {number} [most] heads are read for this many faces, the largest first; default 40. The others are left out
+ * @property {number} [score] lowest score 0..1 of a face; default: the bundle's. A face's score is the probability that
+ *   it is one, by the detector's and the head's judgement together
+ * @property {number} [most] that many faces at most, the largest first; default 40
  * @property {AbortSignal} [signal]
  * @property {(times: Times) => void} [onTimes]
  */
 /**
  * @typedef {object} Detector
  * @property {(image: ImageSource, options?: FacesOptions) => Promise<Face[]>} detectFaces best score first
- * @property {(image: ImageSource, options?: FacesOptions) => Promise<Found[]>} findFaces the detector alone
+ * @property {(image: ImageSource, options?: FacesOptions) => Promise<Found[]>} findFaces the detector alone; its scores are its own
  * @property {(image: ImageSource, boxes: readonly (readonly number[])[], options?: FacesOptions) => Promise<(Face | null)[]>} readFaces
  *   the heads alone, for boxes known from an earlier frame; one answer a box, null where there is no face any more
  * @property {(image: ImageSource, box: readonly number[], options?: {signal?: AbortSignal}) => Promise<Joints>} readUpperBody
@@ -61,6 +63,8 @@ const READ_SIDE = 1280;
 const BATCHES = [8, 4, 2, 1];
 /** Of the detector's scores: what is below is noise, and would only cost time. */
 const LOWEST = 0.02;
+/** So many places more than faces wanted get a second look, in case that the head refuses some. */
+const SPARE = 20;
 /** After these the model is gone for good: the next call loads another. */
 const FATAL = ['worker_lost', 'disposed', 'out_of_memory'];
 
@@ -77,7 +81,8 @@ export function createDetector(load = loadBundle) {
     const clock = new Clock();
     const frame = await read(reader, image, options.signal);
     clock.stop('read');
-    const found = await detect(models, frame.pixels, options);
+    const { alone } = /** @type {{alone: number}} */ ((await models.get('face_detector')).postprocess);
+    const found = await detect(models, frame.pixels, options.score ?? alone, options);
     clock.stop('detect');
     options.onTimes?.(clock.times);
     return found.map((face) => toSource(face, frame.scale));
@@ -88,15 +93,12 @@ export function createDetector(load = loadBundle) {
     const clock = new Clock();
     const frame = await read(reader, image, options.signal);
     clock.stop('read');
-    const found = await detect(models, frame.pixels, options);
+    const [judge, least] = await Promise.all([judgement(models), options.score ?? usualScore(models)]);
+    const found = await detect(models, frame.pixels, worthALook(judge, least), options);
     clock.stop('detect');
-    const largest = [...found].sort((a, b) => b.box[2] * b.box[3] - a.box[2] * a.box[3]).slice(0, options.most ?? 40);
-    const faces = await heads(models, frame.pixels, largest, clock, options.signal);
-    const least = options.score ?? await usualScore(models);
+    const faces = await confirmed(models, frame.pixels, found, { judge, least }, clock, options);
     options.onTimes?.(clock.times);
-    return faces.map(({ sureness, ...face }) => ({ ...face, score: Math.sqrt(face.score * sureness) }))
-      .filter(({ score }) => score >= least).sort((a, b) => b.score - a.score)
-      .map((face) => toSource(face, frame.scale));
+    return faces.sort((a, b) => b.score - a.score).map((face) => toSource(face, frame.scale));
   }
 
   /** @type {Detector['readFaces']} */
@@ -110,7 +112,7 @@ export function createDetector(load = loadBundle) {
     const faces = await heads(models, pixels, known, clock, options.signal);
     const { face: least } = /** @type {{face: number}} */ ((await models.get('face_head')).postprocess);
     options.onTimes?.(clock.times);
-    return faces.map(({ sureness, ...face }) => (sureness < least ? null : toSource({ ...face, score: sureness }, scale)));
+    return faces.map(({ odds, ...face }) => (sigmoid(odds) < least ? null : toSource({ ...face, score: sigmoid(odds) }, scale)));
   }
 
   /** @type {Detector['readUpperBody']} */
@@ -231,28 +233,51 @@ async function usualScore(models) {
 }
 
 /**
- * @param {Models} models @param {Pixels} pixels @param {FacesOptions} options
+ * @param {Models} models @param {Pixels} pixels @param {number} least score @param {FacesOptions} options
  * @returns {Promise<Found[]>} in pixels of `pixels`
  */
-async function detect(models, pixels, { side, score, signal }) {
+async function detect(models, pixels, least, { side, signal }) {
   const { postprocess } = await models.get('face_detector');
   const { sides, overlap } = /** @type {{sides: number[], overlap: number}} */ (postprocess);
-  const least = Math.max(LOWEST, (score ?? await usualScore(models)) ** 2);
   const { pixels: small, scale } = fitTo(pixels, side ?? Math.max(...sides));
   const outputs = await models.run('face_detector', small, signal);
   checkSignal(signal);
-  return decodeCells(outputs, { score: least, overlap }).map((face) => toSource(face, [1 / scale, 1 / scale]));
+  return decodeCells(outputs, { score: Math.max(LOWEST, least), overlap }).map((face) => toSource(face, [1 / scale, 1 / scale]));
+}
+
+/** @param {Models} models @returns {Promise<Judgement>} */
+async function judgement(models) {
+  return /** @type {{judge: Judgement}} */ (/** @type {unknown} */ ((await models.get('face_head')).postprocess)).judge;
+}
+
+/**
+ * What the head, too, takes for faces: the largest first, until there are enough.
+ * @param {Models} models @param {Pixels} pixels @param {Found[]} found
+ * @param {{judge: Judgement, least: number}} limit lowest score of a face
+ * @param {Clock} clock @param {FacesOptions} options
+ * @returns {Promise<Face[]>}
+ */
+async function confirmed(models, pixels, found, { judge, least }, clock, { most = 40, signal }) {
+  const waiting = [...found].sort((a, b) => b.box[2] * b.box[3] - a.box[2] * a.box[3]).slice(0, most + SPARE);
+  /** @type {Face[]} */
+  const faces = [];
+  while (faces.length < most && waiting.length) {
+    const read = await heads(models, pixels, waiting.splice(0, most - faces.length), clock, signal);
+    const judged = read.map(({ odds, ...face }) => ({ ...face, score: judgedScore(judge, face.score, odds) }));
+    faces.push(...judged.filter((face) => face.score >= least));
+  }
+  return faces;
 }
 
 /**
  * @param {Models} models @param {Pixels} pixels @param {Found[]} found @param {Clock} clock @param {AbortSignal} [signal]
- * @returns {Promise<(Face & {sureness: number})[]>} sureness 0..1: whether the head sees a face there
+ * @returns {Promise<(Face & {odds: number})[]>} odds: the logarithm of the head's own that there is a face
  */
 async function heads(models, pixels, found, clock, signal) {
   const model = await models.get('face_head');
   const { crop } = /** @type {{crop: number}} */ (model.postprocess);
   const side = sideOf(model), size = 3 * side * side;
-  /** @type {(Face & {sureness: number})[]} */
+  /** @type {(Face & {odds: number})[]} */
   const faces = [];
   for (let first = 0; first < found.length;) {
     const left = found.length - first, count = BATCHES.find((n) => n <= left) ?? 1;
@@ -263,9 +288,9 @@ async function heads(models, pixels, found, clock, signal) {
     const { pose, points, eyes, trust } = await models.run('face_head', { data, shape: [count, 3, side, side] }, signal);
     checkSignal(signal);
     for (const [row, square] of squares.entries()) {
-      const { five, face, ...reading } = decodeHead({ pose, points, eyes, trust }, row, square);
+      const { five, ...reading } = decodeHead({ pose, points, eyes, trust }, row, square);
       const { box, score } = found[first + row];
-      faces.push({ box, landmarks: five, score, sureness: face, ...reading });
+      faces.push({ box, landmarks: five, score, ...reading });
     }
     first += count;
     clock.stop('head');

@@ -12,7 +12,7 @@ import { sigmoid } from './cells.js';
  * @property {Point[]} points the 68 of iBUG; 36–41 are the right eye (the person's), 42–47 the left
  * @property {{left: number, right: number}} eyes openness 0..1 of the person's left and right eye
  * @property {{left: number, right: number}} eyeWidth in source pixels: below 20 the openness says little
- * @property {number} face probability 0..1 that the crop shows a face at all
+ * @property {number} odds the logarithm of the odds that the crop shows a face at all
  * @property {number} spread expected mean error of the three angles, in degrees
  */
 
@@ -61,7 +61,7 @@ export function decodeHead({ pose, points, eyes, trust }, row, square) {
     points: all,
     eyes: { right: sigmoid(eyes.data[2 * row]), left: sigmoid(eyes.data[2 * row + 1]) },
     eyeWidth: { right: distance(all[36], all[39]), left: distance(all[42], all[45]) },
-    face: sigmoid(trust.data[2 * row]),
+    odds: trust.data[2 * row],
     spread: Math.exp(Math.min(5, Math.max(-2, trust.data[2 * row + 1]))),
   };
 }
