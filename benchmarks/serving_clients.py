@@ -54,6 +54,8 @@ class Client:
         """A connection that epoll watches from now on, always for both directions."""
         self.tried += 1  # of new connections one has to do
         self.socket = socket.create_connection(("127.0.0.1", self.crowd.port), timeout=60)
+        # Room for a whole request: the kernel takes it at once, and there is no coming back for the rest.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * self.crowd.bytes)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
         self.crowd.clients[self.socket.fileno()] = self

@@ -19,12 +19,13 @@ from webapp.loading import Loaded
 from webapp.logs import log, note, request_id
 from webapp.metrics import timed
 from webapp.plain import Plain
-from webapp.tensors import read_request
+from webapp.tensors import InferRequest, Layout, read_request
 from webapp.told import TURNED_AWAY, told, too_often, too_slow
 from webapp.turns import Turn
 
 ROUTE = "v2.infer"
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
+MOST_LAYOUTS, MOST_WORDS = 64, 2048  # that are kept of a model, and bytes of one
 JSON, BINARY = "application/json", "application/octet-stream"
 CRASH = AnswerError(500, *errors.WORDS[500][:2], hint=errors.WORDS[500][2])
 
@@ -106,9 +107,21 @@ class Lane:
         """The answer's body, and the length of its JSON where binary data follows (else None)."""
         with timed("total", stages):
             with timed("decode", stages):
-                of = loaded.bundle
-                asked = read_request(body, str(plain.header), of.inputs, of.outputs, self.values["max_dimension"])
+                asked = self.read(loaded, plain, body)
             return Turn(loaded, *times, give_back, stages, self.serving.look_soon).answer(asked)
+
+    def read(self, loaded: Loaded, plain: Plain, body: memoryview) -> InferRequest:
+        """The request's tensors. Raises TensorError."""
+        words = bytes(body[: plain.header])
+        layout = loaded.layouts.get(words)
+        if layout is not None and layout.length == plain.length:
+            return layout.read(body)
+        of = loaded.bundle
+        asked = read_request(body, str(plain.header), of.inputs, of.outputs, self.values["max_dimension"])
+        layout = Layout.of(asked, plain.header, plain.length) if len(words) <= MOST_WORDS else None
+        if layout is not None and len(loaded.layouts) < MOST_LAYOUTS:
+            loaded.layouts[words] = layout
+        return asked
 
     def take_token(self, plain: Plain, address: str) -> None:
         """Raise AnswerError 429 when the client asks more often than it may."""

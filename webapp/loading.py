@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from webapp.engines import Engine, EngineError, Load, Options, Pending
 from webapp.engines.trial import trial
 from webapp.models import Bundle
+from webapp.tensors import Layout
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ class Loaded:
     load_s: float
     pending: dict[str, Pending] = field(default_factory=dict)  # better engines that are being made ready
     since: float = field(default_factory=time.time)
+    layouts: dict[bytes, Layout] = field(default_factory=dict, repr=False)  # of requests, by their JSON
     holders: int = 0
     retired: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)

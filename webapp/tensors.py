@@ -211,6 +211,31 @@ def read_request(content: bytes | memoryview, header_length: str | None, inputs:
     return InferRequest(feeds, asked or dict.fromkeys(known, binary), request_id(body.json), timeout_us(general))
 
 
+@dataclass(frozen=True)
+class Layout:
+    """A request's JSON, understood: where each tensor of the binary part is. Clients send the same one all the time."""
+
+    length: int  # of the whole body
+    tensors: tuple[tuple[str, np.dtype, tuple[int, ...], int, int], ...]  # name, type, shape, first byte, byte behind
+    outputs: dict[str, bool]
+    timeout_us: int | None
+
+    @classmethod
+    def of(cls, asked: InferRequest, header: int, length: int) -> "Layout | None":
+        """Of a request that was read; None where its JSON alone does not say everything."""
+        found, at = [], header
+        for name, array in asked.feeds.items():
+            found.append((name, array.dtype, array.shape, at, at + array.nbytes))
+            at += array.nbytes
+        plain = at == length and not asked.id and all(array.dtype.kind != "b" for array in asked.feeds.values())
+        return cls(length, tuple(found), asked.outputs, asked.timeout_us) if plain else None
+
+    def read(self, content: memoryview) -> InferRequest:
+        """A request with the same JSON and as many bytes behind it."""
+        feeds = {name: from_binary(content[a:b], shape, dtype, name) for name, dtype, shape, a, b in self.tensors}
+        return InferRequest(feeds, self.outputs, "", self.timeout_us)
+
+
 def request_id(parsed: Mapping[str, Any]) -> str:
     """The request's own id, given back with the answer."""
     found = parsed.get("id", "")

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.webapp.serving_helpers import binary_body, mean_model, noise, running_server, write_bundle
@@ -14,6 +15,7 @@ from webapp import create_app
 from webapp.errors import AnswerError
 from webapp.lane import Lane
 from webapp.plain import Plain
+from webapp.tensors import read_binary_response
 
 VARYING = {"date", "x-request-id", "connection", "server"}
 
@@ -44,6 +46,16 @@ def test_both_ways_give_the_same_answer_headers_log_and_figures(folder: Path, re
     assert {frozenset(line) for line in lines} == {frozenset(lines[0])}, "the lines of both ways hold the same"
     assert {frozenset(line["stagesMs"]) for line in lines} == {frozenset(lines[0]["stagesMs"])}
     assert 'inpage_requests_total{model="mean",route="v2.infer",status="200"} 4.0' in figures
+
+
+def test_each_request_has_its_own_numbers(lane_server):
+    for seed in (1, 2, 3):
+        body, headers = binary_body(noise(seed=seed), parameters={"binary_data_output": True})
+        _, found, content = ask(lane_server.port, "POST", INFER, body, headers)
+        result = read_binary_response(content, found["Inference-Header-Content-Length"])["y"]
+        np.testing.assert_allclose(result, noise(seed=seed).mean((2, 3)), rtol=1e-5)
+    status, _, content = ask(lane_server.port, "POST", INFER, body + b"more", headers)
+    assert status == 400 and b"4 bytes follow" in content
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from webapp.tensors import (
     DTYPES,
+    Layout,
     TensorError,
     binary_request,
     read_binary_response,
@@ -188,3 +189,35 @@ def test_integers_outside_their_type_are_refused():
         else:
             with pytest.raises(TensorError, match="UINT8"):
                 read({"inputs": [entry]}, inputs=inputs)
+
+
+def binary(array: np.ndarray, **more) -> tuple[bytes, str]:
+    """A request in binary, and the length of its JSON."""
+    entry = {"name": "x", "datatype": "FP32", "shape": list(array.shape),
+             "parameters": {"binary_data_size": array.nbytes}}  # fmt: skip
+    text = json.dumps({"inputs": [entry], **more}).encode()
+    return text + array.tobytes(), str(len(text))
+
+
+def test_the_same_json_with_other_numbers_needs_no_second_look():
+    parameters = {"timeout": 7000, "binary_data_output": True}
+    one, header = binary(np.arange(6, dtype=np.float32).reshape(2, 3), parameters=parameters)
+    layout = Layout.of(read(one, header), int(header), len(one))
+    two, _ = binary(np.full((2, 3), 9, np.float32), parameters=parameters)
+    mine, theirs = layout.read(memoryview(two)), read(two, header)
+    np.testing.assert_array_equal(mine.feeds["x"], theirs.feeds["x"])
+    assert mine.feeds["x"].dtype == np.float32 and mine.feeds["x"].flags.aligned
+    assert (mine.outputs, mine.id, mine.timeout_us) == (theirs.outputs, "", 7000)
+
+
+def test_only_json_that_says_everything_is_remembered():
+    array = np.ones((2, 3), np.float32)
+    named, header = binary(array, id="mine")
+    assert Layout.of(read(named, header), int(header), len(named)) is None, "each answer says its own id"
+    text = json.dumps(body()).encode()
+    assert Layout.of(read(text), len(text), len(text)) is None, "the numbers are in it"
+    flags = [{"name": "x", "shape": ["n", 3], "dtype": "bool"}]
+    entry = {"name": "x", "datatype": "BOOL", "shape": [1, 3], "parameters": {"binary_data_size": 3}}
+    head = json.dumps({"inputs": [entry]}).encode()
+    asked = read(head + bytes([0, 1, 1]), str(len(head)), flags)
+    assert Layout.of(asked, len(head), len(head) + 3) is None, "its bytes have to be looked at"
