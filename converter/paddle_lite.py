@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from converter import child
 from converter.errors import ConvertError
 
 VERSION = "2.12"
@@ -25,6 +25,7 @@ TARGETS = {"arm": "arm", "armv8": "arm", "x86": "x86", "opencl": "opencl,arm"}
 """Ours → the optimiser's. One arm file serves ARMv7 and ARMv8; what armv8 adds is half precision arithmetic."""
 HALF = ("armv8",)
 _HERE = {"x86_64": "x86", "amd64": "x86", "aarch64": "arm", "arm64": "arm"}
+_TELLING = ("Error", "rror:", "not supported")
 _INSTALL_HINT = "name the tool with --paddle-lite-opt, or let the converter install it with --paddle-lite-install"
 
 
@@ -63,11 +64,10 @@ def _tools(opt: Path) -> Tools:
 
 def _imports(python: Path) -> bool:
     try:
-        done = subprocess.run([str(python), "-c", "import paddlelite.lite, numpy"], capture_output=True,
-                              timeout=TIMEOUT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        child.run([python, "-c", "import paddlelite.lite, numpy"], "Python", timeout_s=TIMEOUT_S)
+    except ConvertError:
         return False
-    return done.returncode == 0
+    return True
 
 
 def needed(opt: str | None = None, install: bool = False) -> Tools:
@@ -116,16 +116,8 @@ def _python37() -> str | None:
 
 
 def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=False)
-    if done.returncode != 0:
-        raise ConvertError(f"installing Paddle Lite failed: {_last(done.stderr + done.stdout)}",
-                           where=" ".join(command[:4]))
-
-
-def _last(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    telling = [line for line in lines if "Error" in line or "not supported" in line or "rror:" in line]
-    return (telling or lines or ["no message"])[-1][:400]
+    child.run(command, "installing Paddle Lite", fails="failed", timeout_s=TIMEOUT_S, where=" ".join(command[:4]),
+              telling=_TELLING)
 
 
 def optimise(tools: Tools, program: Path, params: Path, target: str, precision: str, out: Path) -> None:
@@ -137,16 +129,8 @@ def optimise(tools: Tools, program: Path, params: Path, target: str, precision: 
         command.append("--enable_fp16=true")
     if precision.startswith("int8"):
         command += ["--quant_model=true", "--quant_type=QUANT_INT8"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S,
-                              check=False)
-    except subprocess.TimeoutExpired as error:
-        raise ConvertError(f"Paddle Lite's optimiser did not finish in {TIMEOUT_S} s", where=target) from error
-    except OSError as error:
-        raise ConvertError(f"Paddle Lite's optimiser does not start: {error.strerror}",
-                           where=str(tools.opt)) from error
-    if done.returncode != 0 or not out.is_file():
-        raise ConvertError(f"Paddle Lite's optimiser refuses: {_last(done.stdout + done.stderr)}", where=target)
+    child.run(command, "Paddle Lite's optimiser", fails="refuses", timeout_s=TIMEOUT_S, where=target, made=out,
+              telling=_TELLING)
     _settle(out)
 
 
@@ -183,14 +167,8 @@ def run(tools: Tools, model: Path, target: str, feeds: dict[str, np.ndarray], re
         np.savez(given, **feeds)  # type: ignore[arg-type]
         command = [str(tools.python), str(CHILD), str(model), str(given), str(made), str(repeat)]
         command += ["each"] if each else []
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S,
-                                  check=False)
-        except subprocess.TimeoutExpired as error:
-            raise ConvertError(f"Paddle Lite did not finish in {TIMEOUT_S} s", where=str(model)) from error
-        if done.returncode != 0 or not made.is_file():
-            raise ConvertError(f"Paddle Lite cannot run the model: {_last(done.stderr + done.stdout)}",
-                               where=str(model))
+        done = child.run(command, "Paddle Lite", fails="cannot run the model", timeout_s=TIMEOUT_S, where=str(model),
+                         made=made, telling=_TELLING)
         said = json.loads(done.stdout.strip().splitlines()[-1])
         with np.load(made) as arrays:
             return [arrays[f"out_{index}"] for index in range(len(said["outputs"]))], said["times_ms"]

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from converter import lite_target, tensorrt_target, with_onnxruntime
+from converter import child, lite_target, tensorrt_target, with_onnxruntime
 from converter.errors import ConvertError
 from converter.graph import Graph
 from converter.ops import evaluate
@@ -56,7 +55,8 @@ def conform(graph: Graph, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]
     missing = [name for name in graph.inputs if name not in feeds]
     unknown = sorted(set(feeds) - set(graph.inputs))
     if missing or unknown:
-        raise ConvertError(f"missing inputs {missing}, unknown inputs {unknown}",
+        said = [f"{what} inputs {names}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
+        raise ConvertError(", ".join(said),
                            hint=f"the model's inputs are {graph.inputs}")
     found = {}
     for name in graph.inputs:
@@ -104,12 +104,9 @@ def run_web_timed(bundle: str | Path, feeds: dict[str, np.ndarray],
         _write_feeds(Path(work), feeds)
         command = ["node", str(runtime_folder() / "run_node.js"), str(Path(bundle).resolve()), work]
         command += ["--repeat", str(repeat)] if repeat > 1 else []
-        try:
-            done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False)
-        except subprocess.TimeoutExpired as error:
-            raise ConvertError(f"the runtime did not finish in {TIMEOUT_S} s", where=str(bundle)) from error
+        done = child.run(command, "the runtime", timeout_s=TIMEOUT_S, where=str(bundle), any_exit=True)
         if done.returncode != 0:
-            raise _failure(done.stderr.decode("utf-8", "replace"), str(bundle))
+            raise _failure(done.stderr, str(bundle))
         return _read_fetches(Path(work))
 
 

@@ -7,7 +7,6 @@ for. Where there is no GPU, what it would be built from is left ready: model.onn
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from converter import child
 from converter.errors import ConvertError
 from converter.graph import Graph
 from converter.run_times import again
@@ -86,13 +86,9 @@ def _fit(shapes: list[str], feeds: dict[str, np.ndarray]) -> bool:
 
 def _run(command: list[str], seconds: int) -> dict[str, Any]:
     """The last line that the builder says, as JSON."""
-    root = str(Path(__file__).resolve().parent.parent)
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=seconds, check=False,
-                              cwd=root)
-    except subprocess.TimeoutExpired as error:
-        raise ConvertError(f"TensorRT did not finish within the {seconds} s that it was given",
-                           where="--targets tensorrt", hint="--tensorrt-seconds, or --tensorrt-quick") from error
+    done = child.run(command, "TensorRT", timeout_s=seconds, where="--targets tensorrt", any_exit=True,
+                     late="give it longer with --tensorrt-seconds, or say --tensorrt-quick",
+                     cwd=Path(__file__).resolve().parent.parent)
     for line in reversed(done.stdout.splitlines()):
         try:
             found = json.loads(line)
@@ -100,9 +96,7 @@ def _run(command: list[str], seconds: int) -> dict[str, Any]:
             continue
         if isinstance(found, dict):
             return found
-    said = (done.stderr or done.stdout).strip().splitlines()
-    raise ConvertError(f"the builder of TensorRT engines failed: {said[-1] if said else 'it said nothing'}",
-                       where="--targets tensorrt")
+    raise ConvertError(f"the builder of TensorRT engines failed: {child.words(done)}", where="--targets tensorrt")
 
 
 def shapes_of(graph: Graph, options: Options, feeds: dict[str, np.ndarray]) -> list[str]:

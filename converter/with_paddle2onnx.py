@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
+from converter import child
 from converter.errors import ConvertError
 
 TIMEOUT_S = 600
@@ -29,18 +29,5 @@ def convert(program: Path, params: Path | None, out: Path, opset: int, python: s
     if (why := problem(python)) is not None:
         raise ConvertError(f"paddle2onnx cannot run: {why}", hint=HINT)
     command = [python or sys.executable, str(CHILD), str(program), str(params or ""), str(out), str(opset)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S,
-                              check=False)
-    except subprocess.TimeoutExpired as error:
-        raise ConvertError(f"paddle2onnx did not finish in {TIMEOUT_S} s", where=str(program)) from error
-    if done.returncode != 0 or not out.is_file():
-        raise ConvertError(f"paddle2onnx cannot convert this model: {_reason(done.stderr + done.stdout)}",
-                           where=str(program))
-
-
-def _reason(said: str) -> str:
-    """The line that says most, out of logs and stacks."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    telling = [line for line in lines if any(word in line for word in ("Failed", "not support", "Error", "error"))]
-    return (telling or lines or ["no message"])[0][:400]
+    child.run(command, "paddle2onnx", fails="cannot convert this model", timeout_s=TIMEOUT_S, where=str(program),
+              made=out, telling=("Failed", "not support", "Error", "error"), first=True)
