@@ -1,6 +1,7 @@
 // Graph + weights + kernels → something that runs: plans by input shape, checked feeds, fresh outputs.
 import { createBackend } from './backends/wasm.js';
 import { InPageError } from './errors.js';
+import { HeldWeights } from './held.js';
 import { loadOperators } from './ops/index.js';
 import { normal } from './ops/dtype.js';
 import { count, HostNode, ShapeError, UnknownDataError, UnsupportedError } from './ops/node.js';
@@ -52,11 +53,18 @@ export async function createEngine(graph, weights, { backend = 'wasm', wasm, max
   if (backend !== 'wasm') throw new InPageError('no_backend', `There is no backend "${backend}"`, { hint: 'use "wasm"' });
   const operators = await loadOperators(opsOf(graph).map((op) => op.type));
   refuse(problemsOfGraph(graph, operators));
-  const engine = new WasmEngine(graph, weights, operators, await createBackend(wasm, weights, { threads, stress }), { maxArenaBytes, poison });
+  const held = new HeldWeights(weights), parts = await createBackend(wasm, held, { threads, stress });
+  const engine = new WasmEngine(graph, held, operators, parts, { maxArenaBytes, poison });
+  /** @type {Promise<unknown>} settles when all runs so far are done */
+  let turn = Promise.resolve();
   return /** @type {const} */ ({
     backend,
     /** @param {Record<string, Tensor>} feeds @returns {Promise<Record<string, Tensor>>} */
-    run: async (feeds) => engine.run(feeds),
+    run: (feeds) => {
+      const result = turn.then(() => engine.begin(feeds)).then(() => engine.run(feeds));
+      turn = result.catch(() => {}); // the caller has the failure
+      return result;
+    },
     /** @returns {{bytes: number}} memory of the backend */
     memory: () => ({ bytes: engine.bytes }),
     dispose: () => engine.dispose(),
@@ -104,13 +112,26 @@ export class WasmEngine {
     return this.backend;
   }
 
-  /** @param {Record<string, Tensor>} feeds @returns {Record<string, Tensor>} */
-  run(feeds) {
+  /** @param {Record<string, Tensor>} feeds @returns {Values} */
+  valuesOf(feeds) {
     this.alive();
     checkFeeds(this.graph.inputs, feeds);
-    /** @type {Values} */
-    const values = new Map();
-    for (const { name, dtype } of this.graph.inputs) values.set(name, { data: feeds[name].data, shape: feeds[name].shape, dtype, known: false });
+    return new Map(this.graph.inputs.map(({ name, dtype }) => [name, { data: feeds[name].data, shape: feeds[name].shape, dtype, known: false }]));
+  }
+
+  /** Before the first run: plans what it begins with and packs the weights, in slices. @param {Record<string, Tensor>} feeds */
+  async begin(feeds) {
+    const [stage] = this.main;
+    if (this.plans.size || !stage?.writes.length) return;
+    const values = this.valuesOf(feeds), plan = this.planOf(stage, OUTERMOST, values);
+    await this.alive().residents.packInSlices(plan);
+    this.alive();
+    this.keep([[this.keyOf(stage, OUTERMOST, values), plan]]);
+  }
+
+  /** @param {Record<string, Tensor>} feeds @returns {Record<string, Tensor>} */
+  run(feeds) {
+    const values = this.valuesOf(feeds);
     this.runStages(this.main, 'main', values);
     return this.resultsOf(values, feeds);
   }
@@ -209,10 +230,15 @@ export class WasmEngine {
       this.plans.set(key, remembered);
       return remembered;
     }
-    const plan = this.planWith(stage, where, values, (graph, shapes, options) => makePlan(graph, shapes, this.operators, this.weights, options));
+    const plan = this.planOf(stage, where, values);
     const kept = [...this.plans].slice(1 - this.maxPlans);
     const entries = kept.map(([name, { plan: old }]) => /** @type {[string, Plan]} */ ([name, old]));
     return this.keep([...entries, [this.keyOf(stage, where, values), plan]]);
+  }
+
+  /** @param {Stage} stage @param {string} where @param {Values} values @returns {Plan} */
+  planOf(stage, where, values) {
+    return this.planWith(stage, where, values, (graph, shapes, options) => makePlan(graph, shapes, this.operators, this.weights, options));
   }
 
   /**

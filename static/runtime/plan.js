@@ -1,5 +1,6 @@
 // Graph + input shapes → plan: shapes, host values, steps with resolved numbers, and who lies where in memory. Pure.
 import { asInPageError, InPageError } from './errors.js';
+import { HeldWeights } from './held.js';
 import { problemsOf } from './ops/index.js';
 import { BYTES, normal, numbers } from './ops/dtype.js';
 import { count, OpNode, ShapeError, UnsupportedError } from './ops/node.js';
@@ -11,7 +12,7 @@ import { lowerNodes } from './plan_lower.js';
 /** @typedef {import('./ops/index.js').OpDef} OpDef */
 /** @typedef {import('./ops/index.js').Problem} Problem */
 /** @typedef {import('./ops/dtype.js').Elements} Elements */
-/** @typedef {Map<string, Elements>} Weights float16 weights are widened already */
+/** @typedef {Map<string, Elements>} Weights float16 weights are widened already; see held.js for those that moved */
 /** @typedef {Map<string, OpDef>} Operators */
 /** @typedef {{arena: number}|{data: number}|{weight: string, offset: number}} Ref bytes from the start of a region */
 /** @typedef {number|{f32: number}|{i64: number}|Ref} StepArg a plain number is an int; the null pointer is 0 */
@@ -227,12 +228,12 @@ function constants({ vars }, weights) {
   const values = new Map();
   for (const { name, shape, dtype, persistable } of vars.values()) {
     if (!persistable) continue;
-    const data = weights.get(name);
-    if (!data || data.length !== count(shape)) throw new InPageError('invalid_model', `The weight "${name}" is missing or has another size`);
-    const made = value(name, shape, normal(dtype));
-    made.host = data.length <= (made.dtype === 'float32' ? MAX_HOST_FLOATS : MAX_HOST_INTEGERS) ? numbers(data) : null;
+    const length = weights instanceof HeldWeights ? weights.lengthOf(name) : weights.get(name)?.length;
+    if (length !== count(shape)) throw new InPageError('invalid_model', `The weight "${name}" is missing or has another size`);
+    const made = value(name, shape, normal(dtype)), small = length <= (made.dtype === 'float32' ? MAX_HOST_FLOATS : MAX_HOST_INTEGERS);
+    made.host = small ? numbers(/** @type {Elements} */ (weights.get(name))) : null;
     made.weight = true;
-    made.block = { kind: 'weight', bytes: data.length * BYTES[made.dtype], key: name };
+    made.block = { kind: 'weight', bytes: length * BYTES[made.dtype], key: name };
     values.set(name, made);
   }
   return values;

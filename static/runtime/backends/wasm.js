@@ -1,11 +1,12 @@
 // The WASM backend: one linear memory per model, one call per run. A plan is plain data to it.
 import { InPageError } from '../errors.js';
+import { align, structBytes, writeStruct } from './wasm_struct.js';
 import { defaultThreads, Pace, pool } from './wasm_threads.js';
+import { Residents } from './wasm_weights.js';
 
 /** @typedef {import('../plan.js').Plan} Plan */
 /** @typedef {import('../plan.js').Ref} Ref */
 /** @typedef {import('../plan.js').StepArg} StepArg */
-/** @typedef {import('../plan.js').Resident} Resident */
 /** @typedef {import('../plan.js').Weights} Weights */
 /** @typedef {{plan: Plan, steps: number, inputs: number[], outputs: number[], pace: Pace|null}} Prepared addresses: of the
  *   list of steps, of inputs and outputs; pace: null where helpers would not pay */
@@ -14,14 +15,13 @@ import { defaultThreads, Pace, pool } from './wasm_threads.js';
 
 const PAGE = 65536;
 const INITIAL_PAGES = 16;
-const ALIGN = 64;
 const STACK = 65536; // of each helper, as build.py gives the kernels themselves
 const SHARED_WORK = 4_000_000; // multiply-adds of a plan that is worth calling helpers for: some 150 us
 const SPARE = 256; // bytes behind the last block that vector loads may read
 const MAX_BYTES = 2 ** 31 - PAGE; // addresses are ints in the kernels
 export const STEP_BYTES = 12; // as in run.c
-const PART_WORK = 300_000; // multiply-adds worth handing to another thread: some 10 us
-const MAX_PARTS = 16;
+const PART_WORK = 75_000; // multiply-adds worth handing to another thread: some 3 us
+const MAX_PARTS = 16, ROUNDS = 4; // of a step, and for each thread: more would cost more than they even out
 
 /** (v128) -> f32x4.relaxed_madd of it: valid where the relaxed instructions are. */
 const RELAXED_PROBE = Uint8Array.of(
@@ -64,6 +64,7 @@ export async function compile(source) {
 export async function createBackend(module, weights, { threads = defaultThreads(), stress = false } = {}) {
   const memory = newMemory(), instance = await WebAssembly.instantiate(module, { env: { memory } });
   const backend = new WasmBackend(memory, /** @type {Record<string, any>} */ (instance.exports), weights, stress);
+  backend.threads = threads;
   if (threads > 1) backend.enlist = () => backend.enlistCrew(module, threads - 1);
   if (stress) backend.enlist();
   return backend;
@@ -101,11 +102,9 @@ export class WasmBackend {
     this.memory = memory;
     this.kernels = kernels;
     this.places = tabulate(kernels);
-    this.source = weights;
     this.view = new DataView(memory.buffer);
     this.end = align(Number(kernels.__heap_base.value));
-    /** @type {Map<string, number>} address of each weight */
-    this.weights = new Map();
+    this.residents = new Residents(this, weights);
     this.arena = this.end;
     this.arenaBytes = 0;
     /** @type {Prepared[]} */
@@ -117,6 +116,8 @@ export class WasmBackend {
     /** Starts helpers, where there may be any; runs begin without them. */
     this.enlist = () => {};
     this.disposed = false;
+    this.threads = 1;
+    this.top = this.end; // where the memory in use ends
   }
 
   /** @param {WebAssembly.Module} module @param {number} helpers */
@@ -148,7 +149,7 @@ export class WasmBackend {
    */
   prepare(plans) {
     if (plans.some(paysHelpers)) this.enlist();
-    for (const plan of plans) for (const weight of plan.weights) this.reside(weight);
+    for (const plan of plans) for (const weight of plan.weights) this.residents.reside(weight);
     this.arena = this.end;
     this.arenaBytes = Math.max(0, ...plans.map((plan) => align(plan.arenaBytes)));
     let at = this.arena + this.arenaBytes;
@@ -161,6 +162,8 @@ export class WasmBackend {
       return this.write(plan, data, structs, sizes, steps);
     });
     this.reserve(at);
+    this.top = at;
+    this.residents.settle();
     return this.prepared;
   }
 
@@ -172,12 +175,22 @@ export class WasmBackend {
     const address = (/** @type {Ref} */ ref) => this.address(ref, data);
     let at = structs;
     plan.steps.forEach(({ kernel, args, work }, i) => {
-      const parts = Math.min(Math.max(Math.floor(work / (this.stress ? 1 : PART_WORK)), 1), MAX_PARTS), step = steps + i * STEP_BYTES;
+      const parts = this.partsOf(work), step = steps + i * STEP_BYTES;
       [this.placeOf(kernel), at, parts].forEach((word, k) => this.view.setUint32(step + 4 * k, word, true));
       writeStruct(this.view, at, args, address);
       at += sizes[i];
     });
     return { plan, steps, pace: paysHelpers(plan) ? new Pace() : null, inputs: plan.inputs.map((port) => address(port.at)), outputs: plan.outputs.map((port) => address(port.at)) };
+  }
+
+  /**
+   * Into how many parts a step is divided: as many for each thread, where every part is worth it.
+   * @param {number} work @returns {number}
+   */
+  partsOf(work) {
+    if (this.stress) return Math.min(Math.max(Math.floor(work), 1), MAX_PARTS);
+    const most = Math.floor(Math.min(work / PART_WORK, MAX_PARTS, ROUNDS * this.threads));
+    return most <= this.threads ? Math.max(most, 1) : most - most % this.threads;
   }
 
   /** @param {string} kernel @returns {number} */
@@ -191,25 +204,7 @@ export class WasmBackend {
   address(ref, data) {
     if ('arena' in ref) return this.arena + ref.arena;
     if ('data' in ref) return data + ref.data;
-    return (this.weights.get(ref.weight) ?? 0) + ref.offset;
-  }
-
-  /** Puts a weight into memory for good. @param {Resident} weight */
-  reside({ key, name, bytes, pack }) {
-    if (this.weights.has(key)) return;
-    const source = this.source.get(name);
-    if (!source) throw new InPageError('invalid_model', `The weight "${name}" is missing`);
-    const home = this.end, raw = new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
-    const staged = pack ? align(home + bytes) : home;
-    this.reserve(align(staged + raw.length) + PAGE);
-    new Uint8Array(this.memory.buffer).set(raw, staged);
-    if (pack) {
-      const struct = align(staged + raw.length);
-      writeStruct(this.view, struct, [staged, home, ...pack.args], () => 0);
-      this.kernels[pack.kernel](struct, 0, 1);
-    }
-    this.weights.set(key, home);
-    this.end = align(home + bytes);
+    return this.residents.address(ref.weight) + ref.offset;
   }
 
   /** Grows memory to hold `end` bytes and some spare. @param {number} end */
@@ -271,33 +266,3 @@ export class WasmBackend {
 
 /** Whether helpers would pay. @param {Plan} plan */
 const paysHelpers = ({ steps }) => steps.reduce((sum, { work }) => sum + (work >= 2 * PART_WORK ? work : 0), 0) >= SHARED_WORK;
-
-/** @param {number} n */
-const align = (n) => Math.ceil(n / ALIGN) * ALIGN;
-
-/** @param {StepArg[]} args @returns {number} bytes of the struct, as C lays it out */
-function structBytes(args) {
-  let at = 0;
-  for (const arg of args) at = isWide(arg) ? Math.ceil(at / 8) * 8 + 8 : at + 4;
-  return Math.ceil(at / 16) * 16;
-}
-
-/** @param {StepArg} arg @returns {arg is {i64: number}} */
-const isWide = (arg) => typeof arg !== 'number' && 'i64' in arg;
-
-/** @param {DataView} view @param {number} start @param {StepArg[]} args @param {(ref: Ref) => number} address */
-function writeStruct(view, start, args, address) {
-  let at = start;
-  for (const arg of args) {
-    if (isWide(arg)) {
-      at = Math.ceil(at / 8) * 8;
-      view.setBigInt64(at, BigInt(arg.i64), true);
-      at += 8;
-      continue;
-    }
-    if (typeof arg === 'number') view.setInt32(at, arg, true);
-    else if ('f32' in arg) view.setFloat32(at, arg.f32, true);
-    else view.setUint32(at, address(arg), true);
-    at += 4;
-  }
-}

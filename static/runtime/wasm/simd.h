@@ -71,6 +71,14 @@ INLINE float max4(f32x4 v) {
   return p < q ? q : p;
 }
 
+// Four vectors as the rows of a matrix to its columns.
+INLINE void transpose4(f32x4 *v) {
+  f32x4 ab = wasm_i32x4_shuffle(v[0], v[1], 0, 4, 1, 5), AB = wasm_i32x4_shuffle(v[0], v[1], 2, 6, 3, 7);
+  f32x4 cd = wasm_i32x4_shuffle(v[2], v[3], 0, 4, 1, 5), CD = wasm_i32x4_shuffle(v[2], v[3], 2, 6, 3, 7);
+  v[0] = wasm_i64x2_shuffle(ab, cd, 0, 2), v[1] = wasm_i64x2_shuffle(ab, cd, 1, 3);
+  v[2] = wasm_i64x2_shuffle(AB, CD, 0, 2), v[3] = wasm_i64x2_shuffle(AB, CD, 1, 3);
+}
+
 INLINE int imin(int p, int q) { return p < q ? p : q; }
 INLINE int imax(int p, int q) { return p > q ? p : q; }
 
@@ -86,7 +94,6 @@ INLINE f32x4 act_lo(Activation t) { return splat(t.kind ? -__builtin_inff() : t.
 INLINE f32x4 act_hi(Activation t) { return splat(t.kind ? __builtin_inff() : t.beta); }
 // y[i] = act(x[i]); y may be x. Defined in ops/unary.
 void unary_span(const float *x, float *y, int n, Activation t);
-// Row-major copy or transposition of any rank. Defined in ops/layout.
 
 #include "tile.h"
 #include "vmath.h"

@@ -3,9 +3,24 @@
 
 // src[o][i][t] -> dst[ceil(O/B)][t][i][B], lanes past O are 0.
 typedef struct { const float *src; float *dst; int O, I, T, B; } PackBlocks;
+// Eight whole rows, four elements of each at a time.
+static void pack_eight(const float *src, float *dst, int I, int T) {
+  int Q = I * T, q = 0, i = 0, t = 0;
+  for (; q < Q; q += 4) {
+    f32x4 v[8];
+    for (int r = 0; r < 8; r++) v[r] = load_n(src + r * Q + q, Q - q);
+    transpose4(v), transpose4(v + 4);
+    for (int j = 0; j < imin(4, Q - q); j++, ++t == T ? t = 0, i++ : 0) {
+      float *d = dst + 8 * (t * I + i);
+      store(d, v[j]), store(d + 4, v[4 + j]);
+    }
+  }
+}
 KERNEL(pack_blocks, PackBlocks) {
-  float *d = a->dst;
-  for (int n = 0; n < a->O; n += a->B)
+  int whole = a->B == 8 ? a->O / 8 * 8 : 0, size = a->I * a->T;
+  float *d = a->dst + whole * size;
+  for (int n = 0; n < whole; n += 8) pack_eight(a->src + n * size, a->dst + n * size, a->I, a->T);
+  for (int n = whole; n < a->O; n += a->B)
     for (int t = 0; t < a->T; t++)
       for (int i = 0; i < a->I; i++)
         for (int b = 0; b < a->B; b++) *d++ = n + b < a->O ? a->src[((n + b) * a->I + i) * a->T + t] : 0;

@@ -3,13 +3,6 @@
 
 typedef struct { const float *x; float *y; int N, C, P; } Relayout;
 
-INLINE void transpose4(f32x4 *v) {
-  f32x4 ab = wasm_i32x4_shuffle(v[0], v[1], 0, 4, 1, 5), AB = wasm_i32x4_shuffle(v[0], v[1], 2, 6, 3, 7);
-  f32x4 cd = wasm_i32x4_shuffle(v[2], v[3], 0, 4, 1, 5), CD = wasm_i32x4_shuffle(v[2], v[3], 2, 6, 3, 7);
-  v[0] = wasm_i64x2_shuffle(ab, cd, 0, 2), v[1] = wasm_i64x2_shuffle(ab, cd, 1, 3);
-  v[2] = wasm_i64x2_shuffle(AB, CD, 0, 2), v[3] = wasm_i64x2_shuffle(AB, CD, 1, 3);
-}
-
 // Lanes past C become 0.
 KERNEL(to_blocked, Relayout) {
   int P = a->P, blocks = (a->C + 3) / 4;

@@ -1,0 +1,109 @@
+// The weights of a model in the kernels' memory: as they came, or as a kernel packs them.
+import { InPageError } from '../errors.js';
+import { HeldWeights } from '../held.js';
+import { align, writeStruct } from './wasm_struct.js';
+
+/** @typedef {import('../plan.js').Plan} Plan */
+/** @typedef {import('../plan.js').Resident} Resident */
+/** @typedef {import('../plan.js').Weights} Weights */
+/** @typedef {import('./wasm.js').WasmBackend} WasmBackend */
+
+const SLICE_MS = 8; // of packing, before the page has its turn
+const STRUCT = 256; // bytes, of any packing kernel
+/** Kernels that only move numbers of 32 bits: what they were given can be found in what they make. */
+const MOVES = new Set(['pack_blocks', 'pack_rows', 'pack_columns', 'pack_transposed']);
+
+export class Residents {
+  /** @param {WasmBackend} backend @param {Weights} source */
+  constructor(backend, source) {
+    this.backend = backend;
+    this.source = source;
+    /** @type {Map<string, number>} address of each */
+    this.homes = new Map();
+  }
+
+  /** @param {string} key @returns {number} */
+  address(key) {
+    return this.homes.get(key) ?? 0;
+  }
+
+  /** Once a plan's weights are all here. */
+  settle() {
+    if (this.source instanceof HeldWeights) this.source.settle();
+  }
+
+  /** Puts a weight into memory for good. @param {Resident} weight */
+  reside({ key, name, bytes, pack }) {
+    if (this.homes.has(key)) return;
+    const { backend } = this, source = this.source.get(name);
+    if (!source) throw new InPageError('invalid_model', `The weight "${name}" is missing`);
+    const home = backend.end, raw = new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+    if (pack) this.pack(raw, home, align(home + bytes), pack);
+    else {
+      backend.reserve(align(home + raw.length));
+      new Uint8Array(backend.memory.buffer).set(raw, home);
+    }
+    this.homes.set(key, home);
+    backend.end = align(home + bytes);
+    backend.top = Math.max(backend.top, backend.end);
+    this.give(name, { key, name, bytes, pack });
+  }
+
+  /**
+   * @param {Uint8Array} raw @param {number} home where the packed numbers go @param {number} staged memory that is free from here on
+   * @param {{kernel: string, args: number[]}} pack
+   */
+  pack(raw, home, staged, { kernel, args }) {
+    const { backend } = this, struct = align(staged + raw.length);
+    backend.reserve(struct + STRUCT);
+    new Uint8Array(backend.memory.buffer).set(raw, staged);
+    writeStruct(backend.view, struct, [staged, home, ...args], () => 0);
+    backend.kernels[kernel](struct, 0, 1);
+  }
+
+  /** Lets go of a weight as it came, where it can be found in memory. @param {string} name @param {Resident} weight */
+  give(name, weight) {
+    const { source } = this;
+    if (!(source instanceof HeldWeights) || (weight.pack && !MOVES.has(weight.pack.kernel))) return;
+    if (source.moved.has(name) || !(source.get(name) instanceof Float32Array)) return;
+    const length = Number(source.lengthOf(name));
+    source.move(name, () => this.restore(weight, length));
+  }
+
+  /**
+   * A weight as it came: packing the numbers 1, 2, 3 … tells where each element went.
+   * @param {Resident} weight @param {number} length @returns {Float32Array}
+   */
+  restore({ key, bytes, pack }, length) {
+    const { memory, top } = this.backend, home = this.address(key), raw = new Float32Array(length);
+    if (!pack) {
+      raw.set(new Float32Array(memory.buffer, home, length));
+      return raw;
+    }
+    const places = Uint32Array.from(raw, (_, i) => i + 1), told = align(top), n = bytes / 4;
+    this.pack(new Uint8Array(places.buffer), told, align(told + bytes), pack);
+    const packed = new Float32Array(memory.buffer, home, n), from = new Uint32Array(memory.buffer, told, n);
+    for (let i = 0; i < n; i++) if (from[i]) raw[from[i] - 1] = packed[i];
+    return raw;
+  }
+
+  /**
+   * Packs the weights of a plan for a backend that has none yet, a slice of time at a time: the page stays responsive.
+   * @param {Plan} plan
+   */
+  async packInSlices({ weights }) {
+    let start_ms = performance.now();
+    for (const weight of weights) {
+      this.reside(weight);
+      if (performance.now() - start_ms < SLICE_MS) continue;
+      await breathe();
+      start_ms = performance.now();
+    }
+  }
+}
+
+/** Until what else there is to do had its turn. @returns {Promise<void>} */
+function breathe() {
+  const { scheduler } = /** @type {{scheduler?: {yield?: () => Promise<void>}}} */ (globalThis);
+  return scheduler?.yield?.() ?? new Promise((resolve) => { setTimeout(resolve, 0); });
+}

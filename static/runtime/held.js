@@ -1,0 +1,52 @@
+// Weights by name that need not be kept as they came: what lies packed in the kernels' memory is made from there again in
+// the rare case that someone asks, so that a model takes its memory once.
+
+/** @typedef {import('./ops/dtype.js').Elements} Elements */
+
+const LEAST_BYTES = 8192; // below, a plan may read the elements, and there is little to gain
+
+/** @extends {Map<string, Elements>} */
+export class HeldWeights extends Map {
+  /** @param {Iterable<[string, Elements]>} weights */
+  constructor(weights) {
+    super(weights);
+    /** @type {Map<string, {length: number, restore: () => Elements}>} */
+    this.moved = new Map();
+  }
+
+  /** @param {string} name @returns {number|undefined} elements */
+  lengthOf(name) {
+    return this.moved.get(name)?.length ?? super.get(name)?.length;
+  }
+
+  /** @param {string} name @returns {boolean} */
+  has(name) {
+    return this.moved.has(name) || super.has(name);
+  }
+
+  /** @param {string} name @returns {Elements|undefined} */
+  get(name) {
+    return this.moved.get(name)?.restore() ?? super.get(name);
+  }
+
+  /**
+   * Gives up the elements of a weight that can be made again.
+   * @param {string} name @param {() => Elements} restore
+   */
+  move(name, restore) {
+    const data = super.get(name);
+    if (!data || data.byteLength < LEAST_BYTES) return;
+    this.moved.set(name, { length: data.length, restore });
+    super.delete(name);
+  }
+
+  /** Cuts what is left loose from a buffer that mostly held weights which moved. */
+  settle() {
+    /** @type {Map<ArrayBufferLike, number>} */
+    const used = new Map();
+    for (const { buffer, byteLength } of super.values()) used.set(buffer, (used.get(buffer) ?? 0) + byteLength);
+    for (const [name, data] of super.entries()) {
+      if (2 * (used.get(data.buffer) ?? 0) < data.buffer.byteLength) super.set(name, data.slice());
+    }
+  }
+}
