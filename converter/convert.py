@@ -26,9 +26,10 @@ from converter.ops.infer import infer
 from converter.passes import bake_preprocess, paddlejs2, prune, relax
 from converter.passes.pipelines import PIPELINES
 from converter.read import read
-from converter.verify import TOLERANCE, Check, check_bundle, check_package, samples, sets_of
+from converter.trial import samples
+from converter.verify import TOLERANCE, Check, check_bundle, check_package, sets_of
+from converter.write import check_vector, web
 from converter.write import paddlejs2 as package
-from converter.write import web
 from converter.write.staged import staged
 
 VERSION = "0.1.0"
@@ -112,6 +113,8 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
         with refusing("the bundle cannot be written", str(path), "the file is damaged; export the model again"):
             allowed = TOLERANCE[precision] if tolerance is None else tolerance
             trial = beside.Trial(feeds, expected, allowed, sets_of(graph))
+            if target == "web" and precision != "int8":
+                page.meta["check"] = check_vector.write(folder, page, feeds, expected)
             sizes = others.write(graph, folder, trial) | _write(page, folder, target, precision)
         if target == "paddlejs2" and graph.meta.get("preprocess"):
             notes.append(package.runner_note(graph.meta["preprocess"]))

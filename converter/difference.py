@@ -15,7 +15,8 @@ from converter.ops import evaluate
 from converter.publish import read_model
 from converter.read.bundle import load_bundle
 from converter.signature import sha256_of
-from converter.verify import compare, found_sets, samples
+from converter.trial import samples
+from converter.verify import compare, found_sets
 
 _IDENTITY = ("name", "version", "precision", "source", "converter")
 _MEANING = ("inputs", "outputs", "preprocess", "postprocess", "labels")

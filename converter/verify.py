@@ -16,21 +16,18 @@ import numpy as np
 
 from converter import signature, with_paddle
 from converter.errors import ConvertError
-from converter.graph import Dim, Graph, Value
+from converter.graph import Graph
 from converter.ops import evaluate
 from converter.passes import relax
 from converter.read import find, read
 from converter.read.bundle import load_bundle
 from converter.read.program import weights_of
 from converter.run import conform, run_web, timed, web_problem
+from converter.trial import samples
 
 TOLERANCE = {"float32": 1e-3, "float16": 0.1, "int8-weights": 0.3, "int8": 0.3}
 """Largest accepted error. Random inputs meet steep nets (a sigmoid of 50 x) where pictures do not, hence not less:
 float32 bundles usually reach 1e-6, float16 1e-3, int8 0.1. Whole numbers and booleans: the share that differs."""
-_DEFAULT_SIZE = {1: 1, 2: 64, 3: 64, 4: 320}
-_LEAST_SIDE = 64
-"""A picture below this has no interior left at the end of a net of stride 32, and says little."""
-_SEED = 2024
 _MAX_DIFFERING = 0.01
 """An arg_max may fall on the other side of a tie."""
 
@@ -51,50 +48,6 @@ class Check:
     @property
     def passed(self) -> bool:
         return self.error <= self.tolerance
-
-
-def samples(graph: Graph, shapes: dict[str, tuple[int, ...]] | None = None) -> dict[str, np.ndarray]:
-    """Seeded random inputs that fit the graph.
-
-    Open sizes are those given, else those the model declared, else 1 (batch), 320 (pictures) or 64.
-    """
-    shapes = shapes or {}
-    unknown = sorted(set(shapes) - set(graph.inputs))
-    if unknown:
-        raise ConvertError(f"unknown inputs {unknown}", hint=f"the model's inputs are {graph.inputs}")
-    rng = np.random.default_rng(_SEED)
-    chosen: dict[str, int] = {}
-    for name, given in shapes.items():
-        chosen.update({size: wanted for size, wanted in zip(graph.values[name].shape, given, strict=False)
-                       if isinstance(size, str)})
-    feeds = {}
-    for name in graph.inputs:
-        value = graph.values[name]
-        declared = graph.meta.get("declared_shapes", {}).get(name)
-        shape = _shape(value, shapes.get(name), declared, chosen)
-        if value.dtype.startswith("float"):
-            feeds[name] = rng.uniform(-1, 1, shape).astype(value.dtype)
-        else:
-            feeds[name] = rng.integers(0, 2, shape).astype(value.dtype)
-    return feeds
-
-
-def _shape(value: Value, given: tuple[int, ...] | None, declared: list[Dim] | None,
-           chosen: dict[str, int]) -> tuple[int, ...]:
-    """given by the caller, else declared by the model before its sizes were freed, else usual sizes."""
-    if given is not None and (len(given) != len(value.shape) or any(
-            isinstance(size, int) and size != wanted for size, wanted in zip(value.shape, given, strict=True))):
-        raise ConvertError(f"the shape {list(given)} does not fit {list(value.shape)}", where=f"input {value.name}")
-    found = []
-    for axis, size in enumerate(value.shape):
-        if isinstance(size, str):
-            default = 1 if axis == 0 else 3 if axis == 1 and len(value.shape) == 4 else \
-                _DEFAULT_SIZE.get(len(value.shape), 32)
-            if declared and isinstance(declared[axis], int):
-                default = max(int(declared[axis]), _LEAST_SIDE)
-            size = chosen.setdefault(size, given[axis] if given else default)
-        found.append(size)
-    return tuple(found)
 
 
 def difference(actual: np.ndarray | None, expected: np.ndarray) -> tuple[float, str]:

@@ -9,6 +9,7 @@ and file names that visitors may ask for come from what was found on disk, never
 import hashlib
 import json
 import re
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from webapp.assets import Asset
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 CHUNK = re.compile(r"chunk_[1-9][0-9]{0,5}\.dat")
+CHECK = "check.dat"
 PROGRAMS = ("inference.json", "inference.pdmodel")  # the original program, either generation; the first counts
 WEIGHTS = "inference.pdiparams"
 MAX_MODEL_JSON_BYTES = 64 << 20
@@ -122,20 +124,30 @@ def check_chunks(model: dict[str, Any], folder: Path) -> dict[str, Asset]:
     chunks = model.get("chunks")
     if not isinstance(chunks, list) or not all(isinstance(chunk, dict) for chunk in chunks):
         raise BundleError("model.json has no list of chunks")
-    files = {}
     for chunk in chunks:
-        name, size, sha256 = chunk.get("file"), chunk.get("bytes"), chunk.get("sha256")
+        name = chunk.get("file")
         if not isinstance(name, str) or not CHUNK.fullmatch(name):
             raise BundleError(f"model.json names a weight file {name!r}; only chunk_N.dat is allowed")
-        path = folder / name
-        if not path.is_file():
-            raise BundleError(f"{name} is missing")
-        if path.stat().st_size != size:
-            raise BundleError(f"{name} has {path.stat().st_size} bytes; model.json says {size}")
-        if sha256_of(path) != sha256:
-            raise BundleError(f"{name} is damaged: its SHA-256 is not the one in model.json")
-        files[name] = Asset(path, str(sha256), path.stat().st_size)
-    return files
+    return {chunk["file"]: check_file(folder, chunk["file"], chunk) for chunk in chunks}
+
+
+def check_vector(model: dict[str, Any], folder: Path) -> dict[str, Asset]:
+    """The file that pages try a GPU's half precision on, where the bundle has one."""
+    entry = model.get("check")
+    named = isinstance(entry, dict) and entry.get("file") == CHECK
+    return {CHECK: check_file(folder, CHECK, entry)} if named else {}
+
+
+def check_file(folder: Path, name: str, entry: dict[str, Any]) -> Asset:
+    """A file of the bundle, compared with its size and hash in an entry of model.json."""
+    path = folder / name
+    if not path.is_file():
+        raise BundleError(f"{name} is missing")
+    if path.stat().st_size != entry.get("bytes"):
+        raise BundleError(f"{name} has {path.stat().st_size} bytes; model.json says {entry.get('bytes')}")
+    if sha256_of(path) != entry.get("sha256"):
+        raise BundleError(f"{name} is damaged: its SHA-256 is not the one in model.json")
+    return Asset(path, str(entry["sha256"]), path.stat().st_size)
 
 
 def tensors(model: dict[str, Any], key: str) -> list[dict[str, Any]]:
@@ -202,7 +214,7 @@ def read_bundle(folder: Path, name: str, number: int) -> Bundle:
         onnx_sha256=onnx_sha256,
         onnx_problem=onnx_problem,
         program_sha256=read_program(folder),
-        files={"model.json": main, **chunks},
+        files={"model.json": main, **chunks, **check_vector(model, folder)},
     )
 
 
@@ -226,6 +238,7 @@ class Models:
     def __init__(self, folders: list[Path]) -> None:
         self.folders = folders
         self.known: dict[Path, tuple[tuple, Bundle]] = {}
+        self.reading = threading.Lock()  # a new bundle is hashed by who sees it first; the others wait for that
 
     def candidates(self) -> list[tuple[Path, str, int]]:
         """Every folder that claims to be a bundle, in order, with the model's name and the version's number."""
@@ -239,29 +252,39 @@ class Models:
 
     def check(self, folder: Path, name: str, number: int) -> Bundle:
         """The bundle in `folder`; hashed again only when a file changed."""
-        known = self.known.get(folder)
         try:
-            signature = tuple(sorted((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in folder.iterdir()))
+            signature = signature_of(folder)
+            known = self.known.get(folder)
             if known is not None and known[0] == signature:
                 return known[1]
-            if not NAME.fullmatch(name):
-                raise BundleError("the folder's name may hold only letters, digits, dot, dash and underscore")
-            bundle = read_bundle(folder, name, number)
-        except BundleError as error:
-            bundle = Bundle(name, folder, problem=str(error), number=number)
+            with self.reading:
+                known = self.known.get(folder)
+                if known is None or known[0] != signature:
+                    known = self.known[folder] = (signature, self.read(folder, name, number))
+                return known[1]
         except OSError as error:  # a file went away while it was read: look again next time
             return Bundle(name, folder, problem=f"a file cannot be read ({error.strerror})", number=number)
-        self.known[folder] = (signature, bundle)
-        return bundle
+
+    def read(self, folder: Path, name: str, number: int) -> Bundle:
+        """The bundle in `folder`, hashed; or what is wrong with it. Raises OSError."""
+        try:
+            if not NAME.fullmatch(name):
+                raise BundleError("the folder's name may hold only letters, digits, dot, dash and underscore")
+            return read_bundle(folder, name, number)
+        except BundleError as error:
+            return Bundle(name, folder, problem=str(error), number=number)
 
     def found(self) -> list[Bundle]:
         """Every version of every model, sound or not, each name and number once."""
         bundles: dict[tuple[str, int], Bundle] = {}
         owners: dict[str, Path] = {}
-        for folder, name, number in self.candidates():
+        candidates = self.candidates()
+        for folder, name, number in candidates:
             place = model_folder(folder, name)
             if owners.setdefault(name, place) == place:
                 bundles.setdefault((name, number), self.check(folder, name, number))
+        for folder in set(self.known) - {folder for folder, _, _ in candidates}:
+            self.known.pop(folder, None)
         return list(bundles.values())
 
     def all(self) -> list[Bundle]:
@@ -290,6 +313,12 @@ class Models:
         """The sound versions of that name, newest first."""
         sound = [bundle for bundle in self.found() if bundle.name == name and not bundle.problem]
         return sorted(sound, key=lambda bundle: -bundle.number)
+
+
+def signature_of(folder: Path) -> tuple:
+    """What changes when a file in it does. Raises OSError."""
+    about = [(path.name, path.stat()) for path in folder.iterdir()]
+    return tuple(sorted((name, found.st_mtime_ns, found.st_size) for name, found in about))
 
 
 def versions_in(folder: Path) -> list[tuple[Path, str, int]]:

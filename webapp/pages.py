@@ -25,7 +25,7 @@ OFFLINE_FOLDERS = (
     "pages/", "runtime/", "media/", "models/document_corners/", "models/face_detector/", "models/face_head/",
     "models/upper_body/",
 )  # fmt: skip
-SIGNATURE = "/signature.json"  # of a bundle, for those who pass it on: no page asks for it
+ONLINE_ONLY = ("/signature.json", "/check.dat")  # of a bundle: for those who pass it on, and to try half precision on
 # For Node, and for packages of the original Paddle.js: no page of this site asks for them. For the help of the server:
 # of no use without a network.
 NOT_OFFLINE = (
@@ -224,7 +224,7 @@ def asset_list() -> Response:
             "bytes": asset.bytes,
         }
         for name, asset in tree.files.items()
-        if name.startswith(OFFLINE_FOLDERS) and not name.startswith(NOT_OFFLINE) and not name.endswith(SIGNATURE)
+        if name.startswith(OFFLINE_FOLDERS) and not name.startswith(NOT_OFFLINE) and not name.endswith(ONLINE_ONLY)
     ]
     return small_text(
         json.dumps({"version": site_version(), "pages": OFFLINE_PAGES, "usedPages": OFFLINE_PAGES_ONCE_USED,

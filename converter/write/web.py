@@ -24,7 +24,7 @@ _STORED = ("float32", "float16", "int32", "int64", "bool", "uint8", "int8")
 _WHOLE = {"conv2d_int8": ("Filter", "Bias"), "fc_int8": ("W", "Bias")}
 """Operators on int8 → the slots that may have 16 bits."""
 # What the runtime has no arrays for, and the dtype that holds the same numbers.
-_NEXT = {"float64": "float32", "int16": "int32"}
+NEXT = {"float64": "float32", "int16": "int32"}
 SCALES = "@scale"
 """Behind a weight's name: the scales of its rows."""
 _F16_MAX = float(np.finfo(np.float16).max)
@@ -34,7 +34,7 @@ _F16_TINY = float(np.finfo(np.float16).tiny)
 def write(graph: Graph, folder: Path, precision: str = "float32", version: str = "") -> dict[str, int]:
     """Write into an existing, empty folder; returns {"weight_bytes", "json_bytes", "chunks", "float16_weights"}.
 
-    graph.meta: name, source, and optionally preprocess, postprocess, labels, feedShape.
+    graph.meta: name, source, and optionally preprocess, postprocess, labels, feedShape, check (see check_vector).
     """
     if precision not in PRECISIONS:
         raise ConvertError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
@@ -89,7 +89,7 @@ def stored(value: Value, precision: str) -> np.ndarray:
     """The array as it goes into the chunks: little-endian, in a dtype that the runtime knows."""
     data = value.data
     assert data is not None
-    dtype = _NEXT.get(value.dtype, value.dtype)
+    dtype = NEXT.get(value.dtype, value.dtype)
     if dtype not in _STORED:
         raise ConvertError(f"weights of dtype {value.dtype} cannot be stored", where=value.name)
     with np.errstate(over="ignore"):
@@ -154,7 +154,7 @@ def _document(graph: Graph, inner: list[tuple[Graph, Graph]], used: set[str], we
     if inner:
         document["blocks"] = [{"inputs": block.inputs, "outputs": block.outputs,
                                "ops": [_op(node, place) for node in block.nodes]} for _, block in inner]
-    for key in ("preprocess", "postprocess", "labels"):
+    for key in ("preprocess", "postprocess", "labels", "check"):
         if meta.get(key) is not None:
             document[key] = meta[key]
     document |= {key: meta[key] for key in ("onnx", "lite") if meta.get(key)}  # for others: pages do not fetch it
@@ -165,7 +165,7 @@ def _document(graph: Graph, inner: list[tuple[Graph, Graph]], used: set[str], we
 
 
 def _dtype(value: Value, weights: dict[str, np.ndarray]) -> str:
-    return weights[value.name].dtype.name if value.name in weights else _NEXT.get(value.dtype, value.dtype)
+    return weights[value.name].dtype.name if value.name in weights else NEXT.get(value.dtype, value.dtype)
 
 
 def _var(value: Value, weights: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -190,7 +190,7 @@ def _op(node: Node, place: dict[int, int]) -> dict[str, Any]:
     attrs = {name: place[id(value)] if isinstance(value, Graph) else _plain(value, node.where, name)
              for name, value in sorted(node.attrs.items())}
     if "dtype" in attrs or "out_dtype" in attrs:
-        attrs |= {name: _NEXT.get(attrs[name], attrs[name]) for name in ("dtype", "out_dtype") if name in attrs}
+        attrs |= {name: NEXT.get(attrs[name], attrs[name]) for name in ("dtype", "out_dtype") if name in attrs}
     return {"type": node.type, "inputs": inputs, "outputs": node.outputs, "attrs": attrs}
 
 

@@ -59,6 +59,25 @@ export async function loadBundle(address, options = {}) {
   }
 }
 
+/**
+ * A file beside the shards, its hash checked.
+ * @param {string|URL|import('./source.js').Source} address see openSource
+ * @param {Chunk} entry
+ * @param {Pick<BundleOptions, 'signal'|'policy'>} [options]
+ * @returns {Promise<Uint8Array<ArrayBuffer>>}
+ * @throws {InPageError}
+ */
+export async function readBeside(address, entry, options = {}) {
+  const source = await openSource(address), scope = new Scope(options), policy = { ...DEFAULT_POLICY, ...options.policy };
+  try {
+    return (await readShard(source, entry, null, { policy, signal: scope.signal, onBytes: () => {} })).data;
+  } catch (thrown) {
+    throw scope.explain(thrown, source.locate(entry.file));
+  } finally {
+    scope.close();
+  }
+}
+
 /** What all requests of one load share: one failure, abort or throwing callback ends the others. */
 class Scope {
   /** @param {BundleOptions} options */

@@ -1,6 +1,6 @@
 // A model on the calling thread: bundle + kernels + engine behind the public face.
 import { decodeBlob, drawableSize, isImage, isPixels, PixelReader, snapshot } from '../media/image.js';
-import { loadBundle } from './bundle.js';
+import { loadBundle, readBeside } from './bundle.js';
 import { chooseBackend } from './choose.js';
 import { createEngine, unsupported } from './engine.js';
 import { InPageError, asInPageError, throwIfAborted, unlessAborted } from './errors.js';
@@ -45,6 +45,7 @@ export async function loadLocal(address, options = {}, parts = { createEngine, u
   const backend = chooseBackend(options.backend);
   const where = typeof address === 'object' && 'model' in address ? address.model : String(address);
   throwIfAborted(signal, where);
+  const patience = { ...policy, ...(retries === undefined ? {} : { retries }) };
   const gpu = backend === 'wasm' ? null : new (await import('./gpu/load.js')).GpuLoader(backend, options.precision ?? 'float32');
   const stop = new AbortController(); // a failure on one side ends the work on the other
   const onAbort = () => stop.abort();
@@ -52,12 +53,13 @@ export async function loadLocal(address, options = {}, parts = { createEngine, u
   try {
     const [bundle, wasm] = await Promise.all([
       loadBundle(address, {
-        onProgress, cache, signal: stop.signal, policy: { ...policy, ...(retries === undefined ? {} : { retries }) },
+        onProgress, cache, signal: stop.signal, policy: patience,
         check: async (graph) => refuseUnsupported(await parts.unsupported(graph)),
       }),
       unlessAborted(parts.kernels(), stop.signal, where),
     ]);
-    const made = gpu ? gpu.create(bundle.graph, bundle.weights, wasm) : parts.createEngine(bundle.graph, bundle.weights, { backend: 'wasm', wasm });
+    const read = (/** @type {import('./bundle.js').Chunk} */ file) => readBeside(address, file, { signal: stop.signal, policy: patience });
+    const made = gpu ? gpu.create(bundle.graph, bundle.weights, wasm, read) : parts.createEngine(bundle.graph, bundle.weights, { backend: 'wasm', wasm });
     const engine = await made.catch((thrown) => {
       throw asInPageError(thrown, 'invalid_model', { where, hint: 'convert the model again' });
     });

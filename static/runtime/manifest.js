@@ -28,10 +28,12 @@ import { DTYPES } from './tensor.js';
  * @property {import('./preprocess.js').PreprocessSpec|null} preprocess
  * @property {Record<string, any>|null} postprocess
  * @property {string[]|null} labels
+ * @property {import('./gpu/stored.js').CheckEntry|null} [check] checked by those who use it
  */
 
 export const FORMAT = 'paddle-inpage';
 export const FORMAT_VERSION = 1;
+const CHECK = 'check.dat';
 export const CHUNK_BYTES = 4 * 1024 * 1024;
 export const MAX_WEIGHT_BYTES = 2 ** 31; // half of what a WASM memory can address
 const MAX_RANK = 16;
@@ -71,6 +73,7 @@ export function parseModel(json) {
     preprocess: json.preprocess == null ? null : checkSpec(json.preprocess, inputs),
     postprocess: json.postprocess == null ? null : parsePostprocess(json.postprocess),
     labels: json.labels == null ? null : parseLabels(json.labels),
+    check: isObject(json.check) && json.check.file === CHECK ? /** @type {any} */ (json.check) : null,
   };
   checkFlow(graph, json.ops);
   return graph;

@@ -10,7 +10,8 @@ from converter import ConvertError, convert
 from converter import verify as verifying
 from converter.graph.text import parse
 from converter.ops import complete, evaluate
-from converter.verify import check_bundle, compare, difference, found_sets, samples, verify
+from converter.trial import samples
+from converter.verify import check_bundle, compare, difference, found_sets, verify
 from converter.write import web
 
 

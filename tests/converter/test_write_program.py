@@ -16,7 +16,8 @@ from converter.graph import Graph, Node, Value
 from converter.ops import evaluate
 from converter.passes import prune, relax
 from converter.read import read
-from converter.verify import compare, samples, sets_of
+from converter.trial import samples
+from converter.verify import compare, sets_of
 from converter.write import program
 
 REFUSED = {"unique", "if", "while"}

@@ -79,6 +79,20 @@ class Drifting extends Wrong {
 
 const CONV = /** @type {import('./case_graph.js').Case} */ (readCases('conv').find(({ name }) => name.includes('groups_2')));
 
+/** The case's own input and answer as a bundle stores them, every second number of the answer. */
+function storedCase() {
+  const { graph, weights, feeds } = graphOf(CONV), [{ name: input }] = graph.inputs, [wanted] = CONV.outputs.Out;
+  const x = /** @type {Float32Array} */ (feeds[input].data), y = Float32Array.from(wanted.data).filter((_, i) => i % 2 === 0);
+  const bytes = new Uint8Array(4 * (x.length + y.length));
+  bytes.set(new Uint8Array(Float32Array.from([...x, ...y]).buffer));
+  const range = Math.max(...y) - Math.min(...y); // near enough to that of all
+  const entry = {
+    file: 'check.dat', bytes: bytes.length, sha256: '', inputs: [{ name: input, shape: feeds[input].shape, dtype: 'float32' }],
+    outputs: [{ name: 'Out_0', shape: wanted.shape, dtype: 'float32', step: 2, range }],
+  };
+  return { graph: { ...graph, check: entry }, weights, bytes, range };
+}
+
 describe('a GPU that cannot be trusted', () => {
   test('what it computes wrongly stays on the host', async () => {
     for (const kind of ['conv', 'softmax', 'nothing']) {
@@ -89,6 +103,31 @@ describe('a GPU that cannot be trusted', () => {
       assert.deepEqual(plan.segments.map(({ on }) => on), [kind === 'conv' ? 'wasm' : 'gpu']);
       if (kind === 'conv') assert.match([...plan.reasons.values()].join(), /wrongly/);
     }
+  });
+
+  test('float16 is tried on the check vector of the bundle', async () => {
+    const { graph, weights, bytes, range } = storedCase();
+    /** @param {number} off @param {() => Promise<Uint8Array<ArrayBuffer>>} read */
+    const load = async (off, read) => {
+      const half = new Drifting(0);
+      half.run = async (prepared, at, feeds) => {
+        const results = await ReferenceBackend.prototype.run.call(half, prepared, at, feeds);
+        if (feeds.some(({ length }) => length === bytes.length / 4 - Math.ceil(results[0].length / 2))) results[0][2] += off * range;
+        return results;
+      };
+      const loader = new GpuLoader('webgpu', 'float16', async (precision) => (precision === 'float16' ? half : new ReferenceBackend()));
+      const engine = await loader.create(graph, weights, wasm, read);
+      engine.dispose();
+      return engine.numerics;
+    };
+    const near = await load(1e-3, async () => bytes), far = await load(0.1, async () => bytes);
+    assert.equal(near?.precision, 'float16');
+    assert.ok(Math.abs((near?.error ?? 0) - 1e-3) < 1e-4 && near?.note === '', JSON.stringify(near));
+    assert.deepEqual([far?.precision, far?.error], ['float32', null]);
+    assert.match(far?.note ?? '', /float16 is 1.0e-1 of the range off/);
+    const without = await load(0, async () => { throw new InPageError('not_found', 'no such file'); });
+    assert.deepEqual([without?.precision, without?.note], ['float16', 'checked on noise alone: there is no check vector']);
+    await assert.rejects(load(0, async () => bytes.subarray(4)), { code: 'damaged' });
   });
 
   test('float16 beyond the tolerance gives way to float32', async () => {

@@ -8,7 +8,8 @@ import numpy as np
 
 from converter.convert import convert
 from tests.conftest import CHROMIUM_FLAGS, REPO, chromium_path
-from tests.runtime.browser_kit import Files
+from tests.runtime.browser_kit import Files, Site
+from tests.runtime.test_browser_models import reference, worst_error
 
 GPU_FLAGS = [
     "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist", "--enable-unsafe-webgpu",
@@ -16,6 +17,8 @@ GPU_FLAGS = [
 ]  # fmt: skip
 LIMITS = {"float32": 1e-3, "float16": 2e-2}
 """How far a result may be from Paddle's, as a share of the output's range."""
+ON_GPU = 650
+"""Operator cases that must be computed by shaders, at least: integers and what picks by value stay on the host."""
 
 
 def launch(browser: Any) -> Any:
@@ -43,12 +46,31 @@ class Bundles:
         self.models = models
         self.folder = folder
 
-    def of(self, name: str) -> Files:
-        """The files of a model's bundle."""
-        out = self.folder / name
+    def of(self, name: str, *, checked: bool = False) -> Files:
+        """The files of a model's bundle; checked: with its check vector, which takes a while."""
+        out = self.folder / f"{name}{'_checked' * checked}"
         if not out.exists():
-            convert(self.models / name, out, verify=False)
+            convert(self.models / name, out, verify=checked)
         return {file.name: file.read_bytes() for file in out.iterdir()}
+
+
+def call(module: str, page: Any, name: str, wish: Any = None) -> Any:
+    """What a function of the tests' scripts gives for a wish."""
+    script = f"async (wish) => (await import('/tests/runtime/{module}.js')).{name}(wish)"
+    return page.evaluate(script, wish)
+
+
+def run_model(
+    backend: str, name: str, bundles: Bundles, site: Site, page: Any, **wish: Any
+) -> tuple[dict[str, Any], float]:
+    """What the page tells of a real model, and its worst error."""
+    inputs, wanted = reference(bundles.models / name)
+    bundle = bundles.of(name, checked=wish["precision"] == "float16")
+    site.files |= {f"/{name}/{leaf}": body for leaf, body in bundle.items()}
+    wish |= {"backend": backend, "bundle": f"/{name}", "feeds": packed(inputs)}
+    told = call("gpu_page", page, "runModel", wish)
+    assert told["backend"] == backend
+    return told, worst_error(name, unpacked(told["outputs"]), wanted)
 
 
 def packed(inputs: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:

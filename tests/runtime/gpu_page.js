@@ -1,4 +1,5 @@
 // What the GPU tests run inside a page: operator cases and models on one backend, and what came of them.
+import { loadBundle } from '../../static/runtime/bundle.js';
 import { createGpuEngine } from '../../static/runtime/gpu/engine.js';
 import { load } from '../../static/runtime/index.js';
 import { kernels } from '../../static/runtime/kernels.js';
@@ -87,4 +88,32 @@ export async function runModel({ backend, bundle, feeds, precision, worker }) {
   const told = { outputs: pack(outputs), backend: model.backend, numerics: model.numerics, ms, bytes: model.memory().bytes };
   await model.dispose();
   return { ...told, left: model.memory().bytes };
+}
+
+/** Numbers in [-1, 1] that are the same every time. @param {number} n @param {number} [phase] */
+export const wave = (n, phase = 1) => Float32Array.from({ length: n }, (_, i) => Math.sin(12.9898 * i + phase));
+/** What the small bundle takes. @param {number} [phase] @param {number} [high] @param {number} [wide] @returns {Record<string, Tensor>} */
+export const frame = (phase, high = 8, wide = 6) => ({ x: { data: wave(3 * high * wide, phase), shape: [1, 3, high, wide] } });
+/** @param {Record<string, Tensor>} p @param {Record<string, Tensor>} q */
+export const same = (p, q) => p.y.data.length === q.y.data.length && p.y.data.every((value, i) => value === q.y.data[i]);
+
+/**
+ * An engine for the small bundle, and all backends that it opened.
+ * @template {Backend} T
+ * @param {string} address
+ * @param {(wish: {precision: Precision}) => Promise<T>} createBackend
+ */
+export async function small(address, createBackend) {
+  const { graph, weights } = await loadBundle(address, { cache: false, check: async () => {} });
+  /** @type {T[]} */
+  const opened = [];
+  const engine = await createGpuEngine(graph, weights, {
+    wasm: await kernels(),
+    open: async (precision) => {
+      const backend = await createBackend({ precision });
+      opened.push(backend);
+      return backend;
+    },
+  });
+  return { engine, opened };
 }

@@ -1,70 +1,16 @@
-// What the WebGL tests run inside a page: models through the public face, and a context that comes and goes.
+// What the WebGL tests run inside a page: a context that comes and goes.
 import { InPageError, load } from '../../static/runtime/index.js';
-import { loadBundle } from '../../static/runtime/bundle.js';
 import { createGpuEngine } from '../../static/runtime/gpu/engine.js';
 import { kernels } from '../../static/runtime/kernels.js';
 import { preprocess } from '../../static/runtime/preprocess.js';
 import { createBackend } from '../../static/runtime/webgl/index.js';
 import { graphOf } from './case_graph.js';
+import { frame, same, small as smallOn, wave } from './gpu_page.js';
 
-/** @typedef {import('../../static/runtime/tensor.js').Tensor} Tensor */
 /** @typedef {import('../../static/runtime/webgl/index.js').WebglBackend} WebglBackend */
-/** @typedef {Record<string, {shape: number[], base64: string, dtype?: string}>} Packed */
 
-/** Numbers in [-1, 1) that are the same every time. @param {number} n */
-const wave = (n) => Float32Array.from({ length: n }, (_, i) => Math.sin(12.9898 * i + 1));
-
-/** @param {Packed} packed float32 alone @returns {Record<string, Tensor>} */
-function unpack(packed) {
-  return Object.fromEntries(Object.entries(packed).map(([name, { shape, base64 }]) => {
-    const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-    return [name, { shape, data: new Float32Array(bytes.buffer) }];
-  }));
-}
-
-/** @param {Record<string, Tensor>} tensors @returns {Packed} */
-function pack(tensors) {
-  return Object.fromEntries(Object.entries(tensors).map(([name, { shape, data }]) => {
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength), dtype = data.constructor.name.replace(/Big|Array/g, '').toLowerCase();
-    let text = '';
-    for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));
-    return [name, { shape, dtype, base64: btoa(text) }];
-  }));
-}
-
-/**
- * A model through load(), twice.
- * @param {{bundle: string, feeds: Packed, precision: 'float32'|'float16', worker: boolean}} wish
- */
-export async function runModel({ bundle, feeds, precision, worker }) {
-  const model = await load(bundle, /** @type {any} */ ({ backend: 'webgl', precision, worker, cache: false }));
-  const tensors = unpack(feeds), start = performance.now();
-  await model.run(tensors);
-  const first_ms = performance.now() - start, again = performance.now(), outputs = await model.run(tensors);
-  const told = { outputs: pack(outputs), backend: model.backend, first_ms, next_ms: performance.now() - again, bytes: model.memory().bytes };
-  await model.dispose();
-  return told;
-}
-
-/** An engine on WebGL for the small bundle, its latest backend, and a frame. @param {string} address */
-async function small(address) {
-  const { graph, weights } = await loadBundle(address, { cache: false, check: async () => {} });
-  /** @type {WebglBackend[]} */
-  const opened = [];
-  const engine = await createGpuEngine(graph, weights, {
-    wasm: await kernels(),
-    open: async (precision) => {
-      const backend = await createBackend({ precision });
-      opened.push(backend);
-      return backend;
-    },
-  });
-  const feeds = { x: { data: wave(3 * 8 * 6), shape: [1, 3, 8, 6] } };
-  return { engine, opened, feeds };
-}
-
-/** @param {Record<string, Tensor>} p @param {Record<string, Tensor>} q */
-const same = (p, q) => p.y.data.length === q.y.data.length && p.y.data.every((value, i) => value === q.y.data[i]);
+/** @param {string} address */
+const small = async (address) => ({ ...await smallOn(address, createBackend), feeds: frame() });
 
 /** The context goes while a frame is computed, and between two frames. @param {string} address */
 export async function loseContext(address) {
@@ -146,7 +92,7 @@ export async function manyShapes(address) {
   const { engine, opened } = await small(address), sizes = [];
   for (let high = 8; high < 38; high += 2) {
     const wide = 46 - high; // about as many pixels every time
-    await engine.run({ x: { data: wave(3 * high * wide), shape: [1, 3, high, wide] } });
+    await engine.run(frame(1, high, wide));
     sizes.push(opened[0].memory().bytes);
   }
   const plans = opened[0].prepared.size;

@@ -1,36 +1,14 @@
 // What the WebGPU tests run inside a page: a device that comes and goes, memory, frames in flight, profiles.
-import { loadBundle } from '../../static/runtime/bundle.js';
 import { createGpuEngine } from '../../static/runtime/gpu/engine.js';
 import { InPageError, load } from '../../static/runtime/index.js';
 import { kernels } from '../../static/runtime/kernels.js';
 import { preprocess } from '../../static/runtime/preprocess.js';
 import { createBackend } from '../../static/runtime/webgpu/index.js';
+import { frame, same, small as smallOn, wave } from './gpu_page.js';
 
 /** @typedef {import('../../static/runtime/tensor.js').Tensor} Tensor */
-/** @typedef {import('../../static/runtime/webgpu/index.js').WebgpuBackend} WebgpuBackend */
-
-/** Numbers in [-1, 1] that are the same every time. @param {number} n @param {number} [phase] */
-const wave = (n, phase = 1) => Float32Array.from({ length: n }, (_, i) => Math.sin(12.9898 * i + phase));
-/** @param {number} [phase] @param {number} [high] @param {number} [wide] @returns {Record<string, Tensor>} */
-const frame = (phase, high = 8, wide = 6) => ({ x: { data: wave(3 * high * wide, phase), shape: [1, 3, high, wide] } });
-/** @param {Record<string, Tensor>} p @param {Record<string, Tensor>} q */
-const same = (p, q) => p.y.data.length === q.y.data.length && p.y.data.every((value, i) => value === q.y.data[i]);
-
-/** An engine for the small bundle, and all backends that it opened. @param {string} address */
-async function small(address) {
-  const { graph, weights } = await loadBundle(address, { cache: false, check: async () => {} });
-  /** @type {WebgpuBackend[]} */
-  const opened = [];
-  const engine = await createGpuEngine(graph, weights, {
-    wasm: await kernels(),
-    open: async (precision) => {
-      const backend = await createBackend({ precision });
-      opened.push(backend);
-      return backend;
-    },
-  });
-  return { engine, opened };
-}
+/** @param {string} address */
+const small = (address) => smallOn(address, createBackend);
 
 /** The device goes between two frames, and while a frame is computed. @param {string} address */
 export async function loseDevice(address) {

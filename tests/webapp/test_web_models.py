@@ -1,5 +1,6 @@
 """The bundles on disk: described when sound, refused with a reason when not, never a way to other files."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,16 @@ def test_files_are_served_by_name_and_by_version(make_bundle: Callable[..., Path
         assert "immutable" in immutable.headers["Cache-Control"]
         assert "must-revalidate" in plain.headers["Cache-Control"]
     assert client.get("/models/small/0123456789abcdef/model.json").status_code == 404
+
+
+def test_a_check_vector_is_served_too(make_bundle: Callable[..., Path], client_of):
+    entry = {"file": "check.dat", "bytes": 3, "sha256": hashlib.sha256(b"abc").hexdigest()}
+    folder = make_bundle("small", check=entry)
+    (folder / "check.dat").write_bytes(b"abc")
+    client = client_of()
+    assert client.get("/models/small/check.dat").data == b"abc"
+    assert make_bundle("odd", check={**entry, "file": "../check.dat"})
+    assert client.get("/models/odd/check.dat").status_code == 404
 
 
 def test_a_changed_bundle_gets_a_new_address(make_bundle: Callable[..., Path], client_of):
@@ -80,6 +91,7 @@ DAMAGE = {
     "chunk outside": (edit(chunks=[{"file": "../x.dat", "bytes": 1, "sha256": ""}]), "only chunk_N.dat"),
     "chunk absolute": (edit(chunks=[{"file": "/etc/hostname", "bytes": 1, "sha256": ""}]), "only chunk_N.dat"),
     "chunk without name": (edit(chunks=[{}]), "only chunk_N.dat"),
+    "check vector missing": (edit(check={"file": "check.dat", "bytes": 3, "sha256": ""}), "check.dat is missing"),
     "no operators": (edit(ops="relu"), "no list of operators"),
     "no inputs": (edit(inputs=None), "no list of inputs"),
     "nameless output": (edit(outputs=[{"shape": [1], "dtype": "float32"}]), "without name or dtype"),

@@ -1,12 +1,14 @@
 // A GPU for a model that is being loaded: the device opens while the bundle is on its way.
+import { InPageError } from '../errors.js';
 import { checkFeedsOf, compare, TOLERANCE } from './check.js';
 import { createGpuEngine } from './engine.js';
+import { parseCheck, storedError } from './stored.js';
 
 /** @typedef {import('./engine.js').GpuEngine} GpuEngine */
 /** @typedef {import('./step.js').Backend} Backend */
 /** @typedef {'webgpu'|'webgl'} Name */
 /** @typedef {'float32'|'float16'} Precision */
-/** @typedef {import('../plan.js').Graph & Partial<Pick<import('../bundle.js').Graph, 'preprocess'>>} Graph */
+/** @typedef {import('../plan.js').Graph & Partial<Pick<import('../bundle.js').Graph, 'preprocess'|'check'>>} Graph */
 
 /** @type {Record<Name, () => Promise<{createBackend: (options: {precision: Precision}) => Promise<Backend>}>>} */
 const BACKENDS = {
@@ -35,9 +37,10 @@ export class GpuLoader {
    * An engine that has run once: its programs are compiled for the sizes that the model declares. In float16 its error is
    * measured, and beyond the tolerance the engine is one in float32.
    * @param {Graph} graph @param {import('../plan.js').Weights} weights @param {WebAssembly.Module} wasm
+   * @param {(entry: import('./stored.js').CheckEntry) => Promise<Uint8Array<ArrayBuffer>>} [read] the bundle's check vector
    * @returns {Promise<GpuEngine>}
    */
-  async create(graph, weights, wasm) {
+  async create(graph, weights, wasm, read) {
     const engine = await this.engine(graph, weights, wasm, this.precision);
     const tolerance = TOLERANCE[this.precision], feeds = checkFeedsOf({ inputs: graph.inputs, preprocess: graph.preprocess ?? null });
     try {
@@ -46,7 +49,9 @@ export class GpuLoader {
         engine.numerics = { precision: 'float32', error: null, tolerance, note: '' };
         return engine;
       }
-      const { error, note } = await compare(engine, feeds, wasm);
+      const stored = graph.check && read ? await readCheck(graph.check, read) : null;
+      const { error, note } = stored ? { error: storedError(await engine.run(stored.feeds), stored.wanted), note: '' }
+        : await compare(engine, feeds, wasm);
       engine.numerics = { precision: 'float16', error, tolerance, note };
       if (error !== null && error <= tolerance) return engine;
     } catch (error) {
@@ -73,5 +78,18 @@ export class GpuLoader {
     const left = this.first;
     this.first = null;
     await left?.then((backend) => backend.dispose(), () => {}); // it never opened: nothing to give back
+  }
+}
+
+/**
+ * The bundle's check vector; null where its file cannot be had, as without a network.
+ * @param {import('./stored.js').CheckEntry} entry @param {(entry: import('./stored.js').CheckEntry) => Promise<Uint8Array<ArrayBuffer>>} read
+ */
+async function readCheck(entry, read) {
+  try {
+    return parseCheck(entry, await read(entry));
+  } catch (error) {
+    if (error instanceof InPageError && (error.code === 'network' || error.code === 'not_found')) return null;
+    throw error;
   }
 }
