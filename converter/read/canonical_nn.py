@@ -228,7 +228,7 @@ def pad(b: Builder, op: Op) -> None:
 def resize(b: Builder, op: Op) -> None:
     op.skip("interp_method", "out_d")
     x, first = op.one("X"), not op.type.endswith("_v2")
-    if len(b.shape_of(x)) != 4:
+    if len(b.shape_of(x)) not in (3, 4):  # packages of Paddle.js leave sizes of 1 at the front out
         raise op.error(f"needs pictures of four dimensions, got {list(b.shape_of(x))}")
     data_layout = layout(op, "data_layout", "data_format")
     size = [int(op.attr("out_h", -1)), int(op.attr("out_w", -1))]
