@@ -30,13 +30,14 @@ export class HeldWeights extends Map {
   }
 
   /**
-   * Gives up the elements of a weight that can be made again.
-   * @param {string} name @param {() => Elements} restore
+   * Gives up a weight in float32 that can be made again, once.
+   * @param {string} name @param {(length: number) => Elements} restore
    */
   move(name, restore) {
     const data = super.get(name);
-    if (!data || data.byteLength < LEAST_BYTES) return;
-    this.moved.set(name, { length: data.length, restore });
+    if (!(data instanceof Float32Array) || data.byteLength < LEAST_BYTES) return;
+    const { length } = data;
+    this.moved.set(name, { length, restore: () => restore(length) });
     super.delete(name);
   }
 

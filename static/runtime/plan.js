@@ -1,6 +1,5 @@
 // Graph + input shapes → plan: shapes, host values, steps with resolved numbers, and who lies where in memory. Pure.
 import { asInPageError, InPageError } from './errors.js';
-import { HeldWeights } from './held.js';
 import { problemsOf } from './ops/index.js';
 import { BYTES, normal, numbers } from './ops/dtype.js';
 import { count, OpNode, ShapeError, UnsupportedError } from './ops/node.js';
@@ -12,7 +11,9 @@ import { lowerNodes } from './plan_lower.js';
 /** @typedef {import('./ops/index.js').OpDef} OpDef */
 /** @typedef {import('./ops/index.js').Problem} Problem */
 /** @typedef {import('./ops/dtype.js').Elements} Elements */
-/** @typedef {Map<string, Elements>} Weights float16 weights are widened already; see held.js for those that moved */
+/** @typedef {Map<string, Elements> & {lengthOf?: (name: string) => number|undefined, settle?: () => void,
+ *   move?: (name: string, restore: (length: number) => Elements) => void}} Weights float16 weights are widened already; the
+ *   methods are those of held.js */
 /** @typedef {Map<string, OpDef>} Operators */
 /** @typedef {{arena: number}|{data: number}|{weight: string, offset: number}} Ref bytes from the start of a region */
 /** @typedef {number|{f32: number}|{i64: number}|Ref} StepArg a plain number is an int; the null pointer is 0 */
@@ -228,7 +229,7 @@ function constants({ vars }, weights) {
   const values = new Map();
   for (const { name, shape, dtype, persistable } of vars.values()) {
     if (!persistable) continue;
-    const length = weights instanceof HeldWeights ? weights.lengthOf(name) : weights.get(name)?.length;
+    const length = weights.lengthOf ? weights.lengthOf(name) : weights.get(name)?.length;
     if (length !== count(shape)) throw new InPageError('invalid_model', `The weight "${name}" is missing or has another size`);
     const made = value(name, shape, normal(dtype)), small = length <= (made.dtype === 'float32' ? MAX_HOST_FLOATS : MAX_HOST_INTEGERS);
     made.host = small ? numbers(/** @type {Elements} */ (weights.get(name))) : null;

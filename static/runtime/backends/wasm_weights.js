@@ -1,6 +1,5 @@
 // The weights of a model in the kernels' memory: as they came, or as a kernel packs them.
 import { InPageError } from '../errors.js';
-import { HeldWeights } from '../held.js';
 import { align, writeStruct } from './wasm_struct.js';
 
 /** @typedef {import('../plan.js').Plan} Plan */
@@ -29,7 +28,7 @@ export class Residents {
 
   /** Once a plan's weights are all here. */
   settle() {
-    if (this.source instanceof HeldWeights) this.source.settle();
+    this.source.settle?.();
   }
 
   /** Puts a weight into memory for good. @param {Resident} weight */
@@ -46,7 +45,7 @@ export class Residents {
     this.homes.set(key, home);
     backend.end = align(home + bytes);
     backend.top = Math.max(backend.top, backend.end);
-    this.give(name, { key, name, bytes, pack });
+    if (!pack || MOVES.has(pack.kernel)) this.source.move?.(name, (length) => this.restore({ key, name, bytes, pack }, length));
   }
 
   /**
@@ -59,15 +58,6 @@ export class Residents {
     new Uint8Array(backend.memory.buffer).set(raw, staged);
     writeStruct(backend.view, struct, [staged, home, ...args], () => 0);
     backend.kernels[kernel](struct, 0, 1);
-  }
-
-  /** Lets go of a weight as it came, where it can be found in memory. @param {string} name @param {Resident} weight */
-  give(name, weight) {
-    const { source } = this;
-    if (!(source instanceof HeldWeights) || (weight.pack && !MOVES.has(weight.pack.kernel))) return;
-    if (source.moved.has(name) || !(source.get(name) instanceof Float32Array)) return;
-    const length = Number(source.lengthOf(name));
-    source.move(name, () => this.restore(weight, length));
   }
 
   /**
