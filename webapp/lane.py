@@ -138,7 +138,7 @@ class Lane:
         """Count it, and write its line."""
         self.metrics.count(ROUTE, plain.model, status, stages)
         if log.isEnabledFor(logging.INFO):
-            note({
+            note(logging.INFO, {
                 "id": identity, "model": plain.model, "method": "POST", "path": plain.path, "status": status,
                 "ms": round((time.monotonic() - began) * 1000, 2), "bytes": plain.length,
                 "stagesMs": {part: round(seconds * 1000, 2) for part, seconds in stages.items()},

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import threading
 import time
 from functools import lru_cache
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 from flask import Flask, Response, g, has_request_context, request
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-EXTRAS = ("model", "version", "engine", "route", "method", "path", "status", "ms", "stagesMs", "bytes")
+EXTRAS = ("model", "version", "engine", "route", "method", "path", "status", "ms", "stagesMs", "bytes", "leftOut")
 MAX_PATH = 200
+MOST_REFUSALS = 20  # lines a second in each process
 
 log = logging.getLogger("webapp.requests")
 
@@ -68,9 +70,39 @@ def request_id(given: str) -> str:
     return given if REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
 
 
-def note(about: dict[str, Any]) -> None:
-    """A request's line: as `log.info("request", extra=about)`, without looking for who calls."""
-    log.handle(log.makeRecord(log.name, logging.INFO, "", 0, "request", (), None, extra=about))
+class Sparing:
+    """So many lines a second of what comes in floods; the next one says how many were left out."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.lock = most, threading.Lock()
+        self.second = self.lines = self.left_out = 0
+
+    def left_out_before(self, now: float) -> int | None:
+        """How many were left out before this one; None where it is left out itself."""
+        with self.lock:
+            if int(now) != self.second:
+                self.second, self.lines = int(now), 0
+            if self.lines >= self.most:
+                self.left_out += 1
+                return None
+            self.lines += 1
+            found, self.left_out = self.left_out, 0
+            return found
+
+
+refusals = Sparing(MOST_REFUSALS)
+
+
+def note(level: int, about: dict[str, Any]) -> None:
+    """A request's line: as `log.log(level, "request", extra=about)`, without looking for who calls. Not every refusal
+    of a busy server has one: they would fill the disk, and take the time of those who are served.
+    """
+    if about["status"] == 429:
+        left_out = refusals.left_out_before(time.monotonic())
+        if left_out is None:
+            return
+        about["leftOut"] = left_out
+    log.handle(log.makeRecord(log.name, level, "", 0, "request", (), None, extra=about))
 
 
 def begin() -> None:
@@ -96,7 +128,7 @@ def end(response: Response) -> Response:
         if "model" in g:
             about["model"] = g.model
             about["stagesMs"] = {name: round(seconds * 1000, 2) for name, seconds in g.stages.items()}
-        log.log(level, "request", extra=about)
+        note(level, about)
     return response
 
 

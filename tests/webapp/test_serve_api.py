@@ -15,9 +15,9 @@ from PIL import Image, ImageCms
 from serving_helpers import SPEC, binary_body, json_request, mean_model, noise, picture_bytes, write_bundle
 
 import picture
-from webapp import create_app
+from webapp import create_app, logs
 from webapp.engines import Engine, RunError
-from webapp.logs import JsonFormatter
+from webapp.logs import JsonFormatter, Sparing
 from webapp.tensors import read_binary_response
 
 INFER, PREDICT = "/v2/models/mean/infer", "/api/models/mean/predict"
@@ -429,6 +429,23 @@ def test_the_log_has_the_id_and_the_stages_and_nothing_of_the_picture(app: Flask
     assert line["request"] == "seen" and line["status"] == 200 and line["bytes"] == len(content)
     assert set(line["stagesMs"]) == {"queue", "decode", "preprocess", "infer", "encode", "total"}
     assert line["path"] == PREDICT and "hidden" not in caplog.text and line["model"] == "mean"
+
+
+def test_a_flood_of_refusals_does_not_fill_the_log():
+    sparing = Sparing(3)
+    assert [sparing.left_out_before(7.0 + k / 10) for k in range(6)] == [0, 0, 0, None, None, None]
+    assert [sparing.left_out_before(8.0 + k / 10) for k in range(4)] == [3, 0, 0, None]
+    assert sparing.left_out_before(60.0) == 1
+
+
+def test_only_refusals_of_a_busy_server_are_left_out(app_of, caplog, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(logs, "refusals", Sparing(0))
+    client = app_of(rate_per_s=1, burst=1)
+    body, headers = binary_body(noise())
+    with caplog.at_level(logging.INFO, "webapp.requests"):
+        codes = [client.post(INFER, data=body, headers=headers).status_code for _ in range(3)]
+    assert codes == [200, 429, 429]
+    assert [record.status for record in caplog.records] == [200]
 
 
 def test_a_crash_in_the_log_is_one_line_of_json():
