@@ -16,6 +16,7 @@ import brotli
 from flask import Response, request
 
 from webapp.minify import smaller
+from webapp.squeeze import squeezer
 
 YEAR_S = 365 * 24 * 3600
 IMMUTABLE = f"public, max-age={YEAR_S}, immutable"
@@ -38,6 +39,7 @@ MIME = {
 }
 COMPRESSIBLE = {".css", ".js", ".json", ".svg", ".txt", ".wasm", ".webmanifest"}
 SLOW_COMPRESSION_BYTES = 1 << 20
+WEIGHTS = ".dat"
 PRIVATE_NAMES = {"package.json"}
 
 
@@ -92,7 +94,7 @@ class Asset:
 
     @property
     def compressible(self) -> bool:
-        """Text and WebAssembly shrink; pictures and weights do not."""
+        """Text and WebAssembly shrink; pictures do not, and weights little: see squeeze.py."""
         return self.path.suffix in COMPRESSIBLE
 
     def content(self) -> bytes:
@@ -106,18 +108,29 @@ class Asset:
                 self.bodies[encoding] = compress(self.content(), encoding)
             return self.bodies[encoding]
 
-    def respond(self, cache_control: str) -> Response:
-        """The file for the request in hand: encoding negotiated, 304 when the visitor already has it."""
+    def chosen(self) -> tuple[str, bytes]:
+        """Encoding and body for the request in hand; of weights the compressed body is sent once there is one."""
         encoding = choose_encoding() if self.compressible else "identity"
         if encoding != "identity":
-            response = Response(self.body(encoding))
+            return encoding, self.body(encoding)
+        # A visitor who has the plain file shall be told that it is still the one.
+        known = request.if_none_match.contains(f"{self.sha256[:32]}-identity")
+        if self.path.suffix == WEIGHTS and request.accept_encodings["br"] and not known:
+            squeezed = squeezer.body(self.sha256, self.content)
+            if squeezed is not None:
+                return "br", squeezed
+        return "identity", self.content()
+
+    def respond(self, cache_control: str) -> Response:
+        """The file for the request in hand: encoding negotiated, 304 when the visitor already has it."""
+        encoding, body = self.chosen()
+        response = Response(body)
+        if encoding != "identity":
             response.headers["Content-Encoding"] = encoding
-        else:
-            response = Response(self.content())
         response.headers["Content-Type"] = MIME[self.path.suffix]
         response.headers["Cache-Control"] = cache_control
         response.set_etag(f"{self.sha256[:32]}-{encoding}")
-        if self.compressible:
+        if self.compressible or self.path.suffix == WEIGHTS:
             response.vary.add("Accept-Encoding")
         return response.make_conditional(request)
 
