@@ -1,215 +1,204 @@
 """Every target of a model side by side: size, worst error, agreement with float32 over many pictures, speed.
 
-    python benchmarks/targets.py [--pictures FOLDER] [--count 200] [--weights LIST] [MODEL ...]
+    python benchmarks/targets.py [--only NAME …] [--mobilenet FOLDER] [--count 200] [--weights LIST]
 
-Agreement is the share of pictures with the same largest score for a classifier, and for a detector of text the F1 of
-the boxes around what is above 0.3 on drawn pages, both against float32 in ONNX Runtime. ms: nine of ten runs take
-longer. Half of the pictures calibrate, the others judge.
-Without ../shared (or MODEL and FOLDER) there is nothing to measure. Paddle Lite is measured where its tools are found.
+All at the converter's default options. Agreement with float32 in ONNX Runtime: the same first class for a classifier,
+F1 of the boxes around what is above 0.3 for a detector of text. Classifiers are judged on pictures that they recognise
+(float32 gives its first class a probability of 0.3 and more), and in brackets on any; the detector on drawn pages.
+Calibration sees other photos, pages or patterns. Worst error: of any number in those answers, over their range. ms: the
+median of many runs on one picture; web under Node.
+
+--mobilenet names what benchmarks/mobilenet.py made. Without ../shared there is nothing else to measure. Paddle Lite is
+measured where its tools are found.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
-import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 REPO = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPO))
 
-from quantised import pages  # noqa: E402  (beside this script)
+import mobilenet  # noqa: E402  (beside this script)
+from judged import SURE, agreement, crops, first_probability, pages  # noqa: E402
 
 from converter import ConvertError, convert, paddle_lite, with_onnxruntime  # noqa: E402
-from converter.answer import load_picture  # noqa: E402
-from converter.calibration import PICTURES  # noqa: E402
 from converter.executor import Executor  # noqa: E402
+from converter.preprocess import apply  # noqa: E402
 from converter.read.bundle import load_bundle  # noqa: E402
+from converter.run import timed  # noqa: E402
 from converter.targets import Options  # noqa: E402
 
 SHARED = REPO.parent / "shared"
-MODELS = ("cls_shufflenetv2_x0_25_legacy", "gesture_rec_mobilenetv2", "ppocrv3_det_ch")
-SPEC = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+IMAGENET: dict[str, Any] = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 WEIGHTS = ("float32", "float16", "int8-weights", "int8")
-SIDE, LEVEL, IOU, LEAST_PIXELS = 320, 0.3, 0.5, 9
-Box = tuple[int, int, int, int]
+LITE = ("x86", "arm")
+RUNS, POOL = 30, 6
 Feeds = list[dict[str, np.ndarray]]
 
 
-def mobilenet(folder: Path) -> Path:
-    """MobileNetV2 as Paddle builds it, with seeded weights: its scores are close together, so agreement is hard."""
-    import paddle
+@dataclass
+class Case:
+    """A model and its pictures: those that calibrate, and those that judge, recognised ones first."""
 
-    paddle.seed(7)
-    net = paddle.vision.models.mobilenet_v2()
-    net.eval()
-    spec = [paddle.static.InputSpec([None, 3, 224, 224], "float32", name="image")]
-    paddle.jit.save(net, str(folder / "inference"), input_spec=spec)
-    return folder
-
-
-def drawn(folder: Path, count: int) -> list[Path]:
-    """Pages of words, as files."""
-    folder.mkdir()
-    for k, page in enumerate(pages(count, 11)):
-        page.save(folder / f"{k:04}.png")
-    return sorted(folder.iterdir())
+    name: str
+    source: Path
+    spec: dict[str, Any]
+    typical: list[Image.Image]
+    judging: list[Image.Image]
+    feeds: Feeds = field(default_factory=list)
+    exact: list[np.ndarray] = field(default_factory=list)
+    any: list[int] = field(default_factory=list)
+    """Places of pictures that were taken as they came; all of them where nothing was chosen."""
 
 
-def boxes(scores: np.ndarray) -> list[Box]:
-    """Around each connected part of a map [1,1,H,W] above the level: left, top, right, bottom."""
-    mask = scores[0, 0] > LEVEL
-    found, seen = [], np.zeros_like(mask)
-    for y, x in np.argwhere(mask):
-        if seen[y, x]:
-            continue
-        stack, rows, columns = [(y, x)], [], []
-        seen[y, x] = True
-        while stack:
-            b, a = stack.pop()
-            rows.append(b)
-            columns.append(a)
-            for v, u in ((b - 1, a), (b + 1, a), (b, a - 1), (b, a + 1)):
-                if 0 <= v < mask.shape[0] and 0 <= u < mask.shape[1] and mask[v, u] and not seen[v, u]:
-                    seen[v, u] = True
-                    stack.append((v, u))
-        if len(rows) >= LEAST_PIXELS:
-            found.append((min(columns), min(rows), max(columns) + 1, max(rows) + 1))
-    return found
+def photos(folder: Path) -> list[Path]:
+    """In an order of chance, without the cut-out faces."""
+    found = sorted(path for path in folder.rglob("*")
+                   if path.suffix.lower() in (".jpg", ".png") and "crops" not in path.parts)
+    return [found[k] for k in np.random.default_rng(0).permutation(len(found))]
 
 
-def overlap(a: Box, b: Box) -> float:
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    both = max(width, 0) * max(height, 0)
-    areas = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
-    return both / (areas - both)
+def cases(given: argparse.Namespace) -> Iterator[Case]:
+    """Those whose model is here; POOL times as many photos as are wanted are looked through for recognised ones."""
+    def wanted(name: str, source: Path) -> bool:
+        return (not given.only or name in given.only) and source.is_dir()
+
+    name = "mobilenet_v2"
+    if given.mobilenet and wanted(name, given.mobilenet):
+        yield Case(name, given.mobilenet, IMAGENET | {"size": [224, 224]}, mobilenet.pictures(given.seen, 21),
+                   mobilenet.pictures(given.count, 22))
+    files = photos(SHARED / "faces") if (SHARED / "faces").is_dir() else []
+    for name, folder in (("cls_shufflenetv2_x0_25", "cls_shufflenetv2_x0_25_legacy"),
+                         ("gesture_rec_mobilenetv2", "gesture_rec_mobilenetv2")):
+        if files and wanted(name, SHARED / "models" / folder):
+            yield Case(name, SHARED / "models" / folder, IMAGENET | {"size": [224, 224]},
+                       crops(files[::2], given.seen, 1), crops(files[1::2], POOL * given.count, 2))
+    name = "ppocrv3_det_ch"
+    if wanted(name, SHARED / "models" / name):
+        yield Case(name, SHARED / "models" / name, IMAGENET | {"size": [320, 320], "channels": "bgr"},
+                   pages(given.seen, 1), pages(given.count, 2))
 
 
-def agreement(exact: list[np.ndarray], found: list[np.ndarray]) -> float:
-    """1 where every picture has the same answer."""
-    if exact[0].ndim != 4:
-        return float(np.mean([np.argmax(a) == np.argmax(b) for a, b in zip(exact, found, strict=True)]))
-    same = total = 0
-    for a, b in zip(exact, found, strict=True):
-        ours, left = boxes(a), boxes(b)
-        total += len(ours) + len(left)
-        for box in ours:
-            best = max(left, key=lambda other, box=box: overlap(box, other), default=None)
-            if best is not None and overlap(box, best) >= IOU:
-                left.remove(best)
-                same += 2
-    return same / total if total else 1.0
+def choose(case: Case, bundle: Path, count: int) -> None:
+    """Feeds and float32's answers: for as many pictures as come, and as many that the model recognises."""
+    graph = load_bundle(bundle)
+    session = with_onnxruntime.load(bundle / with_onnxruntime.FILE)
+    recognised = 0
+    for picture in case.judging:
+        feeds = {graph.inputs[0]: apply(graph.meta["preprocess"], np.asarray(picture.convert("RGBA")))}
+        answer = next(iter(with_onnxruntime.run(session, feeds).values()))
+        sure = answer.ndim == 4 or first_probability(answer) >= SURE
+        if len(case.any) < count or (sure and recognised < count):
+            if len(case.any) < count:
+                case.any.append(len(case.feeds))
+            case.feeds.append(feeds)
+            case.exact.append(answer)
+            recognised += sure
 
 
-def by_onnx(path: Path, feeds: Feeds) -> tuple[list[np.ndarray], list[float]]:
-    session = with_onnxruntime.load(path)
-    return timed(lambda one: with_onnxruntime.run(session, one), feeds)
-
-
-def by_web(bundle: Path, feeds: Feeds) -> tuple[list[np.ndarray], list[float]]:
+def by_web(bundle: Path, feeds: Feeds) -> list[np.ndarray]:
     graph = load_bundle(bundle)
     with Executor(graph, graph.outputs) as run:
-        return timed(run, feeds)
+        return [next(iter(run(one).values())) for one in feeds]
 
 
-def by_lite(bundle: Path, feeds: Feeds, opt: str | None) -> tuple[list[np.ndarray], list[float]]:
-    tools, target = paddle_lite.needed(opt), str(paddle_lite.here())
+def by_onnx(bundle: Path, feeds: Feeds) -> list[np.ndarray]:
+    session = with_onnxruntime.load(bundle / with_onnxruntime.FILE)
+    return [next(iter(with_onnxruntime.run(session, one).values())) for one in feeds]
+
+
+def by_lite(bundle: Path, feeds: Feeds, opt: str) -> list[np.ndarray]:
+    target = str(paddle_lite.here())
     joined = {name: np.concatenate([one[name] for one in feeds]) for name in feeds[0]}
-    arrays, times = paddle_lite.run(tools, bundle / "lite" / f"{target}.nb", target, joined, each=True)
-    return [arrays[0][row:row + 1] for row in range(len(feeds))], times
+    arrays, _ = paddle_lite.run(paddle_lite.needed(opt), bundle / "lite" / f"{target}.nb", target, joined, each=True)
+    return [arrays[0][row:row + 1] for row in range(len(feeds))]
 
 
-def timed(run, feeds: Feeds) -> tuple[list[np.ndarray], list[float]]:
-    """The first output for each of the feeds, and milliseconds."""
-    answers, times = [], []
-    for one in feeds:
-        start = time.perf_counter()
-        answers.append(next(iter(run(one).values())))
-        times.append(1000 * (time.perf_counter() - start))
-    return answers, times
+def judge(case: Case, found: list[np.ndarray]) -> str:
+    """Cells: worst error, agreement, and in brackets that on any picture."""
+    worst = max(float(np.abs(a - b).max()) for a, b in zip(case.exact, found, strict=True))
+    span = max(float(a.max()) for a in case.exact) - min(float(a.min()) for a in case.exact)
+    sure = [k for k, a in enumerate(case.exact) if a.ndim == 4 or first_probability(a) >= SURE]
+
+    def same(places: list[int]) -> str:
+        return f"{100 * agreement([case.exact[k] for k in places], [found[k] for k in places]):.1f} %"
+
+    chosen = f" ({same(case.any)})" if set(sure) != set(case.any) else ""
+    return f"{worst / span:.1e} | {same(sure)} of {len(sure)}{chosen}"
 
 
-def rows_of(model: Path, name: str, pictures: list[Path], weights: list[str], opt: str | None,
-            work: Path) -> Iterable[tuple]:
-    """(target, weights, bytes, worst error, agreement, ms) of every variant; the first is float32."""
-    judged = pictures[1::2]
-    typical = work / "typical"
-    typical.mkdir()
-    for k, path in enumerate(pictures[::2]):
-        (typical / f"{k:04}{path.suffix.lower()}").symlink_to(path)
-    spec = SPEC | ({"size": [SIDE, SIDE], "channels": "bgr"} if "det" in name else {"size": [224, 224]})
-    exact: list[np.ndarray] = []
-    feeds: Feeds = []
+def rows_of(case: Case, weights: list[str], count: int, opt: str | None, work: Path) -> Iterator[str]:
+    """Cells from the target on, one row after the other."""
+    (work / "typical").mkdir()
+    for k, picture in enumerate(case.typical):
+        picture.save(work / "typical" / f"{k:04}.png")
+    whole: dict[str, int] = {}
     for precision in weights:
-        bundle = work / precision
-        wanted = ("web", "onnx") + (("lite",) if opt and precision == "float32" else ())
-        more = {"calibrate": typical} if precision == "int8" else {}
+        bundle, lite = work / precision, ("lite",) if opt and precision in ("float32", "int8") else ()
+        more = {"calibrate": work / "typical"} if precision == "int8" else {}
         try:
-            report = convert(model, bundle, name=name, precision=precision, targets=wanted, preprocess=spec,
-                             options=Options(lite_opt=opt, lite_targets=("x86", "arm")), **more)
+            report = convert(case.source, bundle, name=case.name, precision=precision, targets=("web", "onnx", *lite),
+                             preprocess=dict(case.spec), **more,
+                             options=Options(lite_opt=opt, lite_targets=LITE, keep_going=True))
         except ConvertError as error:
-            print(f"{name}, {precision}: {str(error).splitlines()[0]}")
+            yield f"all | {precision} | – | – | {error.what.splitlines()[0]} | – | –"
             continue
-        if not feeds:
-            read = json.loads((bundle / "model.json").read_text())["preprocess"]
-            feeds = [load_picture(path, read) for path in judged]
-            exact = by_onnx(bundle / "model.onnx", feeds)[0]
-        worst = {check.engine.split()[0]: check.error for check in report.checks}
-        web = sum(path.stat().st_size for path in bundle.glob("chunk_*.dat"))
-        yield "web", precision, web, worst.get("web", worst.get("numpy")), *judge(exact, *by_web(bundle, feeds))
-        size = (bundle / "model.onnx").stat().st_size
-        yield "onnx", precision, size, worst["onnx"], *judge(exact, *by_onnx(bundle / "model.onnx", feeds))
-        if "lite" in wanted:
-            found = judge(exact, *by_lite(bundle, feeds, opt))
-            yield "lite x86", precision, (bundle / "lite" / "x86.nb").stat().st_size, worst["lite"], *found
-            yield "lite arm", precision, (bundle / "lite" / "arm.nb").stat().st_size, None, None, None
+        if not case.feeds:
+            choose(case, bundle, count)
+        runs = {"web": by_web, "onnx": by_onnx, "lite x86": partial(by_lite, opt=opt)}
+        for name, size in sizes(bundle).items():
+            share = size / whole.setdefault(name, size)
+            measured = "not run here | – | –"
+            if name in runs:
+                times = timed(bundle, case.feeds[0], name.split()[0], RUNS, opt)[1]
+                measured = f"{judge(case, runs[name](bundle, case.feeds))} | {np.median(times[1:]):.1f}"
+            yield f"{name} | {precision} | {size / 1000:.0f} | {share:.3f} | {measured}"
+        if report.quantisation:
+            kinds = Counter(layer["precision"] for layer in report.quantisation["layers"])
+            print(f"{case.name}: {dict(kinds)}, error {report.quantisation['error']:.3f}, "
+                  f"{report.quantisation['seconds']:.0f} s", file=sys.stderr)
+        for line in report.refused:
+            yield f"{line} | {precision} | – | – | refused | – | –"
 
 
-def judge(exact: list[np.ndarray], found: list[np.ndarray], times: list[float]) -> tuple[float, float]:
-    return agreement(exact, found), sorted(times)[len(times) // 10]  # others may be at work here
-
-
-def text(value: float | None, form: str) -> str:
-    return "not run here" if value is None else format(value, form)
+def sizes(bundle: Path) -> dict[str, int]:
+    """Bytes of each target's weights, by name."""
+    found = {"web": sum(path.stat().st_size for path in bundle.glob("chunk_*.dat"))}
+    if (bundle / with_onnxruntime.FILE).is_file():
+        found["onnx"] = (bundle / with_onnxruntime.FILE).stat().st_size
+    return found | {f"lite {path.stem}": path.stat().st_size for path in sorted(bundle.glob("lite/*.nb"))}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", type=Path)
-    parser.add_argument("--pictures", type=Path, default=SHARED / "faces")
-    parser.add_argument("--count", type=int, default=200, help="pictures that judge; as many calibrate")
-    parser.add_argument("--weights", default=",".join(WEIGHTS), help="float32 first; int8 takes minutes a model")
+    parser.add_argument("--only", action="append", help="names of models")
+    parser.add_argument("--mobilenet", type=Path)
+    parser.add_argument("--seen", type=int, default=100, help="pictures that calibrate")
+    parser.add_argument("--count", type=int, default=200, help="pictures that judge")
+    parser.add_argument("--weights", default=",".join(WEIGHTS), help="float32 first")
     parser.add_argument("--paddle-lite-opt")
     given = parser.parse_args()
-    named = [(path.name, path) for path in given.models or [SHARED / "models" / name for name in MODELS]]
-    pictures = sorted(path for path in given.pictures.rglob("*") if path.suffix.lower() in PICTURES)
-    if not pictures or not all(path.is_dir() for _, path in named):
-        print("nothing to measure: neither models and pictures in ../shared nor any named")
-        return
-    pictures = pictures[::max(1, len(pictures) // (2 * given.count))][:2 * given.count]
     tools = paddle_lite.find(given.paddle_lite_opt)
     opt = str(tools.opt) if tools is not None and tools.python is not None else None
-    print(f"{len(pictures[1::2])} pictures judge" + ("" if opt else "; Paddle Lite's tools were not found"))
-    print("| model | target | weights | size, KB | of float32 | worst error | agreement | ms |")
+    print("" if opt else "Paddle Lite's tools were not found\n", end="")
+    print("| model | target | weights | KB | of float32 | worst error | same answer (on any picture) | ms |")
     print("|---|---|---|---:|---:|---:|---:|---:|")
-    with tempfile.TemporaryDirectory(prefix="inpage-targets-") as folder:
-        if not given.models:
-            (Path(folder) / "mobilenet").mkdir()
-            named.insert(0, ("MobileNetV2, seeded", mobilenet(Path(folder) / "mobilenet")))
-        for k, (name, model) in enumerate(named):
-            work, whole = Path(folder) / str(k), 0
-            work.mkdir()
-            own = drawn(work / "pages", 2 * given.count) if "det" in name else pictures
-            found = rows_of(model, name, own, given.weights.split(","), opt, work)
-            for target, precision, size, worst, same, ms in found:
-                whole = whole or size
-                print(f"| {name} | {target} | {precision} | {size / 1000:.0f} | {size / whole:.3f} | "
-                      f"{text(worst, '.1e')} | {text(same, '.4f')} | {text(ms, '.1f')} |", flush=True)
+    for case in cases(given):
+        with tempfile.TemporaryDirectory(prefix="inpage-targets-") as folder:
+            for row in rows_of(case, given.weights.split(","), given.count, opt, Path(folder)):
+                print(f"| {case.name} | {row} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from converter import preprocess as pictures
 from converter.errors import ConvertError
@@ -25,16 +26,19 @@ class Inputs(Sequence[dict[str, np.ndarray]]):
     def __init__(self, folder: str | Path, graph: Graph) -> None:
         self.folder, self.graph = Path(folder), graph
         if not self.folder.is_dir():
-            raise ConvertError("there is no such folder to calibrate on", where=str(folder))
-        found = sorted(path for path in self.folder.rglob("*") if path.is_file())
-        self.files = [path for path in found if path.suffix.lower() == ".npz"] or \
-            [path for path in found if path.suffix.lower() in PICTURES]
+            what = "this is a file, not a folder" if self.folder.exists() else "there is no such folder"
+            raise ConvertError(f"{what} to calibrate on", where=str(folder))
+        found = sorted(path for path in self.folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+        shown = [path for path in found if path.suffix.lower() in PICTURES]
+        self.files = [path for path in found if path.suffix.lower() == ".npz"] or shown
+        self.left_out = len(shown) if self.files != shown else 0
         if not self.files:
             raise ConvertError("the calibration folder holds neither pictures nor .npz files", where=str(folder),
                                hint=f"put {FEW} to {MOST} typical inputs there")
         if len(self.files) < LEAST:
-            raise ConvertError(f"the calibration folder holds {len(self.files)} inputs; ranges from so few would be "
-                               "chance", where=str(folder), hint=f"give {FEW} to {MOST} typical inputs")
+            count = "one input" if len(self.files) == 1 else f"{len(self.files)} inputs"
+            raise ConvertError(f"the calibration folder holds {count}; ranges from so few would be chance",
+                               where=str(folder), hint=f"give {FEW} to {MOST} typical inputs")
         self.spec = graph.meta.get("preprocess")
         if self.files[0].suffix.lower() != ".npz":
             self._check_spec()
@@ -51,7 +55,8 @@ class Inputs(Sequence[dict[str, np.ndarray]]):
     @property
     def notes(self) -> list[str]:
         count = len(self.files)
-        return [f"calibrated on {count} inputs; {FEW} to {MOST} are better"] if count < FEW else []
+        few = [f"calibrated on {count} inputs; {FEW} to {MOST} are better"] if count < FEW else []
+        return few + ([f"{self.left_out} pictures beside the .npz files were left out"] if self.left_out else [])
 
     def __len__(self) -> int:
         return len(self.files)
@@ -65,6 +70,8 @@ class Inputs(Sequence[dict[str, np.ndarray]]):
         except ConvertError as error:
             raise ConvertError(error.what, where=f"calibration input {path.name}", hint=error.hint) from error
         bad = [name for name, array in feeds.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]
+        if any(array.size == 0 for array in feeds.values()):
+            raise ConvertError("is empty", where=f"calibration input {path.name}", hint="leave this file out")
         if bad:
             raise ConvertError(f"holds NaN or infinity in {', '.join(bad)}", where=f"calibration input {path.name}",
                                hint="leave this file out")
@@ -77,14 +84,17 @@ class Inputs(Sequence[dict[str, np.ndarray]]):
             if self.spec is None:           # preparing is baked into the graph
                 return {self.graph.meta["picture"]: np.ascontiguousarray(rgba[None, :, :, :3])}
             return {self.spec["input"]: pictures.apply(self.spec, rgba)}
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
+        except UnidentifiedImageError as error:
+            raise ConvertError("is no picture that can be read", where=f"calibration input {path.name}",
+                               hint="leave this file out") from error
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise ConvertError(f"cannot be used as a picture: {error}", where=f"calibration input {path.name}",
                                hint="leave this file out") from error
 
     def _arrays(self, path: Path) -> dict[str, np.ndarray]:
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ConvertError("is not an .npz of arrays", where=f"calibration input {path.name}",
                                hint="leave this file out") from error

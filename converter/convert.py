@@ -105,10 +105,10 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
         graph = optimise(graph, target, progress)
         refuse_nan(graph)
         graph.meta |= {"version": model_version, "command": said, "paddle": _paddle_version(graph, source)}
-        page, found = _quantised(graph, precision, calibrate, error_budget, notes, progress)
-        if found is not None:
-            graph = quantise.qdq(graph, found, symmetric="tensorrt" in targets)
-            page.meta = graph.meta
+        page, made = graph, _quantised(graph, precision, calibrate, error_budget, notes, progress)
+        if made is not None:
+            page, graph = made.page, made.pairs(symmetric="tensorrt" in targets)
+            page.meta = graph.meta = page.meta | {"rounded": page.meta["rounded"] | graph.meta["rounded"]}
         progress("writing the bundle")
         with refusing("the bundle cannot be written", str(path), "the file is damaged; export the model again"):
             allowed = TOLERANCE[precision] if tolerance is None else tolerance
@@ -119,11 +119,11 @@ def convert(source: Any, out: str | Path, *, target: str = "web", targets: tuple
         if target == "paddlejs2" and graph.meta.get("preprocess"):
             notes.append(package.runner_note(graph.meta["preprocess"]))
         report = Report(str(out), before, _count(page), sizes, notes=notes,
-                        quantisation=asdict(found) if found else None)
+                        quantisation=asdict(made.report) if made else None)
         if verify:
             progress("verifying the bundle")
             report.checks, given, own = others.checks, feeds, expected
-            if found is not None and calibrate is not None:
+            if made is not None and calibrate is not None:
                 # The same whole numbers, on an input of their kind: noise may leave no range to compare.
                 given = Inputs(calibrate, page)[0]
                 own, mixed = evaluate(page, given), {"conv2d", "fc"} & {node.type for node in page.nodes}
@@ -149,22 +149,22 @@ def _baked(graph: Graph) -> Graph:
 
 
 def _quantised(graph: Graph, precision: str, folder: str | Path | None, budget: float | None, notes: list[str],
-               progress: Callable[[str], None]) -> tuple[Graph, quantise.QuantReport | None]:
-    """The graph that pages get, and what was chosen for it where it was quantised."""
+               progress: Callable[[str], None]) -> quantise.Quantised | None:
+    """The graph on int8 that pages get, and what others are made of, where that was asked for."""
     if precision != "int8":
         if folder is not None or budget is not None:
             raise ConvertError(f"--calibrate and --error-budget are for --precision int8, not {precision}")
-        return graph, None
+        return None
     if folder is None:
         raise ConvertError("--precision int8 needs typical inputs to find the ranges of what flows through the model",
                            hint="say --calibrate FOLDER with pictures or .npz files, or --precision int8-weights")
     inputs = Inputs(folder, graph)
     options = quantise.Options() if budget is None else quantise.Options(budget=budget, agreement=0.0)
     with Runtime() as runtime:
-        page, found = quantise.quantise(graph, inputs, partial(Executor, runtime=runtime), options, progress)
-    notes += [*inputs.notes, *found.notes,
-              f"int8 errs by {found.error:.3g} of the answers' deviation on calibration inputs"]
-    return page, found
+        made = quantise.quantise(graph, inputs, partial(Executor, runtime=runtime), options, progress)
+    notes += [*inputs.notes, *made.report.notes,
+              f"int8 errs by {made.report.error:.3g} of the answers' deviation on calibration inputs"]
+    return made
 
 
 def _scratch(needed: set[str]) -> AbstractContextManager[str]:

@@ -6,8 +6,7 @@ when something asks for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,121 +14,37 @@ import numpy as np
 from converter.graph import Graph, Node, Value
 from converter.ops import complete
 from converter.ops.infer import infer
-from converter.quantise.params import (
-    HIGH,
-    INT8,
-    LOW,
-    NARROW,
-    WIDE,
-    Params,
-    affine,
-    nearest,
-    rows_of,
-    short_scales,
-    short_sums,
-    whole,
-)
+from converter.quantise.params import INT8, WIDE, Params, rows_of, short_scales, short_sums, whole
+from converter.quantise.plan import CUTTING, FEW, PASSING, Plan, can_quantise, gated, is_pixel, picture, weight_slot
 
-PASSING = {"concat", "split", "channel_shuffle", "nearest_interp_v2"}
-CUTTING = {"", "relu", "relu6", "clip"}
-"""Activations that are bounds of the result."""
-FEW = 4
-"""A picture of so few channels is rounded to 12 bits while it gets its border."""
+_MOST = 2**30
+"""No sum of products may pass it, so that the bias still fits into 32 bits."""
 
 
-@dataclass
-class Plan:
-    """What to make of a graph. Names are those of values; a layer is called by its result.
-
-    ranges: of what becomes int8; leader: values of one scale → one of them; reach: largest magnitude; means: per
-    channel. float_layers stay float; narrow ones (layer → its input) have 7-bit weights and take 7-bit numbers, which
-    relaxed SIMD multiplies twice as fast; limits: the largest whole weight of the others.
-    """
-
-    ranges: dict[str, tuple[float, float]]
-    leader: dict[str, str]
-    reach: dict[str, float]
-    means: dict[str, np.ndarray] = field(default_factory=dict)
-    float_layers: set[str] = field(default_factory=set)
-    narrow: dict[str, str] = field(default_factory=dict)
-    limits: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def params(self) -> dict[str, Params]:
-        narrow = {self.leader.get(name, name) for name in self.narrow.values()}
-        return {name: affine(*span, 0 if self.leader.get(name, name) in narrow else LOW, HIGH)
-                for name, span in self.ranges.items()}
-
-    def limit(self, layer: str) -> int:
-        return NARROW if layer in self.narrow else self.limits.get(layer, INT8)
-
-
-def is_layer(node: Node) -> bool:
-    return node.type in ("conv2d", "fc")
-
-
-def picture(value: Value) -> bool:
-    """A 4-D float tensor of more than one pixel."""
-    return len(value.shape) == 4 and value.dtype == "float32" and tuple(value.shape[2:]) != (1, 1)
-
-
-def can_quantise(graph: Graph, node: Node) -> bool:
-    """Whether there is an operator on int8 for this one. Shapes must have been inferred."""
-    a, out = node.attrs, graph.values[node.out]
-    source = graph.values[node.inputs[next(iter(node.inputs))][0]] if node.inputs else out
-    if node.type == "conv2d":
-        constant = all(graph.data_of(node.input(slot)) is not None for slot in ("Filter", "Bias") if node.input(slot))
-        if not constant or a["data_format"] == "NHWC" or graph.data_of(node.inputs["Filter"][0]).dtype.kind != "f":
-            return False
-        if is_pixel(graph, node):
-            return True
-        few = range(1, FEW + 1)             # what only prepares a picture would lose its last bits
-        if source.shape[1] in few and graph.values[node.inputs["Filter"][0]].shape[0] in few:
-            return False
-        return picture(source) and a["fuse_activation"] in CUTTING | {"hard_swish", "leaky_relu"} and not (
-            a["fuse_activation"] == "clip" and (a["fuse_alpha"] > 0 or a["fuse_beta"] < 0))
-    if node.type == "fc":
-        return graph.data_of(node.inputs["W"][0]) is not None and \
-            (node.input("Bias") is None or graph.data_of(node.input("Bias")) is not None)
-    if node.type == "elementwise_mul":
-        x, gate = (graph.values[name] for name in gated(graph, node))
-        return picture(x) and not gate.is_constant and tuple(gate.shape) == (*x.shape[:2], 1, 1) \
-            and a["fuse_activation"] == ""
-    if not picture(source) or source.is_constant:
-        return False
-    if node.type == "elementwise_add":
-        other = graph.values[node.inputs["Y"][0]]
-        return alike(other, source) and not other.is_constant and a["fuse_activation"] in ("", "relu", "relu6")
-    if node.type == "pool2d":
-        if a["data_format"] == "NHWC":
-            return False
-        if tuple(out.shape[2:]) == (1, 1) and (a["global_pooling"] or a["adaptive"]):
-            return a["pooling_type"] == "avg"
-        return a["pooling_type"] == "max" and not a["adaptive"] and not a["global_pooling"]
-    if node.type in ("concat", "split"):
-        return a["axis"] in (1, -3) and all(picture(graph.values[n]) for n in node.input_names())
-    if node.type == "nearest_interp_v2":
-        return list(node.inputs) == ["X"] and a["data_layout"] == "NCHW"
-    return node.type == "channel_shuffle" and a["data_format"] == "NCHW"
-
-
-def alike(a: Value, b: Value) -> bool:
-    """Of one shape, as far as that shows before run time: what is open in both may be the same size."""
-    return len(a.shape) == len(b.shape) and all(
-        p == q or isinstance(p, str) and isinstance(q, str) for p, q in zip(a.shape, b.shape, strict=True))
-
-
-def gated(graph: Graph, node: Node) -> tuple[str, str]:
-    """Picture and gate of a product."""
-    x, y = (node.inputs[slot][0] for slot in ("X", "Y"))
-    return (x, y) if picture(graph.values[x]) else (y, x)
-
-
-def is_pixel(graph: Graph, node: Node) -> bool:
-    """A 1x1 convolution of one pixel: a row of a matrix."""
-    x, w = graph.values[node.inputs["Input"][0]], graph.values[node.inputs["Filter"][0]]
-    return tuple(x.shape[1:]) == (w.shape[1], 1, 1) and tuple(w.shape[2:]) == (1, 1) and node.attrs["groups"] == 1 \
-        and not node.input("ResidualData")
+def coarse(new: Graph, node: Node, plan: Plan, limit: int = 0) -> Node:
+    """A copy of a node that computes in float32, for a new graph. A layer's weights that are to take one byte each, or
+    that have a limit, become whole numbers times scales, which meta["rounded"] says: name → (axis, scales)."""
+    copy = Node(node.type, {k: list(v) for k, v in node.inputs.items()}, {k: list(v) for k, v in node.outputs.items()},
+                dict(node.attrs), node.name)
+    if not limit and (node.out not in plan.float_layers or plan.limits[node.out] > INT8):
+        return copy
+    slot = weight_slot(node)
+    data = new.values[node.inputs[slot][0]].data
+    assert data is not None
+    rows = rows_of(node.type, data.astype(np.float32))
+    limit = limit or INT8
+    scales = whole(rows, limit)[1].astype(np.float32)
+    q = plan.rounded(node.out, rows, scales.astype(np.float64), limit)
+    real = q * scales.reshape(-1, *[1] * (rows.ndim - 1))
+    weight = new.constant(f"{node.inputs[slot][0]}.rounded",
+                          real.T if node.type == "fc" else real.transpose(0, 3, 1, 2))
+    copy.inputs[slot] = [weight.name]
+    new.meta["rounded"][weight.name] = (1 if node.type == "fc" else 0, scales)
+    bias = new.data_of(node.input("Bias"))
+    shift = plan.shift(node.out, (real - rows).reshape(len(rows), -1))
+    total = (0.0 if bias is None else bias.reshape(-1)) - shift
+    copy.inputs["Bias"] = [new.constant(f"{node.out}.bias", total.astype(np.float32)).name]
+    return copy
 
 
 class Lowering:
@@ -138,7 +53,7 @@ class Lowering:
     def __init__(self, graph: Graph, plan: Plan) -> None:
         self.old, self.plan, self.params = graph, plan, plan.params
         values = {name: Value(v.name, v.shape, v.dtype, v.data) for name, v in graph.values.items()}
-        self.new = Graph(values, [], list(graph.inputs), list(graph.outputs), dict(graph.meta))
+        self.new = Graph(values, [], list(graph.inputs), list(graph.outputs), graph.meta | {"rounded": {}})
         self.twins: dict[str, str] = {}
         self.floats = set(graph.inputs)
         self.made = {name for name, value in values.items() if value.is_constant} | self.floats
@@ -151,8 +66,7 @@ class Lowering:
                 continue
             for name in node.input_names():
                 self.real(name)
-            self._emit(Node(node.type, {k: list(v) for k, v in node.inputs.items()},
-                            {k: list(v) for k, v in node.outputs.items()}, dict(node.attrs), node.name))
+            self._emit(coarse(self.new, node, self.plan))
             self.floats.update(node.output_names())
         for name in self.new.outputs:
             self.real(name)
@@ -234,7 +148,7 @@ class Lowering:
         attrs: dict[str, Any] = {key: a[key] for key in window}
         few = name not in self.twins and self.old.values[name].shape[1] in range(1, FEW + 1)
         if few:
-            p = wide_params(self.plan.reach[name])
+            p = self._wide(node, name, self.old.values[node.inputs["Filter"][0]].shape[1:])
             attrs["in_inverse"] = p.inverse
             source = self.real(name)
         else:
@@ -261,30 +175,27 @@ class Lowering:
         assert data is not None
         rows = rows_of(node.type, data.astype(np.float32))
         depth, largest = rows[0].size, max(abs(p.low), abs(p.high))
-        limit = min(self.plan.limit(node.out), 2**30 // (depth * largest))   # no sum may pass 32 bits
+        limit = min(self.plan.limit(node.out), _MOST // (depth * largest))
         scale = short_scales(whole(rows, limit)[1] * p.scale / unit)
         steps = np.ldexp(scale[0].astype(np.float64), scale[1]) * unit / p.scale
-        q = nearest(rows, steps, limit)
+        q = self.plan.rounded(node.out, rows, steps, limit)
+        flat, real = q.reshape(len(q), -1).astype(np.int64), rows.reshape(len(q), -1)
         bias = self.old.data_of(node.input("Bias"))
         total = np.zeros(len(q)) if bias is None else bias.astype(np.float64).reshape(-1)
-        total = total - self._shift(node, rows, q, steps)
-        flat = q.reshape(len(q), -1).astype(np.int64)
+        total = total - self.plan.shift(node.out, flat * steps[:, None] - real)
         # Beyond 2^30 no sum of products reaches the bias: the channel says the same.
-        sums = short_sums(np.clip(total / (steps * p.scale) - p.zero * flat.sum(1), -(2**30), 2**30))
+        sums = short_sums(np.clip(total / (steps * p.scale) - p.zero * flat.sum(1), -_MOST, _MOST))
         base = node.inputs[slot][0]
         names = {slot: [self._constant(f"{base}.int8", q)], "Scale": [self._constant(f"{base}.scale", scale[0])],
                  "Bias": [self._constant(f"{base}.bias", sums[0])]}
         return names, {"scale_exponent": scale[1], "bias_exponent": sums[1], "weight_limit": limit}
 
-    def _shift(self, node: Node, rows: np.ndarray, q: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """What rounding the weights adds to each result on average, as far as the mean input says."""
-        mean = self.plan.means.get(node.inputs["Input"][0])
-        if mean is None or node.type != "conv2d":
-            return np.zeros(len(rows))
-        wrong = (q.reshape(len(q), -1) * scale[:, None]).reshape(rows.shape) - rows    # [O,kh,kw,I/g]
-        groups = node.attrs["groups"]
-        means = np.repeat(mean.reshape(groups, 1, -1), len(rows) // groups, 1).reshape(len(rows), -1)
-        return np.einsum("okli,oi->o", wrong, means)
+    def _wide(self, node: Node, name: str, row: Sequence[int | str]) -> Params:
+        """As many bits, from 12 to 16, as sums over a row of weights allow; around zero, with room for inputs beyond
+        those seen."""
+        depth = int(np.prod([int(size) for size in row]))
+        most = max(WIDE, min(2**15 - 1, _MOST // (depth * self.plan.limit(node.out))))
+        return Params(float(np.float32(1.5 * max(self.plan.reach[name], 1e-9) / most)), 0, -most, most)
 
     def _fc(self, node: Node) -> None:
         name = self.real(node.inputs["Input"][0])
@@ -301,7 +212,7 @@ class Lowering:
     def _matrix(self, node: Node, name: str, slot: str, out: str, lead: int) -> None:
         data = self.old.values[node.inputs[slot][0]].data
         assert data is not None
-        p = wide_params(self.plan.reach[name])
+        p = self._wide(node, name, data.shape[:1] if node.type == "fc" else data.shape[1:])
         weights, exponents = self._weights(node, slot, p, 1.0)
         del exponents["weight_limit"]
         inputs = {"Input": [name]} | weights
@@ -349,25 +260,3 @@ class Lowering:
             return
         attrs = dict(node.attrs) | ({"data_format": "NHWC"} if node.type == "channel_shuffle" else {"axis": 3})
         self._emit(Node(node.type, inputs, outputs, attrs, node.name))
-
-
-def wide_params(reach: float) -> Params:
-    """12 bits around zero, with room for inputs that reach further than those seen."""
-    return Params(float(np.float32(1.5 * max(reach, 1e-9) / WIDE)), 0, -WIDE, WIDE)
-
-
-def ties(graph: Graph) -> dict[str, str]:
-    """Values that must have one scale, because int8 only moves between them → the same one of them."""
-    leader: dict[str, str] = {}
-
-    def find(name: str) -> str:
-        while leader.setdefault(name, name) != name:
-            name = leader[name]
-        return name
-    for node in graph.nodes:
-        moves = node.type in PASSING or (node.type == "pool2d" and node.attrs["pooling_type"] == "max")
-        if moves and can_quantise(graph, node):
-            names = [*node.inputs["X"], *node.outputs["Out"]]
-            for name in names[1:]:
-                leader[find(name)] = find(names[0])
-    return {name: find(name) for name in list(leader)}

@@ -1,4 +1,4 @@
-"""What flows through a graph while it sees the calibration inputs: ranges, histograms, means per channel."""
+"""What flows through a graph while it sees the calibration inputs: ranges and histograms."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ class Seen:
         self.smallest, self.largest = math.inf, -math.inf
         self.reach = 0.0
         self.counts = np.zeros(2 * BINS, np.int64)
-        self.total: np.ndarray | None = None
-        self.pictures = 0
 
     def add(self, x: np.ndarray) -> None:
         self.smallest, self.largest = min(self.smallest, float(x.min())), max(self.largest, float(x.max()))
@@ -32,15 +30,6 @@ class Seen:
         flat = flat[::max(1, flat.size // _SAMPLES) | 1]
         index = ((flat * np.float32(BINS / self.reach)) + np.float32(BINS)).astype(np.int32)
         self.counts += np.bincount(np.clip(index, 0, 2 * BINS - 1), minlength=2 * BINS)
-        if x.ndim == 4:
-            mean = x.mean((0, 2, 3), dtype=np.float64)
-            self.total = mean if self.total is None else self.total + mean
-            self.pictures += 1
-
-    @property
-    def mean(self) -> np.ndarray | None:
-        """Of every channel of a picture."""
-        return None if self.total is None else self.total / self.pictures
 
     def _widen(self) -> None:
         pairs = self.counts.reshape(-1, 2).sum(1)
@@ -58,6 +47,7 @@ def ranges(seen: Seen) -> dict[str, tuple[float, float]]:
     for name, share in (("percentile 99.99", 1e-4), ("percentile 99.9", 1e-3)):
         found[name] = percentile(seen, share)
     found["entropy"] = entropy(seen)
+    found["least squares"] = least_squares(seen)
     full = found["min-max"]
     return {name: r for name, r in found.items()
             if name == "min-max" or r[1] - r[0] < 0.98 * (max(full[1], 0) - min(full[0], 0))}
@@ -74,6 +64,7 @@ def percentile(seen: Seen, share: float) -> tuple[float, float]:
 def entropy(seen: Seen, levels: int = 256) -> tuple[float, float]:
     """The share of the range that, cut into levels, loses least information (Kullback-Leibler), as TensorRT does it."""
     edges, counts = seen.edges, seen.counts.astype(np.float64)
+    counts[BINS] = min(counts[BINS], counts[BINS + 1])     # what an activation cut to 0 says nothing about ranges
     best, found = math.inf, (seen.smallest, seen.largest)
     for share in np.linspace(1.0, 0.2, 33):
         low, high = seen.smallest * share, seen.largest * share
@@ -87,6 +78,19 @@ def entropy(seen: Seen, levels: int = 256) -> tuple[float, float]:
         divergence = lost(part, levels)
         if divergence < best:
             best, found = divergence, (low, high)
+    return found
+
+
+def least_squares(seen: Seen, levels: int = 256) -> tuple[float, float]:
+    """The share of the range that errs least in squares, rounding and cutting taken together."""
+    middles, counts = (seen.edges[1:] + seen.edges[:-1]) / 2, seen.counts / max(1, seen.counts.sum())
+    best, found = math.inf, (seen.smallest, seen.largest)
+    for share in np.linspace(1.0, 0.3, 36):
+        low, high = min(seen.smallest * share, 0.0), max(seen.largest * share, 0.0)
+        cut = np.maximum(middles - high, 0) + np.maximum(low - middles, 0)
+        wrong = float((counts * cut**2).sum()) + ((high - low) / (levels - 1)) ** 2 / 12
+        if wrong < best:
+            best, found = wrong, (low, high)
     return found
 
 

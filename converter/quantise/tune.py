@@ -11,12 +11,15 @@ import numpy as np
 from converter.errors import ConvertError
 from converter.graph import Graph, Node, Value
 from converter.ops.infer import infer
-from converter.quantise import fork, shuffle
+from converter.quantise import equalise, fork, shuffle
 from converter.quantise.fork import Execute, Feeds
-from converter.quantise.lower import FEW, Lowering, Plan, can_quantise, is_layer, is_pixel, picture, ties
+from converter.quantise.lower import Lowering
 from converter.quantise.observe import Seen, ranges
 from converter.quantise.params import INT8, NARROW, WIDE, affine
+from converter.quantise.plan import FEW, Plan, can_quantise, is_layer, is_pixel, picture, ties, weight_slot
+from converter.quantise.qdq import qdq
 from converter.quantise.report import Layer, QuantReport, Tensor
+from converter.quantise.rounding import Moments, moments_for, taken
 
 _FORKED, _MEASURED, _ALONE = 12, 100, 6
 """How many inputs ranges are compared on, the whole answer is measured on, and the effect of one layer alone."""
@@ -33,13 +36,27 @@ class Options:
 
     budget: float = 0.1
     agreement: float = 0.99
-    size: float = 0.265
+    size: float = 0.262
     narrow: bool = True
 
 
+@dataclass(frozen=True)
+class Quantised:
+    """page: the graph on int8. graph, plan: the float graph, its channels equalised, and what was chosen for it."""
+
+    page: Graph
+    report: QuantReport
+    graph: Graph
+    plan: Plan
+
+    def pairs(self, symmetric: bool = False) -> Graph:
+        """For engines that read Q/DQ, see converter.quantise.qdq."""
+        return qdq(self.graph, self.plan, symmetric)
+
+
 def quantise(graph: Graph, inputs: Sequence[Feeds], execute: Execute, options: Options | None = None,
-             progress: Callable[[str], None] = lambda step: None) -> tuple[Graph, QuantReport]:
-    """An optimised float graph → the graph on int8 and what was chosen. inputs: calibration feeds.
+             progress: Callable[[str], None] = lambda step: None) -> Quantised:
+    """An optimised float graph on int8. inputs: calibration feeds.
 
     Raises ConvertError where nothing can be quantised or the graph gives no finite numbers on the inputs.
     """
@@ -50,7 +67,9 @@ class Tuner:
     def __init__(self, graph: Graph, inputs: Sequence[Feeds], execute: Execute, options: Options,
                  progress: Callable[[str], None]) -> None:
         values = {name: Value(v.name, v.shape, v.dtype, v.data) for name, v in graph.values.items()}
-        self.graph = Graph(values, list(graph.nodes), list(graph.inputs), list(graph.outputs), dict(graph.meta))
+        nodes = [Node(node.type, {slot: list(names) for slot, names in node.inputs.items()}, dict(node.outputs),
+                      dict(node.attrs), node.name) for node in graph.nodes]
+        self.graph = Graph(values, nodes, list(graph.inputs), list(graph.outputs), dict(graph.meta))
         infer(self.graph)
         shuffle.run(self.graph)
         self.inputs, self.execute, self.options, self.progress = inputs, execute, options, progress
@@ -58,16 +77,17 @@ class Tuner:
         self.report = QuantReport(len(inputs), budget=options.budget)
         self.effects: dict[str, float] = {}
         self.exact: list[Feeds] = []
+        self.moments: dict[str, Moments] = {}
 
-    def run(self) -> tuple[Graph, QuantReport]:
+    def run(self) -> Quantised:
         began = time.monotonic()
         if not self.layers:
             raise ConvertError("no layer of this model can be computed on int8", hint="use --precision int8-weights")
         self.progress(f"calibrating: what flows through the model on {len(self.inputs)} inputs")
+        self._equalise()
         seen = self._observe()
         reach = {name: max(-one.smallest, one.largest) for name, one in seen.items()}
-        means = {name: one.mean for name, one in seen.items() if one.mean is not None}
-        plan = Plan(self._choose(seen), ties(self.graph), reach, means)
+        plan = Plan(self._choose(seen), ties(self.graph), reach, self.moments)
         self._limits(plan)
         if self.options.narrow:
             plan.narrow = {node.out: node.inputs["Input"][0] for node in self.layers if self._may_be_narrow(node, plan)}
@@ -77,7 +97,7 @@ class Tuner:
         self.report.error, self.report.agreement = self._measure(lowered)
         self._describe(plan)
         self.report.seconds = time.monotonic() - began
-        return lowered, self.report
+        return Quantised(lowered, self.report, self.graph, plan)
 
     def _spread(self, count: int) -> list[Feeds]:
         """That many of the inputs, from all parts of the list."""
@@ -86,6 +106,19 @@ class Tuner:
     def _places(self, count: int) -> list[int]:
         picked = np.linspace(0, len(self.inputs) - 1, min(count, len(self.inputs))).astype(int)
         return [int(i) for i in np.unique(picked)]
+
+    def _equalise(self) -> None:
+        """Channels of one scale brought to one range, as a first look at the inputs shows them."""
+        kinds, leader = equalise.channels(self.graph), ties(self.graph)
+        wanted = [name for name in kinds.free(leader) if picture(self.graph.values[name])]
+        reach: dict[str, np.ndarray] = {}
+        with self.execute(self.graph, wanted) as run:
+            for feeds in self.inputs if wanted else ():
+                for name, array in run(feeds).items():
+                    most = np.abs(array).max((0, 2, 3))
+                    reach[name] = np.maximum(reach[name], most) if name in reach else most
+        if all(np.isfinite(one).all() for one in reach.values()):   # else it is said when ranges are looked for
+            equalise.run(self.graph, kinds, reach, leader)
 
     def _observe(self) -> dict[str, Seen]:
         wanted = [name for name in self.graph.inputs if self.graph.values[name].dtype == "float32"]
@@ -96,6 +129,7 @@ class Tuner:
         seen = {name: Seen() for name in wanted}
         outputs = [name for name in self.graph.outputs if self.graph.values[name].dtype == "float32"]
         taps = [name for name in dict.fromkeys([*wanted, *outputs]) if name not in self.graph.inputs]
+        rng = np.random.default_rng(0)
         with self.execute(self.graph, taps) as run:
             for i, feeds in enumerate(self.inputs):
                 found = run(feeds) | feeds
@@ -105,7 +139,23 @@ class Tuner:
                                        hint="leave this input out, or check how inputs are prepared")
                 for name, one in seen.items():
                     one.add(found[name])
+                self._add_moments(found, rng)
+        given = [seen[name] for name in self.graph.inputs if name in seen]
+        if given and all(one.smallest == one.largest for one in given):
+            raise ConvertError(f"all calibration inputs are the same, {given[0].smallest:g} everywhere",
+                               hint="give typical inputs, prepared as the model wants them")
         return seen
+
+    def _add_moments(self, found: Feeds, rng: np.random.Generator) -> None:
+        for node in self.layers:
+            shape = [int(size) for size in self._weight(node).shape]
+            if node.out not in self.moments:
+                new = moments_for(node, shape, len(self.inputs))
+                if new is None:
+                    continue
+                self.moments[node.out] = new
+            moments = self.moments[node.out]
+            moments.add(taken(node, found[node.inputs["Input"][0]], shape[2:], moments.places, rng))
 
     def _choose(self, seen: dict[str, Seen]) -> dict[str, tuple[float, float]]:
         """Per tensor, or group of tensors of one scale, the range whose rounding moves results least."""
@@ -162,7 +212,7 @@ class Tuner:
                 spare -= cost
 
     def _weight(self, node: Node) -> Value:
-        return self.graph.values[node.inputs["Filter" if node.type == "conv2d" else "W"][0]]
+        return self.graph.values[node.inputs[weight_slot(node)][0]]
 
     def _answers(self, graph: Graph, feeds: list[Feeds]) -> list[Feeds]:
         with self.execute(graph, list(self.graph.outputs)) as run:
@@ -200,16 +250,19 @@ class Tuner:
         if plan.narrow.pop(name, None):
             left[name] = self._alone(plan, name, names)
             return
-        node = next(node for node in self.layers if node.out == name)
-        if _count(self._weight(node).shape) > self._spare(plan) and plan.limits[name] < WIDE:
-            self.report.notes.append(f"{name} adds {left.pop(name):.3f} alone but is too large to keep finer")
-            return
-        if plan.limits[name] < WIDE:
+        node, limit = next(node for node in self.layers if node.out == name), plan.limits[name]
+        room = limit >= WIDE or _count(self._weight(node).shape) <= self._spare(plan)
+        if limit < WIDE and room:
             plan.limits[name] = WIDE
             finer = self._alone(plan, name, names)
             if finer < 0.7 * left[name]:
                 left[name] = finer
                 return
+        if not room and (node.type == "fc" or is_pixel(self.graph, node)):
+            self.report.notes.append(f"{name} adds {left.pop(name):.3f} alone but is too large to keep finer")
+            return                      # its input is fine already: float would only cost time
+        if limit < WIDE and room:       # float will do it, or nothing does
+            plan.limits[name] = limit if _count(self._weight(node).shape) > _SMALL else WIDE
         plan.float_layers.add(name)
         left.pop(name)
 

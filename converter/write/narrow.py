@@ -14,14 +14,23 @@ _LEAST = 1024
 _DEPTHWISE = 1
 
 
-def row_axes(graph: Graph) -> dict[str, int]:
-    """The weights that int8 serves, by name → axis. One that operators see along two axes is left as it is."""
+Rows = dict[str, tuple[int, np.ndarray | None]]
+"""Name → axis, and scales along it where they are known."""
+
+
+def rounded(graph: Graph) -> Rows:
+    """The weights that quantisation has rounded already."""
+    return {name: rows for name, rows in graph.meta.get("rounded", {}).items() if name in graph.values}
+
+
+def row_axes(graph: Graph) -> Rows:
+    """The weights that int8 serves. One that operators see along two axes is left as it is."""
     axes: dict[str, set[int]] = {}
     for node in graph.nodes:
         for slot, names in node.inputs.items():
             for name in names:
                 axes.setdefault(name, set()).add(ROWS.get((node.type, slot), -2))
-    found = {}
+    found: Rows = {}
     for name, seen in axes.items():
         value = graph.values[name]
         data, axis = value.data, next(iter(seen))
@@ -29,13 +38,16 @@ def row_axes(graph: Graph) -> dict[str, int]:
             continue
         depthwise = data.ndim == 4 and data.shape[1] == _DEPTHWISE
         if not depthwise and np.isfinite(data).all() and np.abs(data).max() < np.finfo(np.float32).max / 2:
-            found[name] = axis % data.ndim
+            found[name] = axis % data.ndim, None
     return found
 
 
-def to_int8(data: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """(int8 of data's shape, float32 scales along the axis): data is nearly int8 * scale; each scale the one of a few
-    near largest / 127 that errs least."""
+def to_int8(data: np.ndarray, axis: int, scales: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """(int8 of data's shape, float32 scales along the axis): data is nearly int8 * scale; each scale the one that is
+    given, else the one of a few near largest / 127 that errs least."""
+    shape = [-1 if i == axis else 1 for i in range(data.ndim)]
+    if scales is not None:
+        return np.clip(np.rint(data / scales.reshape(shape)), -127, 127).astype(np.int8), scales
     rows = np.moveaxis(data.astype(np.float64), axis, 0).reshape(data.shape[axis], -1)
     largest = np.maximum(np.abs(rows).max(1, keepdims=True), np.finfo(np.float32).tiny * 254)
     best, error = largest / 127, np.full_like(largest, np.inf)
@@ -43,6 +55,5 @@ def to_int8(data: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
         scale = (largest * shrink / 127).astype(np.float32).astype(np.float64)
         wrong = ((np.clip(np.rint(rows / scale), -127, 127) * scale - rows) ** 2).sum(1, keepdims=True)
         best, error = np.where(wrong < error, scale, best), np.minimum(wrong, error)
-    shape = [-1 if i == axis else 1 for i in range(data.ndim)]
     q = np.clip(np.rint(data / best.reshape(shape)), -127, 127).astype(np.int8)
     return q, best.reshape(-1).astype(np.float32)

@@ -62,7 +62,7 @@ def _weights(graph: Graph, used: set[str], precision: str) -> tuple[dict[str, np
     """Arrays by name, in the order of the file; and which of them are int8 rows of one scale each, by axis."""
     whole = {name for node in graph.nodes for slot in _WHOLE.get(node.type, ()) for name in node.inputs[slot]}
     weights, rows = {}, {}
-    axes = narrow.row_axes(graph) if precision == "int8-weights" else {}
+    axes = narrow.row_axes(graph) if precision == "int8-weights" else narrow.rounded(graph)
     for name in sorted(used):
         value = graph.values[name]
         if value.data is None:
@@ -70,8 +70,8 @@ def _weights(graph: Graph, used: set[str], precision: str) -> tuple[dict[str, np
         if name in whole:
             weights[name] = np.ascontiguousarray(value.data, value.data.dtype.newbyteorder("<"))
         elif name in axes:
-            weights[name], weights[f"{name}{SCALES}"] = narrow.to_int8(value.data, axes[name])
-            rows[name] = axes[name]
+            weights[name], weights[f"{name}{SCALES}"] = narrow.to_int8(value.data, *axes[name])
+            rows[name] = axes[name][0]
             graph.values[f"{name}{SCALES}"] = Value(f"{name}{SCALES}", weights[f"{name}{SCALES}"].shape)
         else:
             weights[name] = stored(value, "float16" if precision.startswith("int8") else precision)

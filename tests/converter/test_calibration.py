@@ -81,7 +81,7 @@ def test_no_folder(model, tmp_path):
 
 
 def test_one_picture(model, tmp_path):
-    assert "holds 1 inputs" in refused(model, tmp_path, pictures(tmp_path / "one", 1))
+    assert "holds one input;" in refused(model, tmp_path, pictures(tmp_path / "one", 1))
 
 
 def test_the_wrong_size(model, tmp_path):
@@ -99,6 +99,37 @@ def test_nan(model, tmp_path):
     np.savez(folder / "4.npz", x=np.full((1, 3, 12, 10), np.nan, np.float32))
     message = refused(model, tmp_path, folder)
     assert "holds NaN or infinity in x" in message and "4.npz" in message
+
+
+def test_a_file_in_the_place_of_a_folder(model, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    assert "this is a file, not a folder" in refused(model, tmp_path, tmp_path / "a.png")
+
+
+def test_a_half_of_an_archive_and_an_empty_array(model, tmp_path):
+    folder = arrays(tmp_path / "cut", 9)
+    whole = (folder / "5.npz").read_bytes()
+    (folder / "5.npz").write_bytes(whole[:len(whole) // 2])
+    assert "5.npz: is not an .npz of arrays" in refused(model, tmp_path, folder)
+    np.savez(folder / "5.npz", x=np.zeros((0, 3, 12, 10), np.float32))
+    assert "5.npz: is empty" in refused(model, tmp_path, folder)
+
+
+def test_inputs_that_are_all_the_same(model, tmp_path):
+    folder = arrays(tmp_path / "same", 0)
+    for i in range(9):
+        np.savez(folder / f"{i}.npz", x=np.zeros((1, 3, 12, 10), np.float32))
+    with pytest.raises(ConvertError, match="all calibration inputs are the same, 0 everywhere"):
+        convert(model, tmp_path / "out", precision="int8", calibrate=folder)
+
+
+def test_what_lies_beside_is_left_out(model, tmp_path):
+    folder = arrays(tmp_path / "mixed", 9)
+    Image.new("RGB", (8, 8)).save(folder / "a.png")
+    (folder / "notes.txt").write_text("typical inputs")
+    (folder / "._3.npz").write_text("what another system leaves")
+    inputs = Inputs(folder, load_bundle(model))
+    assert len(inputs) == 9 and "1 pictures beside the .npz files were left out" in inputs.notes
 
 
 @pytest.mark.parametrize("name", ["3.png", "3.npz"])

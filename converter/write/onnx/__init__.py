@@ -126,14 +126,16 @@ def _weights(emitter: Emitter, precision: str) -> None:
     """The graph's constants under their names, rounded as in the chunks; in a narrower form with a node behind it that
     widens them where the reader takes that."""
     used = {name for node in emitter.graph.nodes for name in node.input_names()} | set(emitter.graph.outputs)
-    axes = narrow.row_axes(emitter.graph) if precision.startswith("int8") else {}
+    axes = narrow.rounded(emitter.graph)
+    if precision.startswith("int8") and not axes:
+        axes = narrow.row_axes(emitter.graph)
     whole, biases = _in_integers(emitter.graph)
-    axes = {name: 0 for name in whole if emitter.rank(name) == 4} | axes  # depthwise filters too
+    axes = {name: (0, None) for name in whole if emitter.rank(name) == 4} | axes  # depthwise filters too
     for name, value in emitter.graph.values.items():
         if value.data is None or name not in used:
             continue
         if name in axes:
-            _rows(emitter, name, axes[name], name in whole)
+            _rows(emitter, name, *axes[name], name in whole)
             continue
         kept = "float16" if precision.startswith("int8") else precision
         data = stored(value, kept) if value.dtype in ("float32", "float16") else value.data
@@ -165,14 +167,14 @@ def _half(data: np.ndarray) -> np.ndarray:
     return data.astype(np.float16) if np.finfo(np.float16).tiny < largest < np.finfo(np.float16).max else data
 
 
-def _rows(emitter: Emitter, name: str, axis: int, in_integers: bool) -> None:
+def _rows(emitter: Emitter, name: str, axis: int, scales: np.ndarray | None, in_integers: bool) -> None:
     """A weight as int8 with a scale along an axis.
 
     in_integers: with Q/DQ nodes, TensorRT 8 wants both. Else not even with DequantizeLinear: behind that, ONNX Runtime
     1.31 rounds what the weight is multiplied with to int8 too.
     """
     data = np.asarray(emitter.graph.data_of(name), np.float32)
-    whole, scales = narrow.to_int8(data, axis)
+    whole, scales = narrow.to_int8(data, axis, scales)
     shape = [-1 if k == axis else 1 for k in range(whole.ndim)]
     emitter.weights[name] = whole.astype(np.float32) * scales.reshape(shape)
     if in_integers:
