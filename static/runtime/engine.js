@@ -55,13 +55,15 @@ export async function createEngine(graph, weights, { backend = 'wasm', wasm, max
   refuse(problemsOfGraph(graph, operators));
   const held = new HeldWeights(weights), parts = await createBackend(wasm, held, { threads, stress });
   const engine = new WasmEngine(graph, held, operators, parts, { maxArenaBytes, poison });
+  const sizes = fixedSizes(graph);
+  if (sizes) await engine.begin(sizes);
   /** @type {Promise<unknown>} settles when all runs so far are done */
   let turn = Promise.resolve();
   return /** @type {const} */ ({
     backend,
     /** @param {Record<string, Tensor>} feeds @returns {Promise<Record<string, Tensor>>} */
     run: (feeds) => {
-      const result = turn.then(() => engine.begin(feeds)).then(() => engine.run(feeds));
+      const result = turn.then(() => engine.begin(engine.valuesOf(feeds))).then(() => engine.run(feeds));
       turn = result.catch(() => {}); // the caller has the failure
       return result;
     },
@@ -119,11 +121,11 @@ export class WasmEngine {
     return new Map(this.graph.inputs.map(({ name, dtype }) => [name, { data: feeds[name].data, shape: feeds[name].shape, dtype, known: false }]));
   }
 
-  /** Before the first run: plans what it begins with and packs the weights, in slices. @param {Record<string, Tensor>} feeds */
-  async begin(feeds) {
+  /** Before the first run: plans what it begins with and packs the weights, in slices. @param {Values} values inputs */
+  async begin(values) {
     const [stage] = this.main;
     if (this.plans.size || !stage?.writes.length) return;
-    const values = this.valuesOf(feeds), plan = this.planOf(stage, OUTERMOST, values);
+    const plan = this.planOf(stage, OUTERMOST, values);
     await this.alive().residents.packInSlices(plan);
     this.alive();
     this.keep([[this.keyOf(stage, OUTERMOST, values), plan]]);
@@ -299,6 +301,16 @@ export class WasmEngine {
     this.plans.clear();
     this.weights = new Map();
   }
+}
+
+/**
+ * The inputs of a model that takes one size of each, as large as pictures: then nothing but sizes decides on its first plan.
+ * @param {Graph} graph @returns {Values|null}
+ */
+function fixedSizes({ inputs }) {
+  const fixed = inputs.every(({ shape }) => shape.every((size) => typeof size === 'number' && size > 0));
+  if (!fixed || inputs.some(({ shape }) => count(/** @type {number[]} */ (shape)) <= MAX_KNOWN)) return null;
+  return new Map(inputs.map(({ name, shape, dtype }) => [name, { data: newArray(dtype, 0), shape: /** @type {number[]} */ (shape), dtype, known: false }]));
 }
 
 /** A value of which nothing but the name is known. @param {string} name */

@@ -80,3 +80,19 @@ test('runs that were called at once are answered in order, whatever their sizes,
   }
   assert.equal(new Set(all.map(({ w }) => w.data.buffer)).size, sizes.length, 'every result is the caller\'s own');
 });
+
+test('a model of one size is packed when it is made', async () => {
+  const wasm = await kernels(), { vars, inputs, ops } = net();
+  /** @type {import('../../static/runtime/plan.js').Graph} */
+  const graph = {
+    vars: new Map([...vars, ['v', { name: 'v', shape: [600, 40, 3, 3], dtype: 'float32', persistable: true }]]),
+    inputs: [{ ...inputs[0], shape: [1, 8, 9, 9] }], outputs: [{ name: 'z', shape: [1, 600, 9, 9], dtype: 'float32' }],
+    ops: [...ops, { ...ops[0], inputs: { Input: ['y'], Filter: ['v'] }, outputs: { Out: ['z'] } }],
+  };
+  const weights = new Map([['w', numbers(2880, 3)], ['v', numbers(216_000, 4)]]);
+  const engine = await createEngine(graph, weights, { wasm }), ready = engine.memory().bytes;
+  assert.ok(ready > 2 * 2 ** 20, `${ready} bytes`);
+  await engine.run({ x: { data: numbers(648, 5), shape: [1, 8, 9, 9] } });
+  assert.equal(engine.memory().bytes, ready);
+  await assert.rejects(createEngine(graph, weights, { wasm, maxArenaBytes: 1000 }), { code: 'out_of_memory' });
+});
