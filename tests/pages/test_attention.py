@@ -138,6 +138,10 @@ def test_nothing_leaves_the_page_and_nothing_is_left(open_attention, server):
         assert worker.evaluate(REFUSED, address if address.startswith("https") else server + address) == "connect-src"
     page.click("[data-part=stop]")
     page.wait_for_selector("[data-part=end]:not([hidden])")
+    for _ in range(100):  # what was ended is told to the driver a little later
+        if not page.workers:
+            break
+        page.wait_for_timeout(50)
     assert page.workers == []
     left = page.evaluate("""async () => ({ local: localStorage.length, session: sessionStorage.length,
       databases: (await indexedDB.databases()).length, caches: (await caches.keys()).length, cookies: document.cookie,
