@@ -34,6 +34,8 @@ LIMIT_S = 10
 SPARE_BYTES = 200 << 20
 STALL_S = 3 * LIMIT_S
 """A worker that ends nothing for so long, while its watch is awake, waits for something or is stuck inside C code."""
+START_S = 600
+"""Reading the seeds and converting each once, on a machine that has much else to do."""
 TICK_S = 0.2
 REAL_SHARE = 0.01
 _EVENTS = {"open": 0, "os.listdir": 0, "os.scandir": 0, "os.mkdir": 0, "os.remove": 0, "os.rmdir": 0, "os.rename": 1,
@@ -179,7 +181,7 @@ def _where(error: BaseException) -> str:
 
 
 def worker(root: Path, seed: int, numbers: range, only: str | None, keep: Path, state: Any, reports: Any) -> None:
-    """Execute numbers until told to stop; state: [next number, accepted, peak bytes, stop]."""
+    """Execute numbers until told to stop; state: [next number, accepted, peak bytes, stop, started]."""
     chosen = [one for one in seeds() if only is None or one.name == only]
     largest = max(sum(map(len, one.files.values())) for one in chosen)
     sandbox = Sandbox(root, SPARE_BYTES + 4 * largest)
@@ -191,6 +193,7 @@ def worker(root: Path, seed: int, numbers: range, only: str | None, keep: Path, 
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     sandbox.limit_memory()
     kinds: Counter[str] = Counter()
+    state[4] = 1
     for number in numbers:
         if state[3]:
             return
@@ -209,47 +212,52 @@ def worker(root: Path, seed: int, numbers: range, only: str | None, keep: Path, 
 
 
 def fuzz(seconds: float, executions: int, seed: int = 1, only: str | None = None, keep: Path | None = None) -> Tally:
-    """Run until the time or the executions are used up; keep: where damaged models that fail are copied."""
-    tally, started, number = Tally(), time.monotonic(), 0
+    """Run until the time or the executions are used up; keep: where damaged models that fail are copied.
+
+    What a worker takes to start does not count as time.
+    """
+    tally, number = Tally(), 0
     keep = keep or Path(tempfile.mkdtemp(prefix="inpage-crashers-"))
     shared = Path("/dev/shm")
     context = multiprocessing.get_context("spawn")
-    while number < executions and time.monotonic() - started < seconds:
+    while number < executions and tally.seconds < seconds:
         with tempfile.TemporaryDirectory(prefix="inpage-fuzz-", dir=shared if shared.is_dir() else None) as folder:
-            state, reports = context.Array("q", [number, 0, 0, 0]), context.Queue()
+            state, reports = context.Array("q", [number, 0, 0, 0, 0]), context.Queue()
             process = context.Process(target=worker, args=(Path(folder), seed, range(number, executions), only, keep,
                                                            state, reports))
             process.start()
-            died = _watch(process, state, reports, tally, started + seconds)
+            died = _watch(process, state, reports, tally, seconds)
             if died:
                 copy = keep / f"{seed}_{state[0]}"
-                shutil.copytree(Path(folder) / "model", copy, dirs_exist_ok=True)
+                if (Path(folder) / "model").is_dir():
+                    shutil.copytree(Path(folder) / "model", copy, dirs_exist_ok=True)
                 tally.failures.append(Failure(f"{seed}:{state[0]}", died, str(copy)))
             tally.executions += state[0] - number
             tally.accepted += state[1]
             tally.peak_bytes = max(tally.peak_bytes, state[2])
             number = state[0] + 1
-    tally.seconds = time.monotonic() - started
     return tally
 
 
-def _watch(process: Any, state: Any, reports: Any, tally: Tally, deadline: float) -> str:
-    """Wait for a worker; "" when it ended in order, else how it died."""
-    quiet_s, seen = 0.0, -1
+def _watch(process: Any, state: Any, reports: Any, tally: Tally, seconds: float) -> str:
+    """Wait for a worker, and count its time; "" when it ended in order, else how it died."""
+    quiet_s, seen = 0.0, (-1, 0)
     while process.is_alive():
         before = time.monotonic()
         process.join(TICK_S)
         _collect(reports, tally)
-        now = time.monotonic()
-        quiet_s += min(now - before, 2 * TICK_S)  # what is stopped together with its watch does not hang
-        if state[0] != seen and not state[3]:
-            quiet_s, seen = 0.0, state[0]
-        if now > deadline:
+        passed = time.monotonic() - before
+        quiet_s += min(passed, 2 * TICK_S)  # what is stopped together with its watch does not hang
+        tally.seconds += passed if state[4] else 0.0
+        if (state[0], state[4]) != seen:
+            quiet_s, seen = 0.0, (state[0], state[4])
+        if tally.seconds > seconds:
             state[3] = 1
-        if quiet_s > STALL_S:
+        if quiet_s > (STALL_S if state[4] else START_S):
             process.kill()
             process.join()
-            return f"hung for {STALL_S} s"
+            tally.seconds += 0.0 if state[4] else seconds  # what does not start once will not later
+            return f"hung for {quiet_s:.0f} s"
     _collect(reports, tally)
     return "" if process.exitcode == 0 else f"the process died with exit code {process.exitcode}"
 
