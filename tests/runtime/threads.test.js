@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { createBackend } from '../../static/runtime/backends/wasm.js';
 import { Pace, pool, PRESENT } from '../../static/runtime/backends/wasm_threads.js';
+import { loadBundle } from '../../static/runtime/bundle.js';
 import { createEngine } from '../../static/runtime/engine.js';
 import { InPageError } from '../../static/runtime/errors.js';
 import { loadOperators } from '../../static/runtime/ops/index.js';
@@ -76,7 +77,33 @@ test('a net gives the same bits at 1, 2 and 4 threads, in any order of parts', a
   }
 });
 
+const MODELS = fileURLToPath(new URL('../../static/models/', import.meta.url));
+
+/** A feed for each input: 96 where a size is open, 1 picture. @param {Graph} graph */
+const feedsOf = ({ inputs }) => Object.fromEntries(inputs.map(({ name, shape }, i) => {
+  const sizes = shape.map((size, axis) => (typeof size === 'number' && size > 0 ? size : axis ? 96 : 1));
+  return [name, { data: Float32Array.from({ length: sizes.reduce((p, q) => p * q, 1) }, random(i + 1)), shape: sizes }];
+}));
+
 for (const build of BUILDS) {
+  test(`embedded models give the same bits at 1, 2 and 4 threads, ${build}`, async () => {
+    const module = await kernels(build);
+    for (const folder of readdirSync(MODELS)) {
+      const { graph, weights } = await loadBundle(join(MODELS, folder), { cache: false }), feeds = feedsOf(graph);
+      const want = await (await createEngine(graph, weights, { wasm: module, threads: 1 })).run(feeds);
+      for (const threads of [2, 4]) {
+        const keeper = await crew(threads - 1), engine = await createEngine(graph, weights, { wasm: module, threads, stress: true, poison: true });
+        for (let i = 0; i < 3; i++) {
+          const got = await engine.run(feeds);
+          for (const name of Object.keys(want)) assert.deepEqual(got[name].data, want[name].data, `${folder}, ${threads} threads: ${name}`);
+          await sleep(1);
+        }
+        engine.dispose();
+        keeper.dispose();
+      }
+    }
+  });
+
   for (const threads of [2, 4]) {
     test(`operator cases hold at ${threads} threads, ${build}`, async () => {
       const keeper = await crew(threads - 1), module = await kernels(build);
