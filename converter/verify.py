@@ -26,8 +26,8 @@ from converter.run import conform, run_web, timed, web_problem
 from converter.trial import samples
 
 TOLERANCE = {"float32": 1e-3, "float16": 0.1, "int8-weights": 0.3, "int8": 0.3}
-"""Largest accepted error. Random inputs meet steep nets (a sigmoid of 50 x) where pictures do not, hence not less:
-float32 bundles usually reach 1e-6, float16 1e-3, int8 0.1. Whole numbers and booleans: the share that differs."""
+"""Largest accepted error. float32 bundles usually reach 1e-6, float16 1e-3, int8 0.1; a steep net (a sigmoid of 50 x)
+may be beyond its limit, and is then refused. Whole numbers and booleans: the share that differs."""
 _MAX_DIFFERING = 0.01
 """An arg_max may fall on the other side of a tie."""
 
