@@ -16,7 +16,6 @@ from webapp.gate import Full
 
 KEPT_BYTES = 1 << 20  # a thread keeps room for a body of this size, so that it is not asked of the system each time
 ALIGNED = 16
-WORTH_WAITING = 64 << 10
 LINGER_S = 2.0
 LAST_DATA = struct.Struct("@52xI")  # of Linux's tcp_info: milliseconds since something came
 SEND_LIMIT = struct.Struct("@ll")  # a timeval
@@ -72,16 +71,11 @@ def read_body(client: socket.socket, first: bytes | memoryview, length: int, hea
     view = room(length + ALIGNED)[shift : shift + length]
     got = len(first)
     view[:got] = first
-    whole = length - got > WORTH_WAITING
-    if whole:  # then it is worth the thread's while only when all of it is there, and the kernel makes room for that
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, min(length - got, KEPT_BYTES))
     while got < length:
         count = client.recv_into(view[got:], length - got, socket.MSG_WAITALL)
         if count == 0:
             break
         got += count
-    if whole:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
     return view[:got]
 
 

@@ -159,7 +159,8 @@ class Together:
                     self.usual.note(time.monotonic() - began)
                 following, late = self.following()
                 self.depth(self.running, len(self.waiting))
-            for one in [*batch[1:], *late, *([following] if following else [])]:
+            # The next run first: who has a result needs Python's lock to send it, and the run would wait for them all.
+            for one in [*([following] if following else []), *batch[1:], *late]:
                 one.turn.ring()
 
     def following(self) -> tuple[Ask | None, list[Ask]]:
