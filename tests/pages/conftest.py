@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import scanner_kit as kit
+from playwright.sync_api import expect
 
 from tests.conftest import CHROMIUM_FLAGS, chromium_path
 
+expect.set_options(timeout=20_000)  # a busy machine is no failure
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 # A browser that has not been told yet whether this page may use the camera.

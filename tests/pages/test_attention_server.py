@@ -50,7 +50,7 @@ def test_a_device_that_cannot_says_so_and_sends_nothing(browser, site, tmp_path)
         asked = []
         page.on("request", lambda request: asked.append((request.method, request.url)))
         page.click("[data-part=begin]")
-        words = page.inner_text("[data-part=server-dialog]")
+        words = page.inner_text("[data-part=server-dialog][open]")
         for told in (site.removeprefix("http://"), "640 pixels", "recognise people", "Nothing", "this session alone"):
             assert told in words
         page.keyboard.press("Escape")  # is no answer, hence no yes

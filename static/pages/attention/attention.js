@@ -235,7 +235,7 @@ function showSent() {
 
 function watchSpeed() {
   if (onServer) return;
-  const { pace: { fps }, mode, elapsed } = session, card = part(root, 'slow', HTMLElement);
+  const { fps, mode, elapsed } = session, card = part(root, 'slow', HTMLElement);
   if (document.hidden || fps >= SLOW_FPS[mode]) slowSince = NaN;
   else if (Number.isNaN(slowSince)) slowSince = elapsed;
   else if (elapsed - slowSince > SLOW_AFTER_MS && card.hidden) {

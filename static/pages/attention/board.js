@@ -120,7 +120,7 @@ export class Board {
     const { mode, log, alone } = session, { shares } = log.summary;
     if (mode === 'solo') writeKey(this.key, (state) => percent(shares[state]));
     this.say('timeline-words', `${percent(shares.facing)} facing the screen so far.`);
-    const shut = mode === 'solo' && session.pace.fps >= EYES_FPS ? alone.perclos.share : null;
+    const shut = mode === 'solo' && session.fps >= EYES_FPS ? alone.perclos.share : null;
     part(this.root, 'perclos', HTMLElement).hidden = shut === null;
     if (shut !== null) this.say('perclos-words', `Eyes nearly shut: ${percent(shut)} of the last minute`);
     this.say('timeline-end', duration(Math.max(SHOWN_S, endOf(log.seconds))));
@@ -128,11 +128,11 @@ export class Board {
   }
 
   /** @param {Session} session */
-  showPace({ pace: { fps, work, stages }, elapsed }) {
-    this.say('pace', `${duration(elapsed / 1000)} so far; ${fps.toFixed(fps < 9.5 ? 1 : 0)} pictures a second, ${inMs(work)} each from camera to word.`);
+  showPace({ fps, pace: { work, stages }, elapsed }) {
+    this.say('pace', `${duration(elapsed / 1000)} so far; ${fps.toFixed(fps < 9.5 ? 1 : 0)} pictures a second, ${inMs(work.value)} each from camera to word.`);
     this.stages.replaceChildren(...Object.entries(STAGES).flatMap(([stage, words]) => {
-      const ms = stages[/** @type {keyof typeof stages} */ (stage)];
-      if (!ms) return [];
+      const { count, value: ms } = stages[/** @type {keyof typeof stages} */ (stage)];
+      if (!count) return [];
       const row = document.createElement('tr'), name = document.createElement('th');
       name.scope = 'row';
       name.textContent = words;

@@ -13,6 +13,8 @@ import { SentCounter } from './sent.js';
 
 /** Heads are read in batches of 8, 4, 2 and 1: so many at once make every plan. */
 const ALL_BATCHES = 15;
+/** Searches after which the browser has compiled what they need. */
+const UNTIL_QUICK = 4;
 /** Helper threads are started while models compute; their scripts have arrived when none came for so long. */
 const SETTLED_MS = 120;
 
@@ -30,7 +32,7 @@ async function prepare(/** @type {Extract<Request, {op: 'prepare'}>} */ { id, mo
 
 async function warm(/** @type {Extract<Request, {op: 'warm'}>} */ { mode, width, height }) {
   const dark = new ImageData(width, height), box = [0, 0, width / 4, width / 4];
-  await detector.detectFaces(dark, { side: ON_DEVICE[mode].side });
+  for (let k = 0; k < UNTIL_QUICK; k += 1) await detector.detectFaces(dark, { side: ON_DEVICE[mode].side });
   await detector.readFaces(dark, Array.from({ length: mode === 'solo' ? 1 : ALL_BATCHES }, () => box));
   if (mode === 'solo') await detector.readUpperBody(dark, box);
   for (let before = -1, now = 0; now !== before; before = now, now = performance.getEntriesByType('resource').length) {

@@ -18,6 +18,18 @@ export class Budget {
   }
 }
 
+/** A running mean: of all values at first, then of about the last thirty. */
+export class Mean {
+  value = 0;
+  count = 0;
+
+  /** @param {number} value */
+  add(value) {
+    this.count = Math.min(30, this.count + 1);
+    this.value += (value - this.value) / this.count;
+  }
+}
+
 /**
  * The camera's next frame, or the end of a while in which none came.
  * @param {HTMLVideoElement} video @param {Promise<unknown>} a_while

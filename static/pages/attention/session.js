@@ -1,5 +1,5 @@
 // From frames to words: asks the eyes for every frame that there is time for, keeps a person or a room, counts the seconds.
-import { Budget, nextFrame } from './pace.js';
+import { Budget, Mean, nextFrame } from './pace.js';
 import { commonNeutral, Person } from './signal/person.js';
 import { USUAL } from './signal/rules.js';
 import { PostureWatch, shapeOf } from './signal/posture.js';
@@ -13,7 +13,7 @@ import { Log } from './summary.js';
 /** @typedef {import('./signal/rules.js').State} State */
 /** @typedef {import('./signal/posture.js').Posture} Posture */
 /** @typedef {{face: Head, state: State, seen: boolean}} Seen seen: in this frame, not only waited for */
-/** @typedef {{work: number, fps: number, stages: Times}} Pace milliseconds of a frame, frames a second, milliseconds of a stage when it is done */
+/** @typedef {{work: Mean, apart: Mean, stages: Record<keyof Times, Mean>}} Pace milliseconds of a frame, between two frames, of a stage when it is done */
 
 const HIDDEN_MS = 1000;
 const NO_FRAME_MS = 250;
@@ -78,6 +78,11 @@ export class Session extends EventTarget {
     return this.passed + (this.running ? now - this.resumedAt : 0);
   }
 
+  /** Frames a second; 0 before the second one. */
+  get fps() {
+    return this.pace.apart.value && 1000 / this.pace.apart.value;
+  }
+
   /** @param {Mode} mode @param {Eyes} eyes which see until stop() */
   start(mode, eyes) {
     this.reset();
@@ -90,6 +95,7 @@ export class Session extends EventTarget {
     if (this.running || !this.eyes) return;
     loops += 1;
     this.resumedAt = this.movedAt = performance.now();
+    this.frameAt = NaN; // a pause is no slow frame
     this.running = loops;
     void this.loop(loops, this.eyes);
   }
@@ -192,14 +198,11 @@ export class Session extends EventTarget {
 
   /** @param {Times} times @param {number} began */
   keepPace(times, began) {
-    const { pace } = this, apart = began - this.frameAt, work = performance.now() - began;
-    const blend = (/** @type {number} */ old, /** @type {number} */ value) => (old ? old + 0.1 * (value - old) : value);
+    const { pace } = this;
+    if (began > this.frameAt) pace.apart.add(began - this.frameAt);
     this.frameAt = began;
-    pace.work = blend(pace.work, work);
-    if (apart > 0) pace.fps = 1000 / blend(pace.fps ? 1000 / pace.fps : 0, apart);
-    for (const stage of /** @type {(keyof Times)[]} */ (Object.keys(times))) {
-      if (times[stage] > 0) pace.stages[stage] = blend(pace.stages[stage], times[stage]);
-    }
+    pace.work.add(performance.now() - began);
+    for (const stage of /** @type {(keyof Times)[]} */ (Object.keys(times))) if (times[stage] > 0) pace.stages[stage].add(times[stage]);
   }
 
   /** One person, who stays the same one while away. @param {Head | null} face @param {number} at @returns {Seen[]} */
@@ -226,4 +229,6 @@ export class Session extends EventTarget {
 let loops = 0;
 
 /** @returns {Pace} */
-const noPace = () => ({ work: 0, fps: 0, stages: { read: 0, detect: 0, crop: 0, head: 0, body: 0 } });
+const noPace = () => ({
+  work: new Mean(), apart: new Mean(), stages: { read: new Mean(), detect: new Mean(), crop: new Mean(), head: new Mean(), body: new Mean() },
+});
