@@ -1,11 +1,12 @@
-// node check_cases.js: operator cases, one per line of standard input; one line of JSON for each: {} or {error}.
+// node check_cases.js: operator cases, one per line of standard input, in both builds; one line of JSON for each: {} or {error}.
 import { createInterface } from 'node:readline';
-import { checkCase, kernels } from './cases.js';
+import { BUILDS, checkCase, kernels } from './cases.js';
 
-const wasm = await kernels();
+const modules = await Promise.all(BUILDS.map((build) => kernels(build)));
 for await (const line of createInterface({ input: process.stdin })) {
   try {
-    await checkCase(JSON.parse(line.replace(/(?<=[[,:]\s*)-?\d{16,}(?=\s*[\],}])/g, '"$&"')), wasm);
+    const one = JSON.parse(line.replace(/(?<=[[,:]\s*)-?\d{16,}(?=\s*[\],}])/g, '"$&"'));
+    for (const wasm of modules) await checkCase(one, wasm);
     console.log('{}');
   } catch (error) {
     console.log(JSON.stringify({ error: error instanceof Error ? error.message : String(error) }));

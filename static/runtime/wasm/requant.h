@@ -73,21 +73,35 @@ INLINE void finish_as(const int rows, const int kind, i32x4 sums[][2], const flo
     store8(y, round_int(act_int8(p, kind, &e, &r), &r), round_int(act_int8(q, kind, &e, &r), &r), n);
   }
 }
-INLINE void finish_rows(const int rows, i32x4 sums[][2], const float *scale, const int8_t *res, int8_t *y, int pitch, int n,
-                        const Ending *end, const Rounder *round) {
-  if (end->kind == 0 && !res && n >= 8) finish_as(rows, 0, sums, scale, 0, y, pitch, 8, end, round);
-  else if (end->kind == 1 && !res && n >= 8) finish_as(rows, 1, sums, scale, 0, y, pitch, 8, end, round);
-  else if (end->kind == 0 && n >= 8) finish_as(rows, 0, sums, scale, res, y, pitch, 8, end, round);
-  else {
-    // Copied, as sums that are reached by a variable could not stay in registers, here or in what was before.
-    i32x4 rest[MOST_ROWS][2];
-    UNROLL for (int m = 0; m < rows; m++) rest[m][0] = sums[m][0], rest[m][1] = sums[m][1];
-    for (int m = 0; m < rows; m++, y += pitch, res = res ? res + pitch : 0) {
-      if (end->kind == 0) finish_as(1, 0, rest + m, scale, res, y, pitch, n, end, round);
-      else if (end->kind == 1) finish_as(1, 1, rest + m, scale, res, y, pitch, n, end, round);
-      else finish_as(1, 2, rest + m, scale, res, y, pitch, n, end, round);
+// The rarer cases, row by row; out of line, so that sums which are reached by a variable keep no others out of registers.
+static __attribute__((noinline, unused)) void finish_each(int rows, i32x4 sums[][2], const float *scale, const int8_t *res,
+                                                          int8_t *y, int pitch, int n, const Ending *end, const Rounder *round) {
+  for (int m = 0; m < rows; m++, y += pitch, res = res ? res + pitch : 0) {
+    if (end->kind == 0) finish_as(1, 0, sums + m, scale, res, y, pitch, n, end, round);
+    else if (end->kind == 1) finish_as(1, 1, sums + m, scale, res, y, pitch, n, end, round);
+    else finish_as(1, 2, sums + m, scale, res, y, pitch, n, end, round);
+  }
+}
+// most: how many rows there are sums of; rows: how many of them count.
+INLINE void finish_rows(const int most, int rows, i32x4 sums[][2], const float *scale, const int8_t *res, int8_t *y, int pitch,
+                        int n, const Ending *end, const Rounder *round) {
+  if (rows == most && n >= 8) {
+    if (end->kind == 0 && !res) {
+      finish_as(most, 0, sums, scale, 0, y, pitch, 8, end, round);
+      return;
+    }
+    if (end->kind == 1 && !res) {
+      finish_as(most, 1, sums, scale, 0, y, pitch, 8, end, round);
+      return;
+    }
+    if (end->kind == 0) {
+      finish_as(most, 0, sums, scale, res, y, pitch, 8, end, round);
+      return;
     }
   }
+  i32x4 rest[MOST_ROWS][2];
+  UNROLL for (int m = 0; m < most; m++) rest[m][0] = sums[m][0], rest[m][1] = sums[m][1];
+  finish_each(rows, rest, scale, res, y, pitch, n, end, round);
 }
 
 // Blocks as even as can be, none over `most`: the size of the one that starts at i of n.

@@ -122,6 +122,9 @@ INLINE void step(const ConvInt8 *a, Place *at) {
   at->image++;
 }
 
+// Whether every pixel is a window, one after another.
+INLINE int is_row(const ConvInt8 *a) { return a->kh * a->kw * a->sh * a->sw * a->groups == 1; }
+
 #ifdef __wasm_relaxed_simd__
 enum { NARROW_ROWS = 4 }; // 8 sums, 4 of weights, 2 of a pixel and a product
 
@@ -136,7 +139,14 @@ static void gather_bytes(const ConvInt8 *a, const int8_t *x, int channels, int8_
 }
 // Pixels side by side: [K/4][NARROW_ROWS][4]. The last block may lack some: they repeat the last one.
 static void interleave_bytes(const int8_t *const *x, int K, int8_t *d) {
-  for (int k = 0; k < K; k += 8, d += 32)
+  int k = 0;
+  for (; k + 16 <= K; k += 16, d += 64) {
+    f32x4 v[NARROW_ROWS];
+    UNROLL for (int m = 0; m < NARROW_ROWS; m++) v[m] = wasm_v128_load(x[m] + k);
+    transpose4(v);
+    UNROLL for (int m = 0; m < NARROW_ROWS; m++) wasm_v128_store(d + 16 * m, v[m]);
+  }
+  if (k < K)
     UNROLL for (int m = 0; m < NARROW_ROWS; m++) {
       v128_t v = wasm_v128_load64_zero(x[m] + k);
       wasm_v128_store32_lane(d + 4 * m, v, 0);
@@ -160,12 +170,7 @@ INLINE void tile_narrow(const ConvInt8 *a, const int8_t *p, const int8_t *w, int
       ORDER(acc[m][1]);
     }
   }
-  if (rows >= NARROW_ROWS) finish_rows(NARROW_ROWS, acc, a->scale + o, res, y, a->O, n, &a->end, r);
-  else {
-    i32x4 rest[NARROW_ROWS][2];
-    UNROLL for (int m = 0; m < NARROW_ROWS; m++) rest[m][0] = acc[m][0], rest[m][1] = acc[m][1];
-    for (int m = 0; m < rows; m++) finish_rows(1, rest + m, a->scale + o, res ? res + m * a->O : 0, y + m * a->O, a->O, n, &a->end, r);
-  }
+  finish_rows(NARROW_ROWS, imin(rows, NARROW_ROWS), acc, a->scale + o, res, y, a->O, n, &a->end, r);
 }
 static void strip_narrow(const ConvInt8 *a, int group, int p, int n, int8_t *panel, const Rounder *r) {
   int channels = a->C / a->groups, outputs = a->O / a->groups, K = (channels * a->kh * a->kw + 7) / 8 * 8;
@@ -174,7 +179,8 @@ static void strip_narrow(const ConvInt8 *a, int group, int p, int n, int8_t *pan
   Place at = place(a, p);
   for (int m = 0; m < n; m += NARROW_ROWS) {
     const int8_t *from[NARROW_ROWS];
-    for (int i = 0; i < NARROW_ROWS; i++) {
+    if (is_row(a)) UNROLL for (int i = 0; i < NARROW_ROWS; i++) from[i] = (const int8_t *)a->x + (p + imin(m + i, n - 1)) * a->C;
+    else for (int i = 0; i < NARROW_ROWS; i++) {
       from[i] = (const int8_t *)window_at(a, at, group * channels);
       if (m + i + 1 < n) step(a, &at);
       if (!direct) {
@@ -251,7 +257,7 @@ INLINE void tile_end(const ConvInt8 *a, const int rows, const int16_t *p, const 
                      const int8_t *res, int8_t *y, const Rounder *r) {
   i32x4 sums[ROWS][2];
   tile_int8(rows, p, w, K, a->bias + o, sums);
-  finish_rows(rows, sums, a->scale + o, res, y, a->O, n, &a->end, r);
+  finish_rows(rows, rows, sums, a->scale + o, res, y, a->O, n, &a->end, r);
 }
 
 // The pixels from p on, n of them, of one group: gathered by rows, multiplied by 8 channels at a time.
@@ -263,7 +269,8 @@ static void strip_int8(const ConvInt8 *a, int group, int p, int n, int16_t *pane
   for (int m = 0, rows; m < n; m += rows) {
     rows = even_block(n, m, ROWS);
     const int8_t *bytes[ROWS];
-    for (int i = 0; i < rows; i++, step(a, &at)) {
+    if (direct && is_row(a)) for (int i = 0; i < rows; i++) bytes[i] = (const int8_t *)a->x + (p + m + i) * a->C;
+    else for (int i = 0; i < rows; i++, step(a, &at)) {
       const char *x = window_at(a, at, group * channels);
       bytes[i] = (const int8_t *)x;
       if (!direct) gather(a, x, channels, words + i * K);
@@ -324,7 +331,7 @@ INLINE void tile_first(const ConvInt8 *a, const int rows, const int pairs, const
       }
     }
   }
-  finish_rows(rows, acc, a->scale + o, res, y, a->O, n, &a->end, r);
+  finish_rows(rows, rows, acc, a->scale + o, res, y, a->O, n, &a->end, r);
 }
 KERNEL(conv_first_int8, ConvInt8) {
   Rounder r = rounder(a->end.to);

@@ -42,7 +42,7 @@ INLINE void span_int8(const DepthwiseInt8 *a, const int R, const int pairs, cons
       ORDER(acc[m][1]);
     }
   }
-  finish_rows(R, acc, a->scale + c, res, y, a->C, n, &a->end, r);
+  finish_rows(R, R, acc, a->scale + c, res, y, a->C, n, &a->end, r);
 }
 INLINE void row_int8(const DepthwiseInt8 *a, const int pairs, const int8_t *x, const int *offset, const int16_t *w, int c,
                      const int8_t *res, int8_t *y, const Rounder *r) {
