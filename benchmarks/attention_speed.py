@@ -3,9 +3,9 @@
     python benchmarks/attention_speed.py [--faces FOLDER] [--seconds 10] [--share 0.6]
 
 A Chromium with a fake camera of 1280×720 at 30 pictures a second, composed of labelled faces (FOLDER, by default
-../shared/faces: crops.json, detect.json and their pictures). `--share` is how much of the time the page may work; 0.6 is
-its own choice. Words are timed against a video whose frames say themselves when they are shown, beyond what a word must
-last.
+../shared/faces: crops.json, detect.json and their pictures). `--share` is how much of the time the page may work; 0.6
+is its own choice. Words are timed against a video whose frames say themselves when they are shown, beyond what a word
+must last.
 """
 
 import argparse
