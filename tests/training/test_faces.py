@@ -185,8 +185,12 @@ def test_paddle_and_pytorch_compute_the_same(torch, name):
 @pytest.mark.parametrize(
     ("bundle", "outputs", "keys"),
     [
-        ("face_detector", ["stride4", "stride8", "stride16", "stride32"], {"strides", "sides", "score", "overlap"}),
-        ("face_head", ["pose", "points", "eyes", "trust"], {"crop", "face"}),
+        (
+            "face_detector",
+            ["stride4", "stride8", "stride16", "stride32"],
+            {"strides", "sides", "score", "alone", "overlap"},
+        ),
+        ("face_head", ["pose", "points", "eyes", "trust"], {"crop", "face", "judge"}),
         ("upper_body", ["joints"], {"crop", "below", "sure", "joints"}),
     ],
 )

@@ -2,9 +2,10 @@
 
     python -m training.faces --faces FOLDER --work DIR [--minutes 15] [-o static/models]
 
-draws pictures without a face (the scenes of training/document_corners), trains the three side by side, exports what did
-best on the validation split, and evaluates the bundles through the page's detector. DIR keeps drawings, checkpoints
-and logs; drawings that are there are taken as they are.
+draws pictures without a face (the scenes of training/document_corners), trains the three side by side, collects what
+the detector takes for faces in those pictures, teaches the head to see through it, fits how both judge together,
+exports what did best on the validation split, and evaluates the bundles through the page's detector. DIR keeps
+drawings, checkpoints and logs; drawings that are there are taken as they are.
 """
 
 from __future__ import annotations
@@ -38,6 +39,19 @@ def train(faces: Path, work: Path, drawn: Path, minutes: float, device: list[str
         raise RuntimeError(f"training failed; exit codes: {codes}")
 
 
+def look_again(faces: Path, work: Path, drawn: Path) -> None:
+    """The detector's mistakes, a head that sees through them, and how both judge together."""
+    mistakes, pictures = work / "mistakes.npz", ["--faces", faces, "--backdrops", drawn]
+    detector, head, told = (work / f"{name}.pt" for name in ("detector_best", "head_best", "head_told"))
+    told.unlink(missing_ok=True)
+    for step in (
+        module("faces.negatives", *pictures, "--detector", detector, "-o", mistakes),
+        module("faces.second_look", *pictures, "--mistakes", mistakes, "--head", head, "-o", told),
+        module("faces.judge", *pictures, "--mistakes", mistakes, "--networks", work),
+    ):
+        subprocess.run(step, check=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=Path, required=True)
@@ -52,6 +66,7 @@ def main() -> int:
             module("document_corners.validation", "--out", drawn, "--count", DRAWN, "--seed", 77), check=True
         )
     train(args.faces, args.work, drawn, args.minutes, ["--device", args.device] if args.device else [])
+    look_again(args.faces, args.work, drawn)
     subprocess.run(module("faces.export", args.work, "-o", args.output), check=True)
     evaluate = module("faces.evaluate", "--faces", args.faces, "--bundles", args.output)
     return subprocess.run([*evaluate, "--table", args.work / "table.md"], check=False).returncode

@@ -15,6 +15,7 @@ from training.faces.networks import HEAD_SIDE, UPPER_SIDE
 from training.faces.sources import MIRROR_68, MIRROR_FIVE, MIRROR_JOINTS, SIDE, Bodies, Crops
 
 CROP = 128  # pixels a side in the pack
+MISTAKEN = 0.33  # share of a batch, where mistakes are known
 EYES = ((36, 37, 38, 39, 40, 41), (42, 43, 44, 45, 46, 47))  # subject's right, left: left corner first, clockwise
 
 
@@ -130,23 +131,21 @@ def covered(image: torch.Tensor, dice: Dice, share: float) -> torch.Tensor:
     return torch.where(inside & dice.chance(n, share)[:, None, None, None], fill, image)
 
 
-@dataclass
-class Elsewhere:
-    """pictures uint8 [k,3,512,512] without faces; what a detector took for faces: rows [m], boxes [m,4] cx cy w h."""
-
-    pictures: torch.Tensor
-    rows: torch.Tensor
-    boxes: torch.Tensor
-
-
 class FaceCrops:
-    """Endless batches of Faces."""
+    """Endless batches of Faces. other: pictures uint8 [k,3,512,512] without one; mined: crops uint8 [m,3,128,128] of
+    what a detector took for faces there, weights [m]."""
 
-    def __init__(self, crops: Crops, other: Elsewhere | None, device: str) -> None:
+    def __init__(
+        self,
+        crops: Crops,
+        other: torch.Tensor | None,
+        mined: tuple[torch.Tensor, torch.Tensor] | None,
+        device: str,
+    ) -> None:
         def there(x) -> torch.Tensor:
             return torch.from_numpy(x).to(device)
 
-        self.dice, self.other = Dice(device), other
+        self.dice, self.other, self.mined = Dice(device), other, mined
         self.pictures, self.pose, self.all68 = there(crops.pictures), there(crops.pose), there(crops.all68)
         self.five, self.has68 = there(crops.five), there(crops.has68)
         self.open, self.open_weight = there(crops.open), there(crops.open_weight)
@@ -167,9 +166,10 @@ class FaceCrops:
         at = pixels(HEAD_SIDE, device) - HEAD_SIDE / 2 - shift[:, None] * HEAD_SIDE
         at = turned(at, inverse(forward)) + CROP / 2
         all68, opened, opened_weight = self.all68[rows], self.open[rows].clone(), self.open_weight[rows]
-        at, all68, opened = self.close(rows, at, all68, opened)
+        pictures, mistaken = self.mistaken(rows)
+        at, all68, opened = self.close(rows, at, all68, opened, ~mistaken)
         image = F.grid_sample(
-            self.pictures[rows].float() / 255, (at * (2 / CROP) - 1).reshape(n, HEAD_SIDE, HEAD_SIDE, 2),
+            pictures.float() / 255, (at * (2 / CROP) - 1).reshape(n, HEAD_SIDE, HEAD_SIDE, 2),
             padding_mode="zeros", align_corners=False,
         )  # fmt: skip
         points = torch.cat([self.five[rows], all68], 1) - CROP / 2
@@ -193,14 +193,25 @@ class FaceCrops:
             point_weight=point_weight,
             open=opened,
             open_weight=opened_weight,
-            real=~(wrong | nothing),
+            real=~(wrong | nothing | mistaken),
         )
 
-    def close(self, rows: torch.Tensor, at: torch.Tensor, all68: torch.Tensor, opened: torch.Tensor):
-        """Half of the open eyes of half the faces, wholly or in part."""
+    def mistaken(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The crops of these rows, a third of them replaced by mistakes of a detector; and which [n] bool. They take
+        the faces' way through all that follows, so that nothing but the picture tells them apart."""
+        pictures, n = self.pictures[rows], len(rows)
+        if self.mined is None:
+            return pictures, torch.zeros(n, dtype=torch.bool, device=self.dice.device)
+        crops, weight = self.mined
+        which = self.dice.chance(n, MISTAKEN)
+        pictures[which] = crops[torch.multinomial(weight, int(which.sum()) + 1, replacement=True)[1:]]
+        return pictures, which
+
+    def close(self, rows: torch.Tensor, at: torch.Tensor, all68: torch.Tensor, opened: torch.Tensor, may: torch.Tensor):
+        """Half of the open eyes of half the faces, wholly or in part, where it may."""
         n, dice = len(rows), self.dice
         share = torch.where(dice.chance(n, 0.55), torch.ones(n, device=dice.device), dice.rand(n))
-        able = self.has68[rows] & (self.open_weight[rows] > 0).all(1) & dice.chance(n, 0.5)
+        able = may & self.has68[rows] & (self.open_weight[rows] > 0).all(1) & dice.chance(n, 0.5)
         wink, which = dice.chance(n, 0.25), dice.chance(n, 0.5)
         for k, eye in enumerate(EYES):
             skip = wink & (which == bool(k))
@@ -215,23 +226,16 @@ class FaceCrops:
         n, dice = len(image), self.dice
         if self.other is None:
             return image, torch.zeros(n, dtype=torch.bool, device=dice.device)
-        few = max(2, n // 6)
-        rows = torch.randint(len(self.other.pictures), (few,), device=dice.device)
+        few = max(2, n // (12 if self.mined else 6))
+        rows = torch.randint(len(self.other), (few,), device=dice.device)
         side = torch.exp(dice.rand(few, low=math.log(8), high=math.log(400)))
         centre = dice.rand(few, 2, low=20, high=SIDE - 20)
-        if len(self.other.rows):
-            which = torch.randint(len(self.other.rows), (few,), device=dice.device)
-            box, hard = self.other.boxes[which], dice.chance(few, 0.7)
-            near = box[:, :2] + box[:, 2:] * torch.randn(few, 2, device=dice.device) * 0.06
-            rows = torch.where(hard, self.other.rows[which], rows)
-            centre = torch.where(hard[:, None], near, centre)
-            side = torch.where(hard, box[:, 2:].amax(1) * 1.5 * dice.rand(few, low=0.85, high=1.2), side)
         at = (pixels(HEAD_SIDE, dice.device) / HEAD_SIDE - 0.5) * side[:, None, None] + centre[:, None]
         at = torch.where(
             dice.chance(few, 0.5)[:, None, None], at.unflatten(1, (HEAD_SIDE, -1)).flip(2).flatten(1, 2), at
         )
         patch = F.grid_sample(
-            self.other.pictures[rows].float() / 255,
+            self.other[rows].float() / 255,
             (at * (2 / SIDE) - 1).reshape(few, HEAD_SIDE, HEAD_SIDE, 2),
             align_corners=False,
         )

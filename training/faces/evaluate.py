@@ -124,7 +124,8 @@ def detector_rows(page: Page, faces: Path, splits: list[str], side: int, score: 
         "error of five points / distance of the eyes": eyes,
     }
     large = five_point_error(m, score, 32)
-    row["the same, faces of 32 px and more"] = large[1]
+    row["error of five points / face size, faces of 32 px and more"] = large[0]
+    row["error of five points / distance of the eyes, faces of 32 px and more"] = large[1]
     for name in sorted(set(names)):
         row[f"AP50 {name}"] = average_precision(matched([a for a, n in zip(one, names, strict=True) if n == name]))
     return row

@@ -2,8 +2,8 @@
 
     python -m training.faces.export CHECKPOINT_FOLDER -o static/models [--only detector] [--last]
 
-CHECKPOINT_FOLDER holds what train.py wrote; the weights that did best on the validation split are taken, with --last
-the final ones. The Paddle twin must equal PyTorch within 1e-5 before anything is written.
+CHECKPOINT_FOLDER holds what train.py, second_look.py and judge.py wrote; the weights that did best on the validation
+split are taken, with --last the final ones. The Paddle twin must equal PyTorch within 1e-5 before anything is written.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from pathlib import Path
 
 import numpy as np
 import paddle
-import torch
 from paddle.static import InputSpec
 
-from training.faces.networks import HEAD_SIDE, STRIDES, UPPER_SIDE, Network, make
+from training.faces.networks import HEAD_SIDE, STRIDES, UPPER_SIDE, checkpoint_of, load
 from training.faces.twin import PaddleNetwork, carried_over, worst_difference
 
 TOLERANCE = 1e-5
-VERSION = "1.0.0"
+VERSIONS = {"detector": "1.1.0", "head": "1.1.0", "upper": "1.0.0"}
 BUNDLES = {"detector": "face_detector", "head": "face_head", "upper": "upper_body"}
 SIDES = {"detector": None, "head": HEAD_SIDE, "upper": UPPER_SIDE}
 HALF = {"channels": "rgb", "layout": "nchw", "scale": 1 / 255, "mean": [0.5] * 3, "std": [0.5] * 3}
@@ -35,26 +34,27 @@ PREPROCESS = {
     "upper": HALF | {"resize": "stretch", "size": [UPPER_SIDE, UPPER_SIDE]},
 }
 POSTPROCESS = {
-    "detector": {"strides": list(STRIDES), "sides": [320, 640], "score": 0.7, "overlap": 0.45},
+    # `alone`: the lowest score where no head takes a second look; `score`, of both, comes from judge.py.
+    "detector": {"strides": list(STRIDES), "sides": [320, 640], "alone": 0.5, "overlap": 0.45},
     # A crop's side in longer sides of the box; the lowest probability that a box known from before still holds a face.
     "head": {"crop": 1.5, "face": 0.5},
     "upper": {"crop": 5.0, "below": 1.2, "sure": 0.3, "joints": ["nose", "left", "right", "leftEar", "rightEar"]},
 }
 
 
-def load(name: str, checkpoint: Path) -> Network:
-    network = make(name)
-    network.load_state_dict(torch.load(checkpoint, map_location="cpu")["weights"])
-    return network.eval()
+def postprocess(name: str, checkpoints: Path) -> dict:
+    """What the page must know; how both networks judge together is in the checkpoints' folder (judge.py)."""
+    if name == "upper":
+        return POSTPROCESS[name]
+    file = checkpoints / "judge.json"
+    if not file.exists():
+        raise ValueError(f"{file} is missing: python -m training.faces.judge writes it")
+    key = {"detector": "score", "head": "judge"}[name]
+    return POSTPROCESS[name] | {key: json.loads(file.read_text())[key]}
 
 
-def checkpoint_of(folder: Path, name: str, last: bool) -> Path:
-    best = folder / f"{name}_best.pt"
-    return folder / f"{name}.pt" if last or not best.exists() else best
-
-
-def save_paddle(name: str, twin: PaddleNetwork, folder: Path) -> None:
-    """folder/inference.json + inference.pdiparams, with what the page must know beside them."""
+def save_paddle(name: str, twin: PaddleNetwork, folder: Path, known: dict) -> None:
+    """folder/inference.json + inference.pdiparams, with what the page must know (postprocess) beside them."""
     side = SIDES[name]
     spec = [InputSpec([None, 3, side, side], "float32", "image")]
     paddle.jit.save(paddle.jit.to_static(twin, input_spec=spec), str(folder / "inference"))
@@ -66,7 +66,7 @@ def save_paddle(name: str, twin: PaddleNetwork, folder: Path) -> None:
         text = text.replace(f'"fetch_name_{index}"', f'"{result}"')
     program.write_text(text)
     (folder / "preprocess.json").write_text(json.dumps({"input": "image"} | PREPROCESS[name]) + "\n")
-    (folder / "postprocess.json").write_text(json.dumps(POSTPROCESS[name]) + "\n")
+    (folder / "postprocess.json").write_text(json.dumps(known) + "\n")
 
 
 def checked(name: str, checkpoint: Path) -> tuple[PaddleNetwork, float]:
@@ -91,11 +91,11 @@ def export(name: str, checkpoint: Path, out: Path) -> int:
         bundle = BUNDLES[name]
         folder = Path(scratch) / bundle  # the bundle says what it was made from: alike every time
         folder.mkdir()
-        save_paddle(name, twin, folder)
+        save_paddle(name, twin, folder, postprocess(name, checkpoint.parent))
         command = [sys.executable, "-m", "converter", str(folder), "-o", str(out / bundle), "--name", bundle]
         command += ["--no-report", "--precision", "float16", "--postprocess", str(folder / "postprocess.json")]
         # For the server: operator set 13, so that TensorRT 8 reads it too. Its weights are those of the chunks.
-        command += ["--targets", "web,onnx", "--opset", "13", "--model-version", VERSION]
+        command += ["--targets", "web,onnx", "--opset", "13", "--model-version", VERSIONS[name]]
         if SIDES[name]:
             # Of one picture of noise both eyes are the same, and errors are judged by an output's range.
             command += ["--input-shape", f"image=16,3,{SIDES[name]},{SIDES[name]}"]

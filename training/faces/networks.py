@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -14,6 +16,7 @@ HEAD_SIDE = 112  # input pixels a side of the face head
 UPPER_SIDE = 96
 UPPER_CELLS = UPPER_SIDE // 4
 POINTS = 73  # the five of the detector, then the 68 of iBUG
+BRANCH = ("seen_wide", "seen_placed", "told")  # of the head
 JOINTS = 5  # nose, left and right shoulder, left and right ear
 
 
@@ -52,7 +55,8 @@ def detector() -> Plan:
 
 def head() -> Plan:
     """image [n,3,112,112] -> pose [n,6] two columns of the rotation, points [n,146] around 0, eyes [n,2] logits
-    (subject's right, left), trust [n,2]: logit of "a face squarely in the crop", log of the pose's error in degrees."""
+    (subject's right, left), trust [n,2]: logit of "a face squarely in the crop", log of the pose's error in degrees.
+    The layers of BRANCH have a say in trust only: they can be taught alone (second_look.py)."""
     p, act = Plan(), "hard_swish"
     x = p.conv("stem", "image", 16, 3, 2, act)
     x = p.separable("a0", x, 24, 3, 2)
@@ -71,7 +75,8 @@ def head() -> Plan:
     p.outputs["pose"] = p.linear("pose", both, 6)
     p.outputs["points"] = p.linear("points", shape, 2 * POINTS)
     p.outputs["eyes"] = p.linear("eyes", p.linear("eyes1", placed, 32, act), 2)
-    p.outputs["trust"] = p.linear("trust", about, 2)
+    seen = p.add("seen", p.linear("seen_wide", wide, 48, act), p.linear("seen_placed", placed, 48, act))
+    p.outputs["trust"] = p.add("judged", p.linear("trust", about, 2), p.linear("told", seen, 2))
     return p
 
 
@@ -151,3 +156,17 @@ def make(name: str) -> Network:
             network.layers["pose"][0].bias.copy_(torch.tensor([1.0, 0, 0, 0, 1.0, 0]))
             network.layers["trust"][0].bias[1] = 1.5
     return network
+
+
+def load(name: str, checkpoint: Path) -> Network:
+    """A network with the weights that train.py or second_look.py wrote."""
+    network = make(name)
+    network.load_state_dict(torch.load(checkpoint, map_location="cpu")["weights"])
+    return network.eval()
+
+
+def checkpoint_of(folder: Path, name: str, last: bool) -> Path:
+    """NAME_told.pt of second_look.py, else NAME_best.pt, else NAME.pt."""
+    kinds = ("",) if last else ("_told", "_best", "")
+    found = [folder / f"{name}{kind}.pt" for kind in kinds]
+    return next((f for f in found if f.exists()), found[-1])

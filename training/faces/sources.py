@@ -188,6 +188,16 @@ def crops(folder: Path, split: str) -> Crops:
     )
 
 
+def face_crop(picture: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """A square of uint8 [h,w,3] around a box x y w h, as those of the pack: uint8 [3,128,128], black outside; its
+    corner and its side in pixels of the picture."""
+    side = 1.5 * float(box[2:].max())
+    corner = box[:2] + box[2:] / 2 - side / 2
+    at = (np.arange(128) + 0.5) * side / 128 - 0.5
+    x, y = np.meshgrid((corner[0] + at).astype(np.float32), (corner[1] + at).astype(np.float32))
+    return cv2.remap(picture, x, y, cv2.INTER_LINEAR).transpose(2, 0, 1), corner, side
+
+
 SMALL = (7.0, 60.0)  # pixels of the larger side, of faces in whole pictures that crops.json leaves out
 
 
@@ -199,12 +209,8 @@ def with_small_faces(known: Crops, found: Scenes) -> Crops:
         picture = np.ascontiguousarray(found.pictures[i].transpose(1, 2, 0)[:h, :w])
         for box, five in zip(found.boxes[i], found.points[i], strict=True):
             if SMALL[0] <= box[2:].max() <= SMALL[1]:
-                side = 1.5 * box[2:].max()
-                corner = box[:2] + box[2:] / 2 - side / 2
-                at = ((np.arange(128) + 0.5) * side / 128 - 0.5).astype(np.float32)
-                x, y = np.meshgrid(corner[0] + at, corner[1] + at)
-                crop = cv2.remap(picture, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
-                pictures.append(crop.transpose(2, 0, 1))
+                crop, corner, side = face_crop(picture, box)
+                pictures.append(crop)
                 fives.append((five - corner) * 128 / side)
     n = len(pictures)
     if not n:

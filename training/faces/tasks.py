@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +10,12 @@ import torch
 import torch.nn.functional as F
 
 from training.faces import cells
-from training.faces.crops import CROP, Elsewhere, FaceCrops, UpperCrops
+from training.faces.crops import CROP, FaceCrops, UpperCrops
 from training.faces.measure import Answer, detector_row
 from training.faces.mosaic import Mosaics, library
+from training.faces.negatives import faceless, mistake_crops, read
 from training.faces.networks import HEAD_SIDE, UPPER_CELLS, UPPER_SIDE, Network
-from training.faces.sources import (
-    SIDE,
-    Bodies,
-    Crops,
-    Scenes,
-    bodies,
-    crops,
-    folder_squares,
-    paintable,
-    scenes,
-    with_small_faces,
-    without_faces,
-)
-from training.faces.textures import textures
+from training.faces.sources import Bodies, Crops, Scenes, bodies, crops, scenes, with_small_faces
 
 Terms = dict[str, torch.Tensor]
 
@@ -72,52 +60,17 @@ def answers(network: Network, found: Scenes, longest: int, device: str) -> list[
     return out
 
 
-TEXTURES = 700
-
-
-def faceless(train: Scenes, backdrops: list[Path], small: bool) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(squares, sizes) of pictures without a face: photographs painted over, textures, the folders' pictures."""
-    painted = paintable(train)
-    found = [(without_faces(painted), painted.sizes), textures(8 if small else TEXTURES, train)]
-    return found + [(p[:8], s[:8]) if small else (p, s) for p, s in map(folder_squares, backdrops) if len(s)]
-
-
-@torch.no_grad()
-def mistakes(
-    network: Network, pictures: torch.Tensor, lowest: float = 0.12
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What a detector takes for faces in uint8 [n,3,512,512] where there are none: rows [k], boxes [k,4] cx cy w h in
-    their pixels, scores [k]; looked for at three sizes."""
-    rows, boxes, scores = [], [], []
-    for side in (320, 512, 704):
-        for first in range(0, len(pictures), 16):
-            x = pictures[first : first + 16].float() / 255
-            x = F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
-            for i, (score, box, _) in enumerate(cells.found(network(signed(x)), (side, side), lowest, most=12)):
-                rows += [first + i] * len(score)
-                boxes.append(box * (SIDE / side))
-                scores.append(score)
-    device = pictures.device
-    if not rows:
-        return (
-            torch.zeros(0, dtype=torch.long, device=device),
-            torch.zeros(0, 4, device=device),
-            torch.zeros(0, device=device),
-        )
-    return torch.tensor(rows, device=device), torch.cat(boxes).to(device), torch.cat(scores).to(device)
-
-
 class DetectorTask:
-    """miner: an earlier detector; pictures without a face are shown more often the more it finds in them."""
+    """mined: an earlier detector's mistakes; pictures without a face are shown more often the more it has there."""
 
-    def __init__(self, faces: Path, backdrops: list[Path], device: str, small: bool, miner: Network | None) -> None:
+    def __init__(self, faces: Path, backdrops: list[Path], device: str, small: bool, mined: Path | None) -> None:
         train = scenes(faces, "train")
         if small:
             train = Scenes(*(x[::16] for x in vars(train).values()))
         lib = library(train, faceless(train, backdrops, small), device)
-        if miner:
-            rows, _, scores = mistakes(miner, lib.levels[0, lib.faces :])
-            lib.empty_weight.mul_(0.4).index_add_(0, rows, scores**2)
+        if mined:
+            found = read(mined, len(lib.empty_weight)).to(device)
+            lib.empty_weight.mul_(0.4).index_add_(0, found.rows, found.scores**2)
         self.mosaics = Mosaics(lib)
         self.device, self.small = device, small
         self.val = scenes(faces, "val")
@@ -218,11 +171,25 @@ def auc(scores: np.ndarray, truth: np.ndarray) -> float:
     return float(more + 0.5 * (scores[truth][:, None] == scores[~truth][None]).mean())
 
 
+def in_parts(pictures: np.ndarray, device: str) -> Iterator[torch.Tensor]:
+    """Crops uint8 [n,3,128,128] as the head takes them, [64,3,112,112] at a time."""
+    for first in range(0, len(pictures), 64):
+        x = torch.from_numpy(pictures[first : first + 64]).to(device).float() / 255
+        x = F.interpolate(x, size=(HEAD_SIDE, HEAD_SIDE), mode="bilinear", align_corners=False, antialias=True)
+        yield signed(x)
+
+
+@torch.no_grad()
+def told_apart(network: Network, faces: np.ndarray, others: np.ndarray, device: str) -> float:
+    """Share of the faces that look more like one than 99 of 100 of the others do."""
+    seen, taken = (torch.cat([network(p)[3][:, 0] for p in in_parts(x, device)]) for x in (faces, others))
+    return round(float((seen > taken.quantile(0.99)).float().mean()), 4)
+
+
 @torch.no_grad()
 def head_report(network: Network, found: Crops, device: str) -> dict:
-    x = torch.from_numpy(found.pictures).to(device).float() / 255
-    x = F.interpolate(x, size=(HEAD_SIDE, HEAD_SIDE), mode="bilinear", align_corners=False, antialias=True)
-    outputs = [torch.cat(parts).float().cpu() for parts in zip(*(network(signed(p)) for p in x.split(64)), strict=True)]
+    parts = [network(p) for p in in_parts(found.pictures, device)]
+    outputs = [torch.cat(part).float().cpu() for part in zip(*parts, strict=True)]
     pose, points, eyes, trust = outputs
     gap = around(angles(rotation(pose)) - torch.from_numpy(found.pose)).abs().numpy()
     front = np.abs(found.pose[:, 0]) < 45
@@ -249,26 +216,39 @@ def head_report(network: Network, found: Crops, device: str) -> dict:
     return row | {"goal": -row["mae"] - 100 * row["nme face"] + 4 * row["closed auc"]}
 
 
-class HeadTask:
-    """miner: a detector whose mistakes the head learns to see through."""
+HELD = 8  # every so many pictures without a face are kept for judging
+HARD = 0.3  # mistakes of the detector that count there, by its score
 
-    def __init__(self, faces: Path, backdrops: list[Path], device: str, small: bool, miner: Network | None) -> None:
+
+class HeadTask:
+    """mined: mistakes of the detector, which the head learns to see through."""
+
+    def __init__(self, faces: Path, backdrops: list[Path], device: str, small: bool, mined: Path | None) -> None:
         train = scenes(faces, "train")
         some = Scenes(*(x[:: 16 if small else 1] for x in vars(train).values()))
-        other = torch.from_numpy(np.concatenate([p for p, _ in faceless(some, backdrops, small)])).to(device)
-        rows, boxes = torch.zeros(0, dtype=torch.long, device=device), torch.zeros(0, 4, device=device)
-        if miner:
-            rows, boxes, _ = mistakes(miner, other)
+        other = np.concatenate([p for p, _ in faceless(some, backdrops, small)])
+        self.device, self.val, self.held, learned = device, crops(faces, "val"), None, None
+        if mined:
+            found = read(mined, len(other))
+            kept = found.rows % HELD == 0
+            use = found.where(~kept & (found.scores > found.scores.quantile(0.4)))
+            learned = torch.from_numpy(mistake_crops(use, other)).to(device), use.scores.to(device)
+            judged = found.where(kept & (found.scores > HARD))
+            self.held = mistake_crops(judged.where(torch.arange(len(judged.rows)) % 4 == 0), other)
+            self.faces = with_small_faces(self.val, scenes(faces, "val")).pictures
         known = with_small_faces(crops(faces, "train"), some)
-        self.crops = FaceCrops(known, Elsewhere(other, rows, boxes), device)
-        self.val, self.device = crops(faces, "val"), device
+        self.crops = FaceCrops(known, torch.from_numpy(other).to(device), learned, device)
 
     def terms(self, forward: Forward, step: int, batch: int) -> Terms:
         b = self.crops.batch(batch)
         return head_terms(forward(signed(b.image)), b)
 
     def report(self, network: Network) -> dict:
-        return head_report(network, self.val, self.device)
+        row = head_report(network, self.val, self.device)
+        if self.held is not None:
+            told = told_apart(network, self.faces, self.held, self.device)
+            row |= {"told apart": told, "goal": row["goal"] + 4 * told}
+        return row
 
 
 # ---- the upper body ----
@@ -325,7 +305,7 @@ def upper_report(network: Network, found: Bodies, device: str) -> dict:
 
 
 class UpperTask:
-    def __init__(self, faces: Path, backdrops: list[Path], device: str, small: bool, miner: Network | None) -> None:
+    def __init__(self, faces: Path, backdrops: list[Path], device: str, small: bool, mined: Path | None) -> None:
         self.crops, self.val, self.device = UpperCrops(bodies(faces, "train"), device), bodies(faces, "val"), device
 
     def terms(self, forward: Forward, step: int, batch: int) -> Terms:

@@ -37,11 +37,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--miner", type=Path, help="an earlier detector's weights: its mistakes are shown more often")
+    parser.add_argument("--mistakes", type=Path, help="of negatives.py: places without a face to show more often")
     parser.add_argument("--resume", type=Path, help="weights to start from")
     parser.add_argument("--state", type=Path, help="kept up to date; a run that finds it goes on where it stands")
     parser.add_argument("--rate", type=float)
     parser.add_argument("--batch", type=int)
+    parser.add_argument("--still", action="store_true", help="keep batch norm's statistics: for small batches")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--small", action="store_true", help="a sixteenth of the pictures, small scenes: to try it out")
     return parser.parse_args()
@@ -138,6 +139,9 @@ def fit(args: argparse.Namespace, task: object, network: Network) -> None:
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(progress, args.rate)
             network.train()
+            for layer in network.modules() if args.still else ():
+                if isinstance(layer, torch.nn.BatchNorm2d):
+                    layer.eval()
             half = cuda and progress < EXACT
             terms = task.terms(lambda x, half=half: forward(network, x, half), step, args.batch)
             total = sum(terms.values())
@@ -175,12 +179,7 @@ def main() -> None:
     if args.resume:
         network.load_state_dict(torch.load(args.resume, map_location="cpu")["weights"])
     network = network.to(args.device, memory_format=torch.channels_last)
-    miner = None
-    if args.miner:
-        miner = make("detector").eval()
-        miner.load_state_dict(torch.load(args.miner, map_location="cpu")["weights"])
-        miner = miner.to(args.device, memory_format=torch.channels_last)
-    task = TASKS[args.name](args.faces, args.backdrops, args.device, args.small, miner)
+    task = TASKS[args.name](args.faces, args.backdrops, args.device, args.small, args.mistakes)
     print(f"{args.name}: {network.plan.parameters()} parameters on {args.device}", flush=True)
     fit(args, task, network)
 
