@@ -69,8 +69,9 @@ def put_along_axis(x, index, value, Axis, Reduce):      # value: shape of index;
 def combine(how: str, old: np.ndarray, new: np.ndarray) -> np.ndarray:
     if how == "assign":
         return new
-    if how in ("add", "mul"):
-        return old + new if how == "add" else old * new
+    functions = {"add": np.add, "mul": np.multiply, "amax": np.maximum, "amin": np.minimum}
+    if how in functions:
+        return functions[how](old, new)
     raise ConvertError(f"put_along_axis cannot '{how}'")
 
 

@@ -102,11 +102,46 @@ def along_axis(b: Builder, op: Op) -> None:
     if op.type != "put_along_axis":
         b.emit(op, "take_along_axis", inputs, {"Axis": axis})
         return
-    how, with_old = op.attr("Reduce", "assign"), op.attr("Include_self", True)
+    put_along(b, op, inputs, axis)
+
+
+def put_along(b: Builder, op: Op, inputs: dict[str, list[str]], axis: int) -> None:
+    """Without the old values these start from what changes nothing. A mean is a sum over a count."""
+    how, with_old = op.attr("Reduce", "assign"), bool(op.attr("Include_self", True))
     how = "mul" if how == "multiply" else how
-    if how not in ("assign", "add", "mul") or (how != "assign" and not with_old):
-        raise op.error(f"reduction '{how}' {'with' if with_old else 'without'} the old values is not supported")
-    b.emit(op, "put_along_axis", inputs | {"Value": [op.one("Value")]}, {"Axis": axis, "Reduce": how})
+    start = {"assign": 0, "add": 0, "mean": 0, "mul": 1, "amax": -np.inf, "amin": np.inf}.get(how)
+    x, dtype = inputs["Input"][0], b.dtype_of(inputs["Input"][0])
+    if start is None or (dtype != "float32" and (how == "mean" or (how != "assign" and not with_old))):
+        kept = "with" if with_old else "without"
+        raise op.error(f"reduction '{how}' of {dtype} {kept} the old values is not supported")
+
+    def put(into: str, value: str, how: str, last: bool = False) -> str:
+        made = None if last else [b.temporary(f"{op.out_names[0]}.{how}", b.shape_of(x), dtype)]
+        return b.emit(op, "put_along_axis", {**inputs, "Input": [into], "Value": [value]},
+                      {"Axis": axis, "Reduce": how}, out=made).out
+
+    value = op.one("Value")
+    total = x if with_old or how == "assign" else put(x, filled(b, op, inputs["Index"][0], float(start)), "assign")
+    if how != "mean":
+        put(total, value, how, last=True)
+        return
+    ones = filled(b, op, inputs["Index"][0], 1.0)
+    count = filled(b, op, x, 1.0)
+    if not with_old:
+        count = put(count, filled(b, op, inputs["Index"][0], 0.0), "assign")
+    b.emit(op, "elementwise_div", {"X": [put(total, value, "add")], "Y": [put(count, ones, "add")]}, {"axis": -1})
+
+
+def filled(b: Builder, op: Op, like: str, value: float) -> str:
+    """A float tensor of one number in the shape of another."""
+    shape, base = b.shape_of(like), f"{op.out_names[0]}.filled"
+    sizes = [int(size) for size in shape if isinstance(size, int) and size >= 0]
+    if len(sizes) == len(shape) and b.may_hold(sizes, op):
+        return b.hold(base, np.full(sizes, value, np.float32))
+    computed = b.emit(op, "shape", {"Input": [like]}, {"out_dtype": "int32"},
+                      out=[b.temporary(f"{base}.shape", (len(shape),), "int32")]).out
+    return b.emit(op, "fill_constant", {"ShapeTensor": [computed]}, {"shape": [], "value": value, "dtype": "float32"},
+                  out=[b.temporary(base, shape, "float32")]).out
 
 
 @handles("one_hot", "one_hot_v2")

@@ -156,6 +156,29 @@ _TABLE = """
     fold | = | X || Y
     deformable_conv | = | Input Offset Filter Mask || Output
     affine_grid | = | Theta OutputShape || Output
+    amax | = | X || Out
+    amin | = | X || Out
+    rrelu | = | X || Out Noise
+    swiglu | = | X Y || Out
+    rms_norm | = | X Scale || Out InvVar
+    fused_rms_norm_quant | = | X Bias Residual Scale NormBias || Out ResidualOut InvVar
+    lp_pool2d | = | X KsizeTensor | kernel_size:ksize | Out
+    equal_all | = | X Y || Out
+    sequence_mask | = | X MaxLenTensor || Y
+    empty | = | ShapeTensor || Out
+    broadcast_tensors | = | X || Out
+    index_put | = | X Indices Value || Out
+    index_add | = | X Index AddValue || Out
+    matmul_with_flatten | mul | X Y || Out
+    fused_gemm_epilogue | = | X Y Bias || Out ReserveSpace
+    linear_v2 | = | X Y Bias || Out
+    fused_conv2d_add_act | = | Input Filter Bias ResidualData || Output Outputs
+    depthwise_conv2d_bias | conv2d | Input Filter Bias || Output
+    increment | = | X | value:step | Out
+    memcpy_h2d | memcpy | X || Out
+    memcpy_d2h | memcpy | X || Out
+    view_shape | reshape2 | X | dims:shape | Out
+    reverse | flip | X || Out
     einsum | = | Operands || Out
     masked_fill | = | X Mask Value || Out
 """
@@ -164,7 +187,7 @@ _SAME = """relu sigmoid tanh silu swish elu gelu mish softplus exp log sqrt rsqr
     reciprocal sin cos erf logical_not softmax log_softmax flip selu
     softsign tanh_shrink thresholded_relu logsigmoid celu stanh expm1 log1p log2 log10 tan asin acos atan sinh cosh
     asinh acosh atanh bitwise_not tril triu cumprod meshgrid pixel_unshuffle channel_shuffle shuffle_channel
-    temporal_shift maxout repeat_interleave"""
+    temporal_shift maxout repeat_interleave trunc logit print"""
 _PAIRS = """equal not_equal less_than less_equal greater_than greater_equal logical_and logical_or
     logical_xor bitwise_and bitwise_or bitwise_xor atan2 dot"""
 

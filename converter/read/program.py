@@ -15,6 +15,7 @@ from converter.read.raw import RawOp, RawProgram, contained, feed_shape, symbol_
 from converter.schema import paddle as proto
 
 _DTYPE_ATTRS = ("dtype", "out_dtype", "in_dtype")
+_ABSURD = 1 << 31
 _COMBINED = ("params", "__params__", "weights", "model.pdiparams")
 
 
@@ -47,6 +48,8 @@ def _variables(block: Any, program: RawProgram) -> dict[str, Value]:
             continue
         tensor = var.type.lod_tensor.tensor
         dims = [int(size) for size in tensor.dims]
+        if name not in feeds and not var.persistable:   # Paddle leaves what it has not worked out uninitialised
+            dims = [size if size < _ABSURD else -1 for size in dims]
         shape = feed_shape(name, dims) if name in feeds else symbolic(dims, fresh)
         if tensor.data_type in proto.DTYPES:
             dtype = proto.DTYPES[tensor.data_type]
@@ -72,7 +75,13 @@ def _operator(op: Any, index: int, where: str) -> RawOp:
 
 
 def _slots(variables: Any) -> dict[str, list[str]]:
-    return {text(var.parameter): [text(name) for name in var.arguments] for var in variables if var.arguments}
+    return {_slot(text(var.parameter)): [text(name) for name in var.arguments] for var in variables if var.arguments}
+
+
+def _slot(name: str) -> str:
+    """Operators that came with Paddle 3 have slots in small letters: "norm_bias" is "NormBias" here."""
+    small = name.islower() and not name.endswith("_tensor")
+    return "".join(part.capitalize() for part in name.split("_")) if small else name
 
 
 def _attribute(attr: Any, where: str) -> Any:

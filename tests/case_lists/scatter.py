@@ -45,7 +45,10 @@ SCATTER = [
                                      "Updates": ints(4, dtype="int32")}),
     *(pick("put_along_axis", f"{how}_axis_{axis}", {"Input": X, "Index": ints(4, 3, 5, low=0, high=2),
                                                    "Value": rand(4, 3, 5)}, Axis=axis, Reduce=how)
-      for how in ("assign", "add", "mul") for axis in (0, 1, 2)),
+      for how in ("assign", "add", "mul", "amax", "amin") for axis in (0, 1, 2)),
+    *(pick("put_along_axis", f"{how}_{dtype}", {"Input": ints(3, 5, dtype=dtype), "Index": ints(4, 5, low=0, high=2),
+                                               "Value": ints(4, 5, dtype=dtype, seed="v")}, Axis=0, Reduce=how)
+      for how in ("amax", "amin") for dtype in ("int32", "int64")),
     pick("put_along_axis", "int64", {"Input": ints(3, 4), "Index": ints(3, 4, low=0, high=3),
                                      "Value": ints(3, 4, low=50, high=99)}, Axis=1, Reduce="add"),
     pick("put_along_axis", "last", {"Input": rand(3, 7), "Index": ints(3, 1, low=0, high=6), "Value": rand(3, 1)},

@@ -46,7 +46,8 @@ function same(node, slot, shape, dtype) {
   }
 }
 
-export const REDUCE = ['assign', 'add', 'mul']; // as in kernel.c
+/** As in kernel.c. @type {Record<string, number>} */
+export const REDUCE = { assign: 0, add: 1, mul: 2, amax: 5, amin: 6 };
 
 /** @type {Record<string, Rule>} */
 export const rules = {
@@ -63,7 +64,7 @@ export const rules = {
   put_along_axis: {
     attrs: ['Axis', 'Reduce'],
     types: { Input: NUMBER, Index: INTEGER, Value: NUMBER },
-    check: ({ attrs }) => (REDUCE.includes(attrs.Reduce) ? '' : `Reduce ${JSON.stringify(attrs.Reduce)}`),
+    check: ({ attrs }) => (Object.hasOwn(REDUCE, attrs.Reduce) ? '' : `Reduce ${JSON.stringify(attrs.Reduce)}`),
     shape: (node) => {
       same(node, 'Value', alongAxis(node).index, node.x('Input').dtype);
       return [like(node.x('Input'))];

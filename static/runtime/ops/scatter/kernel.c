@@ -1,7 +1,7 @@
 // Reading and changing elements at places that a tensor of indices names. A negative index counts from the end.
 #include "../../wasm/simd.h"
 
-enum { ASSIGN, ADD, MUL, READ, ZERO };
+enum { ASSIGN, ADD, MUL, READ, ZERO, MOST, LEAST };
 enum { F32, I32, I64 }; // ops/dtype.js
 
 INLINE int64_t index_at(const void *index, int i, int wide) {
@@ -9,8 +9,13 @@ INLINE int64_t index_at(const void *index, int i, int wide) {
 }
 
 // whole[i] = whole[i] how part[i], or part[i] = whole[i] (READ), for n elements of `size` bytes.
-#define CHANGE(T) \
-  for (int i = 0; i < n; i++) ((T *)w)[i] = how == ADD ? ((T *)w)[i] + ((T *)p)[i] : ((T *)w)[i] * ((T *)p)[i]; \
+#define CHANGE(T, S) \
+  for (int i = 0; i < n; i++) { \
+    T old = ((T *)w)[i], new = ((T *)p)[i]; \
+    int most = (S)new > (S)old || new != new; /* a NaN stays */ \
+    int least = (S)new < (S)old || new != new; \
+    ((T *)w)[i] = how == ADD ? old + new : how == MUL ? old * new : (how == MOST ? most : least) ? new : old; \
+  } \
   break
 static void change(char *w, char *p, int n, int size, int type, int how) {
   switch (how) {
@@ -19,9 +24,9 @@ static void change(char *w, char *p, int n, int size, int type, int how) {
     case ZERO: __builtin_memset(w, 0, n * size); return;
   }
   switch (type) {
-    case F32: CHANGE(float);
-    case I32: CHANGE(uint32_t);
-    case I64: CHANGE(uint64_t);
+    case F32: CHANGE(float, float);
+    case I32: CHANGE(uint32_t, int32_t);
+    case I64: CHANGE(uint64_t, int64_t);
   }
 }
 

@@ -6,7 +6,7 @@ import { alongAxis, ndSizes, REDUCE, scatterSizes } from './index.js';
 /** @typedef {import('../node.js').Emitter} Emitter */
 /** @typedef {import('../node.js').Value} Value */
 
-const ASSIGN = 0, ADD = 1, READ = 3, ZERO = 4; // as in kernel.c; REDUCE holds the first three
+const ASSIGN = 0, ADD = 1, READ = 3, ZERO = 4; // as in kernel.c
 
 /** @param {Value} index */
 const wide = (index) => (index.dtype === 'int64' ? 1 : 0);
@@ -42,7 +42,7 @@ export const lower = {
   take_along_axis: (node, to) => emitAlong(node, to, READ, node.x('Input'), node.out),
   put_along_axis(node, to) {
     copied(to, node.x('Input'), node.out);
-    emitAlong(node, to, REDUCE.indexOf(node.attrs.Reduce), node.out, node.x('Value'));
+    emitAlong(node, to, REDUCE[node.attrs.Reduce], node.out, node.x('Value'));
   },
   scatter(node, to) {
     const sizes = scatterSizes(node), ids = node.x('Ids'), updates = node.x('Updates');
