@@ -80,7 +80,7 @@ class Executor:
     def __call__(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         if self.runtime is None or self.runtime.process is None:
             return evaluate(self.graph, feeds)
-        arrays = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
+        arrays = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in feeds.items()}
         entries = [{"name": name, "dtype": str(a.dtype), "shape": list(a.shape)} for name, a in arrays.items()]
         return self.runtime.ask({"tensors": entries}, arrays)
 

@@ -24,7 +24,7 @@ _NO_EFFECT = """
     use_quantizer mkldnn_data_type exhaustive_search workspace_size_MB force_fp32_output use_addto struct_name
     Scale_in Scale_in_eltwise Scale_out Scale_weights Scale_x Scale_y scale_x scale_y scale_out
     x_data_format y_data_format fuse_relu_before_depthwise_conv op_type is_training place stop_gradient
-    persistable Scale_data Shift_data shift_in quantization_type skip_quant name_scope use_onednn
+    persistable Scale_data Shift_data shift_in quantization_type skip_quant name_scope use_onednn onednn_data_type
     __with_quant_attr__ fused_output_scale trainable_statistics momentum use_global_stats
 """
 IGNORED = frozenset(_NO_EFFECT.split())

@@ -105,7 +105,13 @@ def batch_norm(b: Builder, op: Op) -> None:
     """Statistics are the stored ones, as Paddle Inference forces them to be."""
     relu = op.attr("fuse_with_relu", False)
     attrs = {"epsilon": float(op.attr("epsilon", 1e-5)), "data_layout": layout(op, "data_layout", "data_format")}
-    inputs = {slot: [op.one(slot)] for slot in ("X", "Scale", "Bias", "Mean", "Variance")}
+    inputs = {slot: [op.one(slot)] for slot in ("X", "Mean", "Variance")}
+    mean = inputs["Mean"][0]
+    for slot, number in (("Scale", 1.0), ("Bias", 0.0)):  # layers made without them, in Paddle 3
+        given = op.maybe(slot)
+        if not given and (known := b.data_of(mean)) is None:
+            raise op.error(f"has neither {slot} nor constant statistics")
+        inputs[slot] = given or [b.hold(f"{mean}.{slot}", np.full(known.shape, number, known.dtype))]
     if not relu:
         b.emit(op, "batch_norm", inputs, attrs)
         return

@@ -65,6 +65,9 @@ CASES = {
     "pool_to_the_size_of_another": (lambda a, b: F.adaptive_avg_pool2d(a, paddle.shape(b)[2:]) + b, [],
                                     [("a", PICTURE, "float32"), ("b", PICTURE, "float32")],
                                     [[(1, 3, 8, 9), (1, 3, 4, 3)], [(2, 3, 10, 7), (2, 3, 3, 5)]]),
+    "norm_without_weights": (lambda a, norm: norm(a), [paddle.nn.BatchNorm2D(3, weight_attr=False, bias_attr=False)],
+                             [("a", PICTURE, "float32")], [[(2, 3, 4, 5)]]),
+    "a_number_alone": (lambda a, k: a * k, [], [A, ("k", [], "float32")], [[(1, 2, 2, 4), np.array(0.5)]]),
     "text_lengths": (last_state, [paddle.nn.Embedding(9, 4), paddle.nn.LSTM(4, 3, direction="bidirect")],
                      [("text", TEXT, "int64"), ("lengths", [None], "int64")],
                      [[texts(1, 5), np.array([4])], [texts(3, 7), np.array([7, 1, 3])]]),
@@ -87,6 +90,7 @@ def feed(info, given):
 def test_any_size_gives_what_paddle_gives(name, runtime):
     function, layers, inputs, feeds = CASES[name]
     net = Call(function, *layers)
+    net.eval()
     spec = [paddle.static.InputSpec(shape, dtype, name=title) for title, shape, dtype in inputs]
     with with_paddle.exported(net, spec) as folder:
         graph = optimise(relax.run(read(folder)), "web")
