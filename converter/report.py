@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from converter.inspect_model import bytes_text
 from converter.report_page import page
 from converter.verify import Check
 
@@ -69,8 +70,10 @@ def _size(shape: list[int]) -> int:
 
 def _targets(folder: Path, model: dict[str, Any]) -> list[dict[str, Any]]:
     """Name, files and bytes of what lies in the bundle for each target."""
-    web = sum(chunk["bytes"] for chunk in model["chunks"]) + (folder / "model.json").stat().st_size
-    found = [{"target": "web", "bytes": web, "detail": f"{model['precision']}, {len(model['chunks'])} chunks"}]
+    chunks, document = model["chunks"], (folder / "model.json").stat().st_size
+    found = [{"target": "web", "bytes": sum(chunk["bytes"] for chunk in chunks),
+              "detail": f"{model['precision']}, {len(chunks)} chunk{'s' * (len(chunks) != 1)}, and "
+                        f"{bytes_text(document)} of model.json"}]
     if "onnx" in model:
         found.append({"target": "onnx", "bytes": model["onnx"]["bytes"],
                       "detail": f"operator set {model['onnx']['opset']}"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
@@ -12,13 +13,13 @@ _STYLE = """
 :root { color-scheme: light dark; --line: light-dark(#ccd, #445); --soft: light-dark(#667, #99a);
   --fill: light-dark(#36c, #7af); --bad: light-dark(#b30, #f86); }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { margin-bottom: 0; } h2 { margin-top: 2.2rem; border-bottom: 1px solid var(--line); }
+h1 { margin-bottom: 0; overflow-wrap: anywhere; } h2 { margin-top: 2.2rem; border-bottom: 1px solid var(--line); }
 table { border-collapse: collapse; width: 100%; margin: .6rem 0; }
 td, th { padding: .25rem .6rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .soft { color: var(--soft); } .bad { color: var(--bad); font-weight: 600; } code { overflow-wrap: anywhere; }
 svg { max-width: 100%; height: auto; } svg text { font: 11px system-ui, sans-serif; fill: currentColor; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; } .scroll svg { min-width: 38rem; }
 """
 _BAR, _LEFT, _WIDE = 17, 260, 860
 _MOST_BARS = 400
@@ -43,9 +44,12 @@ def _head(report: dict[str, Any]) -> str:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
-    """Cells are HTML already; `numbers`: columns set to the right."""
+    """Cells are HTML already; `numbers`: columns set to the right. A column without any cell is left out."""
+    rows = list(rows)
+    shown = [i for i in range(len(heads)) if any(row[i] for row in rows)]
+
     def cells(tag: str, row: Sequence[str]) -> str:
-        return "".join(f"<{tag}{' class=n' if i in numbers else ''}>{cell}</{tag}>" for i, cell in enumerate(row))
+        return "".join(f"<{tag}{' class=n' if i in numbers else ''}>{row[i]}</{tag}>" for i in shown)
 
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     return f"<div class=scroll><table><tr>{cells('th', heads)}</tr>{body}</table></div>"
@@ -82,7 +86,7 @@ def _graph(report: dict[str, Any]) -> str:
     kinds = sorted(set(before) | set(after), key=lambda kind: (-after.get(kind, 0), -before.get(kind, 0), kind))
     rows = [(escape(kind), str(before.get(kind, 0)), str(after.get(kind, 0))) for kind in kinds]
     rows.append(("<b>all</b>", f"<b>{sum(before.values())}</b>", f"<b>{sum(after.values())}</b>"))
-    ends = [(kind, escape(entry["name"]), escape(f"{entry['dtype']} {entry['shape']}"))
+    ends = [(kind, escape(entry["name"]), escape(f"{entry['dtype']} {' × '.join(map(str, entry['shape']))}"))
             for kind in ("inputs", "outputs") for entry in report[kind]]
     return ("<h2>Graph</h2>" + _table(("", "name", "shape"), [(kind[:-1], name, shape) for kind, name, shape in ends])
             + _table(("operator", "in the model", "in the bundle"), rows, (1, 2)))
@@ -93,9 +97,13 @@ def _quantisation(quantised: dict[str, Any] | None) -> str:
     if not quantised:
         return ""
     layers = quantised.get("layers", [])
-    said = (f"<p>Calibrated on {quantised.get('inputs', 0)} inputs. Error of the answer "
-            f"{_number(quantised.get('error'))} (budget {_number(quantised.get('budget'))}), the same largest element "
-            f"on {100 * float(quantised.get('agreement', 0)):.1f} % of them.</p>")
+    kinds = Counter(str(layer["precision"]) for layer in layers)
+    methods = Counter(str(tensor["method"]) for tensor in quantised.get("tensors", []))
+    same = 100 * float(quantised.get("agreement", 0))
+    said = (f"<p>Calibrated on {quantised.get('inputs', 0)} inputs. The answer errs by "
+            f"{_short(quantised.get('error'))} of its deviation (budget {_short(quantised.get('budget'))}); its "
+            f"largest element is the same on {same:.1f} % of them. Layers: {_counted(kinds)}. "
+            f"Ranges by {_counted(methods)}.</p>")
     rows = [(escape(layer["name"]), escape(layer["kind"]), escape(layer["precision"]), escape(layer["reason"]),
              str(layer["weights"]), _number(layer.get("error")), _number(layer.get("effect"))) for layer in layers]
     return ("<h2>Quantisation</h2>" + said + _bars("error of each layer's own result", layers, "error")
@@ -116,12 +124,13 @@ def _bars(title: str, layers: list[dict[str, Any]], key: str) -> str:
     for row, (name, value, precision) in enumerate(shown):
         y, width = _BAR * row + 4, (_WIDE - _LEFT - 90) * value / most
         short = name if len(name) <= 38 else f"…{name[-37:]}"
-        faded = ' fill-opacity=".35"' if precision == "float" else ""
+        faded = ' fill-opacity=".35"' if precision.startswith("float") else ""
         lines.append(f'<text x="{_LEFT - 6}" y="{y + 11}" text-anchor="end">{escape(short)}</text>'
                      f'<rect x="{_LEFT}" y="{y + 2}" width="{max(width, 0.5):.1f}" height="{_BAR - 5}" '
                      f'fill="var(--fill)"{faded}/><text x="{_LEFT + width + 5:.1f}" y="{y + 11}">{value:.2e}</text>')
-    return (f'<h3>{escape(title[0].upper() + title[1:])}</h3><svg viewBox="0 0 {_WIDE} {height}" role="img" '
-            f'aria-label="{escape(title)}" width="{_WIDE}">{"".join(lines)}</svg>')
+    return (f'<h3>{escape(title[0].upper() + title[1:])}</h3><div class=scroll>'
+            f'<svg viewBox="0 0 {_WIDE} {height}" role="img" '
+            f'aria-label="{escape(title)}" width="{_WIDE}">{"".join(lines)}</svg></div>')
 
 
 def _said(title: str, lines: list[str]) -> str:
@@ -141,3 +150,12 @@ def _provenance(report: dict[str, Any]) -> str:
 
 def _number(value: Any) -> str:
     return "" if value is None else f"{value:.2e}" if isinstance(value, (int, float)) else escape(str(value))
+
+
+def _short(value: Any) -> str:
+    return "?" if value is None else f"{value:.3g}" if isinstance(value, (int, float)) else escape(str(value))
+
+
+def _counted(kinds: Counter[str]) -> str:
+    """"12 int8, 3 float"."""
+    return escape(", ".join(f"{count} {kind}" for kind, count in kinds.most_common())) or "none"

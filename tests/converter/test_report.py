@@ -45,7 +45,8 @@ def test_a_conversion_leaves_its_report(tmp_path, model):
 
 def test_no_report_on_request(tmp_path, model):
     assert main([str(model), "-o", str(tmp_path / "b"), "--quiet", "--no-report"]) == 0
-    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == ["chunk_1.dat", "model.json", "signature.json"]
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == [
+        "check.dat", "chunk_1.dat", "model.json", "signature.json"]  # fmt: skip
 
 
 LAYERS = [{"name": "conv<1>", "kind": "conv2d", "precision": "int8", "reason": "within the budget", "weights": 9,
