@@ -18,7 +18,7 @@ function fake({ faces = [[100, 80, 64, 64]], trust = 4, fail } = {}) {
   /** @type {Record<string, any>} */
   const kinds = {
     face_detector: { postprocess: { sides: [320, 640], score: 0.4, alone: 0.4, overlap: 0.45 }, run: cells },
-    face_head: { postprocess: { crop: 1.5, face: 0.5, judge: { detector: 1, head: 1, bias: -1, sure: 6 } }, preprocess: { size: [112, 112] }, run: head },
+    face_head: { postprocess: { crop: 1.5, face: 0.5, judge: { detector: 1, head: 1, bias: -1, sure: 6, look: 0.1 } }, preprocess: { size: [112, 112] }, run: head },
     upper_body: { postprocess: { crop: 5, below: 1.2 }, preprocess: { size: [96, 96] }, run: upper },
   };
 

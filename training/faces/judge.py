@@ -107,7 +107,7 @@ def main() -> None:
     weights = fitted(np.concatenate([values, none]), np.concatenate([truth, np.zeros(len(none))]))
     for line in costs(weights, values[truth > 0], none, found.rows.numpy(), -(-len(pictures) // HELD)):
         print("limit {:.2f}: {:.3f} of the faces, nothing in {:.3f} of the pictures without".format(*line))
-    judge = dict(zip(("detector", "head", "bias"), weights.round(4).tolist(), strict=True)) | {"sure": SURE}
+    judge = dict(zip(("detector", "head", "bias"), weights.round(4).tolist(), strict=True)) | {"sure": SURE, "look": LOWEST}
     (args.networks / "judge.json").write_text(json.dumps({"judge": judge, "score": args.score}) + "\n")
     print(judge)
 

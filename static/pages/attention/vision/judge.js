@@ -8,6 +8,7 @@ import { sigmoid } from './cells.js';
  * @property {number} head the same of the head's
  * @property {number} bias
  * @property {number} sure the head's are taken as at most this far from 0
+ * @property {number} look lowest score of the detector that the two were fitted for: with less, few are faces
  */
 
 /** @param {number} score 0..1, ends excluded */
@@ -23,10 +24,12 @@ export function judgedScore(judge, score, head) {
 }
 
 /**
- * The lowest score of the detector with which a place can still reach a limit, if the head is as sure as can be.
+ * The lowest score of the detector that is worth a look of the head: what even the surest head could not lift to the
+ * limit is not; nor is what is below `look`, unless the limit itself is for the unsure (below a half).
  * @param {Judgement} judge @param {number} least 0..1
  * @returns {number}
  */
 export function worthALook(judge, least) {
-  return sigmoid((odds(least) - judge.bias - judge.head * judge.sure) / judge.detector);
+  const reachable = sigmoid((odds(least) - judge.bias - judge.head * judge.sure) / judge.detector);
+  return Math.max(reachable, judge.look * Math.min(1, 2 * least));
 }
