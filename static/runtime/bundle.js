@@ -19,7 +19,7 @@ export { parseModel };
  * @property {AbortSignal} [signal]
  * @property {Partial<import('./fetch.js').FetchPolicy>} [policy]
  * @property {boolean} [cache] keep shards in the Cache API (default true)
- * @property {(graph: Graph) => void|Promise<void>} [check] may refuse the graph before its weights are fetched
+ * @property {(graph: Graph) => void|Promise<void>} [check] may refuse the graph: at once before its weights are fetched, later while they are
  */
 /**
  * @typedef {object} Bundle
@@ -148,7 +148,7 @@ async function loadParts(source, text, policy, scope, options) {
   const json = parseJson(text, source.model);
   if (isPackage(json)) return loadOldPackage(json, source, policy, scope, options);
   const graph = parseModel(json);
-  await options.check?.(graph);
+  const checked = checkedBeside(options.check?.(graph), scope);
   const { chunks } = graph;
   const total = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
   const joined = allocate(total, source.model);
@@ -167,7 +167,11 @@ async function loadParts(source, text, policy, scope, options) {
     joined.set(shard.data, start);
     fetched[i] = shard.fetched;
     onBytes(chunks[i].bytes);
+  }).catch(async (thrown) => {
+    await checked; // a refusal ended the requests, and is the reason to give
+    throw thrown;
   });
+  await checked;
   scope.report('prepare', total, total);
   const kept = chunks.map(({ sha256: hash, bytes }, i) => ({
     hash, bytes, data: fetched[i] ? joined.subarray(i * chunks[0].bytes, i * chunks[0].bytes + bytes) : null,
@@ -177,6 +181,20 @@ async function loadParts(source, text, policy, scope, options) {
     weights: decodeWeights(graph.vars, joined.buffer),
     stored: store ? store.keep(kept) : Promise.resolve(false),
   };
+}
+
+/**
+ * What the check itself has to fetch comes beside the weights; where it refuses, they are given up.
+ * @param {void|Promise<void>} checking @param {Scope} scope
+ * @returns {Promise<void>}
+ */
+function checkedBeside(checking, scope) {
+  const checked = Promise.resolve(checking).catch((thrown) => {
+    scope.controller.abort();
+    throw thrown;
+  });
+  checked.catch(() => {}); // whoever waits for it has the failure
+  return checked;
 }
 
 /**

@@ -184,6 +184,12 @@ test('what a progress callback throws comes back to the caller', async () => {
   await assert.rejects(loadWith({}, { onProgress() { throw new Error('mine'); } }), /^Error: mine$/);
 });
 
+test('a check that takes its time runs beside the chunks; its refusal ends them and is the reason given', async () => {
+  const check = () => new Promise((_, reject) => { setTimeout(() => reject(new Error('not this one')), 30); });
+  const silent = { 'chunk_1.dat': () => true }; // never answered: only the refusal ends the wait
+  await assert.rejects(loadWith(silent, { check, policy: { ...FAST, stall_ms: 60_000 } }), /not this one/);
+});
+
 test('a check of the graph comes before any chunk is fetched', async () => {
   const server = await serveBundle(makeBundle());
   await assert.rejects(loadBundle(server.url, { check() { throw new Error('not this one'); } }), /not this one/);
