@@ -98,6 +98,19 @@ both('convolutions of random geometry equal the naive one', async () => {
   for (let i = 0; i < 150; i++) await compareConv(randomConv(next), next);
 });
 
+both('a convolution to few channels equals the naive one', async () => {
+  const next = random(5);
+  for (const C of [8, 12, 20]) {
+    for (const O of [1, 2, 3, 4, 5]) {
+      for (let i = 0; i < 6; i++) {
+        const conv = randomConv(next);
+        conv.x[1] = C;
+        await compareConv({ ...conv, attrs: { ...conv.attrs, groups: 1 }, w: [O, C, conv.w[2], conv.w[3]] }, next);
+      }
+    }
+  }
+});
+
 both('a convolution longer than a strip, with every row tail, equals the naive one', async () => {
   const next = random(11);
   for (const [O, H, W] of [[1, 33, 31], [7, 25, 41], [13, 17, 61], [12, 32, 32]]) {

@@ -207,6 +207,64 @@ KERNEL(conv_entry, ConvBlocked) {
   return 0;
 }
 
+// Up to four output channels of a multiple of four input channels, which lie in lanes here: w [O][taps][K].
+enum { FEW_PIXELS = 4 };
+INLINE f32x4 few_sums(const int MR, const ConvBlocked *a, const float *x, const float *w) {
+  f32x4 acc[FEW_PIXELS][2];
+  UNROLL for (int m = 0; m < FEW_PIXELS; m++) acc[m][0] = acc[m][1] = splat(0.f);
+  for (int t = 0; t < a->T; t++) {
+    const float *A = x + a->taps[t], *B = A + a->xc;
+    int k = a->K;
+    for (; k >= 8; k -= 8, A += 2 * a->xc, B += 2 * a->xc, w += 8) {
+      f32x4 w0 = load(w), w1 = load(w + 4);
+      UNROLL for (int m = 0; m < MR; m++) {
+        acc[m][0] = madd(acc[m][0], load(A + 4 * m), w0);
+        ORDER(acc[m][0]);
+        acc[m][1] = madd(acc[m][1], load(B + 4 * m), w1);
+        ORDER(acc[m][1]);
+      }
+    }
+    if (k) {
+      f32x4 w0 = load(w);
+      UNROLL for (int m = 0; m < MR; m++) acc[m][0] = madd(acc[m][0], load(A + 4 * m), w0);
+      w += 4;
+    }
+  }
+  f32x4 s[FEW_PIXELS];
+  UNROLL for (int m = 0; m < FEW_PIXELS; m++) s[m] = add(acc[m][0], acc[m][1]);
+  transpose4(s);
+  return add(add(s[0], s[1]), add(s[2], s[3]));
+}
+static f32x4 few(const ConvBlocked *a, int rows, const float *x, const float *w) {
+  switch (rows) {
+    case 1: return few_sums(1, a, x, w);
+    case 2: return few_sums(2, a, x, w);
+    case 3: return few_sums(3, a, x, w);
+    default: return few_sums(4, a, x, w);
+  }
+}
+KERNEL(conv_few, ConvBlocked) {
+  int per = (a->OW + FEW_PIXELS - 1) / FEW_PIXELS;
+  Cut cut = {per, a->OW / per, a->OW % per};
+  Share tiles = share(a->N * a->OH * per, part, parts);
+  f32x4 bias = load(a->bias);
+  Spot s = spot(a, cut, tiles.from);
+  for (int u = tiles.from; u < tiles.to; u++, next(a, cut, &s)) {
+    int y = 4 * ((s.image * a->OH + s.row) * a->OW + s.at);
+    f32x4 v[FEW_PIXELS];
+    for (int o = 0; o < FEW_PIXELS; o++) v[o] = o < a->O ? few(a, s.rows, pixels(4, a, s), a->w + o * a->T * a->K) : splat(0.f);
+    transpose4(v);
+    for (int m = 0; m < s.rows; m++) {
+      f32x4 r = add(v[m], bias);
+      if (a->res) r = add(r, load(a->res + y + 4 * m));
+      end_vectors(1, &r, &a->act);
+      store(a->y + y + 4 * m, r);
+    }
+  }
+  end_rows(a, cut, tiles, (Share){0, a->O});
+  return 0;
+}
+
 // The products of a transposed convolution whose windows do not overlap, x [N][taps*blocks][H*W][4] (tap-major), to
 // their places: y [N][blocks][H*kh][W*kw][4].
 typedef struct { const float *x; float *y; int N, blocks, H, W, kh, kw; } Spread;

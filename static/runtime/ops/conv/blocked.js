@@ -15,6 +15,7 @@ import { count } from '../node.js';
 const SPARE = 64; // bytes that vector loads may read past the end
 const NEAR_BYTES = 24 * 1024; // a padded plane that stays in a first-level cache
 const WIDE = 40; // columns from which on the few at the edges do not matter
+const FEW_CHANNELS = 4; // of a result: more of them fill the lanes better than the input's
 const FEW_PIXELS = 400; // below, threads share the output channels
 
 /** @param {number} n */
@@ -105,9 +106,9 @@ export function blockedConv(to, g, { x, w, bias, residual, y, act }) {
     emitProduct(to, 'conv_entry', { ...common, weights: packBlocks(to, w, g.O, 1, g.C * T, 8), taps, K: 1 });
     return;
   }
-  const weights = packBlocks(to, w, g.O, g.C, T, 8), rows = win.copy || T > 1 || g.sh > 1;
+  const few = g.O <= FEW_CHANNELS && g.C % 4 === 0, weights = packBlocks(to, w, g.O, g.C, T, few ? 1 : 8), rows = win.copy || T > 1 || g.sh > 1;
   const long = rows ? {} : { OH: 1, OW: g.OH * g.OW }; // a 1x1 convolution sees one long row
-  emitProduct(to, 'conv_blocked', { ...common, ...long, weights, taps: win.taps.map((at) => 4 * at), K: g.C });
+  emitProduct(to, few ? 'conv_few' : 'conv_blocked', { ...common, ...long, weights, taps: win.taps.map((at) => 4 * at), K: g.C });
 }
 
 /** @param {Emitter} to @param {Window} g @param {Parts} parts */
