@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,12 @@ def pages(count: int, seed: int) -> list[Image.Image]:
 def boxes(scores: np.ndarray) -> list[Box]:
     """Around each connected part of a map [1, 1, H, W] above the level: left, top, right, bottom."""
     mask = scores[0, 0] > LEVEL
+    return list(_boxes(mask.tobytes(), mask.shape))
+
+
+@lru_cache(maxsize=1024)
+def _boxes(data: bytes, shape: tuple[int, int]) -> tuple[Box, ...]:
+    mask = np.frombuffer(data, bool).reshape(shape)
     found, seen = [], np.zeros_like(mask)
     for y, x in np.argwhere(mask):
         if seen[y, x]:
@@ -67,7 +74,7 @@ def boxes(scores: np.ndarray) -> list[Box]:
                     stack.append((v, u))
         if len(rows) >= LEAST_PIXELS:
             found.append((int(min(columns)), int(min(rows)), int(max(columns)) + 1, int(max(rows)) + 1))
-    return found
+    return tuple(found)
 
 
 def overlap(a: Box, b: Box) -> float:

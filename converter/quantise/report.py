@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Layer:
-    """One layer with weights. precision: int8 (of 7 bits, or with weights of 12), or float.
+    """One layer with weights. precision: int8 (of 7 bits, or with weights of 12), or float (or with weights of 8 bits).
 
     error: of its result alone, with everything before it in float32, as a share of that result's own deviation.
     effect: of this layer alone on the model's answer, in the same measure. None where it was not measured.

@@ -11,7 +11,7 @@ import numpy as np
 from converter.errors import ConvertError
 from converter.graph import Graph, Node, Value
 from converter.ops.infer import infer
-from converter.quantise import equalise, fork, shuffle
+from converter.quantise import fork, shuffle, watch
 from converter.quantise.fork import Execute, Feeds
 from converter.quantise.lower import Lowering
 from converter.quantise.observe import Seen, ranges
@@ -19,7 +19,6 @@ from converter.quantise.params import INT8, NARROW, WIDE, affine
 from converter.quantise.plan import FEW, Plan, can_quantise, is_layer, is_pixel, picture, ties, weight_slot
 from converter.quantise.qdq import qdq
 from converter.quantise.report import Layer, QuantReport, Tensor
-from converter.quantise.rounding import Moments, moments_for, taken
 
 _FORKED, _MEASURED, _ALONE = 12, 100, 6
 """How many inputs ranges are compared on, the whole answer is measured on, and the effect of one layer alone."""
@@ -77,17 +76,16 @@ class Tuner:
         self.report = QuantReport(len(inputs), budget=options.budget)
         self.effects: dict[str, float] = {}
         self.exact: list[Feeds] = []
-        self.moments: dict[str, Moments] = {}
 
     def run(self) -> Quantised:
         began = time.monotonic()
         if not self.layers:
             raise ConvertError("no layer of this model can be computed on int8", hint="use --precision int8-weights")
         self.progress(f"calibrating: what flows through the model on {len(self.inputs)} inputs")
-        self._equalise()
-        seen = self._observe()
+        watch.equalise_channels(self.graph, self.inputs, self.execute)
+        seen, moments = watch.watched(self.graph, self.layers, self.inputs, self.execute)
         reach = {name: max(-one.smallest, one.largest) for name, one in seen.items()}
-        plan = Plan(self._choose(seen), ties(self.graph), reach, self.moments)
+        plan = Plan(self._choose(seen), ties(self.graph), reach, moments)
         self._limits(plan)
         if self.options.narrow:
             plan.narrow = {node.out: node.inputs["Input"][0] for node in self.layers if self._may_be_narrow(node, plan)}
@@ -106,56 +104,6 @@ class Tuner:
     def _places(self, count: int) -> list[int]:
         picked = np.linspace(0, len(self.inputs) - 1, min(count, len(self.inputs))).astype(int)
         return [int(i) for i in np.unique(picked)]
-
-    def _equalise(self) -> None:
-        """Channels of one scale brought to one range, as a first look at the inputs shows them."""
-        kinds, leader = equalise.channels(self.graph), ties(self.graph)
-        wanted = [name for name in kinds.free(leader) if picture(self.graph.values[name])]
-        reach: dict[str, np.ndarray] = {}
-        with self.execute(self.graph, wanted) as run:
-            for feeds in self.inputs if wanted else ():
-                for name, array in run(feeds).items():
-                    most = np.abs(array).max((0, 2, 3))
-                    reach[name] = np.maximum(reach[name], most) if name in reach else most
-        if all(np.isfinite(one).all() for one in reach.values()):   # else it is said when ranges are looked for
-            equalise.run(self.graph, kinds, reach, leader)
-
-    def _observe(self) -> dict[str, Seen]:
-        wanted = [name for name in self.graph.inputs if self.graph.values[name].dtype == "float32"]
-        wanted += [name for node in self.graph.nodes for name in node.output_names()
-                   if self.graph.values[name].dtype == "float32" and not self.graph.values[name].is_constant]
-        layer_inputs = {node.inputs["Input"][0] for node in self.layers}
-        wanted = [name for name in wanted if picture(self.graph.values[name]) or name in layer_inputs]
-        seen = {name: Seen() for name in wanted}
-        outputs = [name for name in self.graph.outputs if self.graph.values[name].dtype == "float32"]
-        taps = [name for name in dict.fromkeys([*wanted, *outputs]) if name not in self.graph.inputs]
-        rng = np.random.default_rng(0)
-        with self.execute(self.graph, taps) as run:
-            for i, feeds in enumerate(self.inputs):
-                found = run(feeds) | feeds
-                bad = next((name for name in taps if not np.isfinite(found[name]).all()), None)
-                if bad is not None:
-                    raise ConvertError(f"the model gives NaN or infinity on calibration input {i + 1}", where=bad,
-                                       hint="leave this input out, or check how inputs are prepared")
-                for name, one in seen.items():
-                    one.add(found[name])
-                self._add_moments(found, rng)
-        given = [seen[name] for name in self.graph.inputs if name in seen]
-        if given and all(one.smallest == one.largest for one in given):
-            raise ConvertError(f"all calibration inputs are the same, {given[0].smallest:g} everywhere",
-                               hint="give typical inputs, prepared as the model wants them")
-        return seen
-
-    def _add_moments(self, found: Feeds, rng: np.random.Generator) -> None:
-        for node in self.layers:
-            shape = [int(size) for size in self._weight(node).shape]
-            if node.out not in self.moments:
-                new = moments_for(node, shape, len(self.inputs))
-                if new is None:
-                    continue
-                self.moments[node.out] = new
-            moments = self.moments[node.out]
-            moments.add(taken(node, found[node.inputs["Input"][0]], shape[2:], moments.places, rng))
 
     def _choose(self, seen: dict[str, Seen]) -> dict[str, tuple[float, float]]:
         """Per tensor, or group of tensors of one scale, the range whose rounding moves results least."""
@@ -235,12 +183,15 @@ class Tuner:
         for i, node in enumerate(self.layers):
             self.progress(f"quantising: the effect of layer {i + 1} of {len(self.layers)} alone")
             self.effects[node.out] = self._alone(plan, node.out, names)
-        left, target = dict(self.effects), self.options.budget
+        left = dict(self.effects)
+        # How far effects of one layer alone add up to what was measured; they meet, and are counted, on both sides.
+        target = self.options.budget * total(left) / max(error, 1e-12)
         while left:
             while left and total(left) > target:
                 self._finer(plan, max(left, key=left.__getitem__), left, names)
             self.progress(f"quantising: {len(plan.float_layers)} layers float, {len(plan.narrow)} of 7 bits")
-            if self._measure(Lowering(self.graph, plan).run())[1] >= self.options.agreement:
+            error, same = self._measure(Lowering(self.graph, plan).run())
+            if error <= self.options.budget and same >= self.options.agreement:
                 return
             target = 0.75 * min(target, total(left))
 
@@ -267,7 +218,8 @@ class Tuner:
         left.pop(name)
 
     def _alone(self, plan: Plan, name: str, names: list[str]) -> float:
-        others = replace(plan, float_layers=set(names) - {name})
+        others = replace(plan, float_layers=set(names) - {name},
+                         limits=dict.fromkeys(names, WIDE) | {name: plan.limits[name]})
         return self._measure(Lowering(self.graph, others).run(), _ALONE)[0]
 
     def _spare(self, plan: Plan) -> float:
@@ -276,9 +228,10 @@ class Tuner:
         room = 4 * self.options.size * sum(_count(value.shape) for value in constants.values())
         for node in self.layers:
             weight, bias = self._weight(node), node.input("Bias")
-            fine = plan.limits[node.out] > INT8 or node.out in plan.float_layers
+            fine = plan.limits[node.out] > INT8
             rows = weight.shape[1 if node.type == "fc" else 0]
-            room -= _count(weight.shape) * (2 if fine else 1) + 4 * int(rows)
+            whole = node.out in plan.float_layers and not fine
+            room -= _count(weight.shape) * (2 if fine else 1) + (8 if whole else 4) * int(rows)
             for name in (weight.name, bias):
                 constants.pop(name or "", None)
         return room - sum(_count(value.shape) * (4 if len(value.shape) < 2 else 2) for value in constants.values())
@@ -290,7 +243,8 @@ class Tuner:
         for node in self.graph.nodes:
             if not is_layer(node):
                 continue
-            precision = PRECISIONS[chosen.get(node.out, 0)]
+            coarse = node.out in plan.float_layers and plan.limits[node.out] == INT8
+            precision = "float, weights of 8 bits" if coarse else PRECISIONS[chosen.get(node.out, 0)]
             reason = "its effect alone is beyond the budget" if node.out in plan.float_layers else \
                 "no operator on int8 computes it" if node.out not in chosen else ""
             self.report.layers.append(Layer(node.out, node.type, precision, reason,

@@ -154,7 +154,7 @@ def test_a_layer_that_stays_float_takes_one_byte_a_weight(tmp_path):
     """With no room for two bytes; the page reads back the very numbers that were measured."""
     graph = net()
     made = quantise(graph, inputs(), Numpy, Options(budget=0.0, size=0.3))
-    stays = [layer.name for layer in made.report.layers if layer.precision == "float"]
+    stays = [layer.name for layer in made.report.layers if layer.precision == "float, weights of 8 bits"]
     assert stays and made.page.meta["rounded"] and made.report.error < 0.02
     web.write(made.page, tmp_path, "int8")
     again, feeds = load_bundle(tmp_path), inputs(1, seed=4)[0]
