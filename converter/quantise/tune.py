@@ -35,7 +35,7 @@ class Options:
 
     budget: float = 0.1
     agreement: float = 0.99
-    size: float = 0.262
+    size: float = 0.26
     narrow: bool = True
 
 
