@@ -32,6 +32,12 @@ IGNORED = frozenset(_NO_EFFECT.split())
 _MAX_CONSTANT = 1 << 16
 """A fill that is larger stays an operator: it would only make the bundle bigger."""
 _MAX_ELEMENTS = 1 << 31
+
+
+def computed(dtype: str) -> str:
+    """The element type that takes another's place: programs of half precision are computed in float32. Their weights
+    stay as they are, and are widened when loaded."""
+    return "float32" if dtype == "float16" else dtype
 _MAX_FOLDED = 64
 """Elements of tensors that are computed while reading."""
 
@@ -42,7 +48,7 @@ class Op:
     def __init__(self, raw: RawOp, inputs: dict[str, list[str]], builder: Builder) -> None:
         self.type, self.where, self.outputs = raw.type, raw.where, raw.outputs
         self.inputs, self.builder, self.raw = inputs, builder, raw
-        self.attrs = dict(raw.attrs)
+        self.attrs = {name: computed(value) if isinstance(value, str) else value for name, value in raw.attrs.items()}
 
     def attr(self, name: str, default: Any = None) -> Any:
         """Take an attribute; what no handler takes is reported."""
@@ -147,7 +153,7 @@ class Builder:
         declared = self.raw.values.get(name)
         if declared is None:
             raise ConvertError("the program does not declare this input", where=name)
-        self.graph.add_value(Value(name, declared.shape, declared.dtype))
+        self.graph.add_value(Value(name, declared.shape, computed(declared.dtype)))
         self.current[name] = name
         self.feeds.append((int(raw.attrs.get("col") or 0), name))
 
@@ -197,7 +203,8 @@ class Builder:
 
     def dtype_of(self, name: str) -> str:
         data = self.data_of(name)
-        return str(data.dtype) if data is not None else self.graph.values[name].dtype
+        found = str(data.dtype) if data is not None else self.graph.values[name].dtype
+        return computed(found)
 
     def write(self, raw_name: str) -> str:
         """A graph name for one write of a variable; the last write keeps the variable's own name."""
@@ -206,7 +213,7 @@ class Builder:
         name = raw_name
         if taken or self.last_write.get(raw_name) != self.index:
             name = self._fresh(raw_name)
-        self.graph.add_value(Value(name, declared.shape, declared.dtype))
+        self.graph.add_value(Value(name, declared.shape, computed(declared.dtype)))
         self.current[raw_name] = name
         return name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from converter.graph import Graph, Value
-from converter.read.canonical import Builder, Op
+from converter.read.canonical import Builder, Op, computed
 from converter.read.canonical_ops import handles
 from converter.read.raw import RawBlock, RawOp, RawProgram
 
@@ -24,7 +24,7 @@ class Inner(Builder):
         graph = self.graph
         for name in self.block.args:
             declared = self.raw.values.get(name) or Value(name)
-            graph.inputs.append(graph.add_value(Value(name, declared.shape, declared.dtype)).name)
+            graph.inputs.append(graph.add_value(Value(name, declared.shape, computed(declared.dtype))).name)
             self.current[name] = name
         for index, raw in enumerate(self.raw.ops):
             self.index = index

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from converter.read.canonical import Builder, Op
+from converter.read.canonical import Builder, Op, computed
 
 Handler = Callable[[Builder, Op], None]
 HANDLERS: dict[str, Handler] = {}
@@ -164,7 +164,7 @@ def shape(b: Builder, op: Op) -> None:
 @handles("cast")
 def cast(b: Builder, op: Op) -> None:
     op.skip("in_dtype")
-    dtype = op.dtype("out_dtype", b.raw.values[op.out_names[0]].dtype)
+    dtype = op.dtype("out_dtype", computed(b.raw.values[op.out_names[0]].dtype))
     b.emit(op, "cast", {"X": [op.one("X")]}, {"out_dtype": dtype})
 
 

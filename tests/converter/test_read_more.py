@@ -159,3 +159,21 @@ def test_what_cannot_be_read_is_named(tmp_path, kind, attrs, inputs, message):
     slot = "Result" if kind == "put_along_axis" else "Out"
     with pytest.raises(ConvertError, match=message):
         one_op(tmp_path / "m", kind, inputs, slot, attrs, {"W"} & set(inputs))
+
+
+@pytest.mark.parametrize("given", ["float32", "float16"])
+def test_half_precision_is_computed_in_float32_with_its_weights_as_they_are(tmp_path, given):
+    """As exporters on GPUs write it: a cast in front where the input is float32, weights of half precision, a cast."""
+    p, w = Legacy(), RNG.standard_normal((4, 2)).astype(np.float16)
+    p.feed("x", [-1, 4], given)
+    p.param("w", w)
+    for name, dtype in (("half", "float16"), ("product", "float16"), ("out", "float32")):
+        p.var(name, [-1, 4], dtype)
+    p.op("cast", {"X": ["x"]}, {"Out": ["half"]}, in_dtype=5, out_dtype=4)
+    p.op("matmul_v2", {"X": ["half"], "Y": ["w"]}, {"Out": ["product"]}, trans_x=False, trans_y=False)
+    p.op("cast", {"X": ["product"]}, {"Out": ["out"]}, in_dtype=4, out_dtype=5)
+    p.fetch("out")
+    graph = read(p.save(tmp_path / "m"))
+    assert graph.values["w"].data.dtype == np.float16 and graph.values["x"].dtype == "float32"
+    assert {value.dtype for name, value in graph.values.items() if name != "w"} == {"float32"}
+    assert np.allclose(evaluate(graph, {"x": X})["out"], X @ w.astype(np.float32), atol=1e-6)
