@@ -19,8 +19,8 @@ from urllib.parse import urlencode
 from playwright.sync_api import Playwright, sync_playwright
 
 from benchmarks.peers.link import slow_link
-from benchmarks.peers.prepare import CACHE, MODELS, prepare
-from benchmarks.peers.site import serving
+from benchmarks.peers.prepare import CACHE, MODELS, NETS, prepare
+from benchmarks.peers.site import serving, visited
 from benchmarks.peers.table import write_first
 from tests.conftest import CHROMIUM_FLAGS, chromium_path
 
@@ -43,6 +43,7 @@ def visit(playwright: Playwright, site: str, profile: str, wish: dict[str, str],
         if "failed" in found:
             raise RuntimeError(f"{wish}: {found['failed']}")
         if settle:
+            page.wait_for_function("globalThis.bench")
             page.evaluate("bench(40)")  # until the optimising compiler is done, whose code browsers keep
             page.wait_for_timeout(SETTLE_MS)
         return found
@@ -68,12 +69,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--net", default="mobilenet_v3_small")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--kept", action="store_true", help="take the nets as they were made last")
     parser.add_argument("--engines", default=",".join(ENGINES))
     given = parser.parse_args()
     engines = given.engines.split(",")
-    (net,) = prepare([given.net])
+    if not given.kept:
+        prepare([given.net])
+    net = json.loads((NETS / given.net / "net.json").read_text())
     found: dict[str, list[dict[str, Any]]] = {engine: [] for engine in engines}
     with serving(MODELS) as fast, slow_link(int(fast.rsplit(":", 1)[1])) as slow, sync_playwright() as playwright:
+        visited(fast, f"{given.net}_half")
         for _ in range(given.repeats):
             for engine in engines:
                 one = measure(playwright, fast, slow, engine, given.net, net["shape"])

@@ -142,8 +142,9 @@ def fill(folder: Path, names: list[str], runs: int) -> None:
         shutil.copy(HERE / "node_modules" / file, folder / "bench" / "npm" / file)
     wishes: list[dict[str, Any]] = []
     engines = [dict(engine) for engine in ENGINES]
-    for net in prepare(names):
-        name, own = net["name"], BUNDLES.get(net["name"], net["name"])
+    for name in names:
+        net = json.loads((NETS / name / "net.json").read_text())
+        own = BUNDLES.get(name, name)
         target = folder / "bench" / "nets" / name
         target.mkdir(parents=True)
         if not (folder / "models" / own).exists():
@@ -167,16 +168,19 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=60)
     parser.add_argument("--net", action="append", choices=GPU_NETS)
     parser.add_argument("--limit", type=float, default=540)
+    parser.add_argument("--kept", action="store_true", help="take the nets as they were made last")
     parser.add_argument("--flags", default=os.environ.get("GPU_FLAGS", shlex.join(GPU_FLAGS)))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="inpage-gpu-") as scratch:
         page = Path(scratch) / "page"
+        if not given.kept:
+            prepare(given.net or list(GPU_NETS))
         fill(page, given.net or list(GPU_NETS), given.runs)
         if not given.pack:
             os.environ["CHROME"] = chromium_path()
             return 0 if show(page, shlex.split(given.flags), given.limit) else 1
         given.pack.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(given.pack / "page.tar.xz", "w:xz") as packed:
+        with tarfile.open(given.pack / "page.tar.xz", "w:xz", preset=3) as packed:
             packed.add(page, arcname=".")
         shutil.copy(HERE / "host.py", given.pack)
     print(f"{(given.pack / 'page.tar.xz').stat().st_size / 1e6:.1f} MB in {given.pack}")

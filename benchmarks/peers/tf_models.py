@@ -6,7 +6,9 @@ FOLDER holds model.onnx with fixed sizes; model.tflite and tfjs/model.json appea
 reason. onnx2tf turns the graph into channels-last TensorFlow, as both engines want it.
 """
 
+import base64
 import importlib
+import json
 import os
 import shutil
 import sys
@@ -15,6 +17,7 @@ from pathlib import Path
 from unittest.mock import MagicMock
 
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "TF_USE_LEGACY_KERAS": "1"}
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # or TF.js's model gets fused operators that TF.js does not have
 
 import numpy as np
 
@@ -37,6 +40,24 @@ def to_tfjs(saved: Path, out: Path) -> None:
         sys.modules.setdefault(name, MagicMock())
     conversion = importlib.import_module("tensorflowjs.converters.tf_saved_model_conversion_v2")
     conversion.convert_tf_saved_model(str(saved), str(out))
+    free_scalars(out / "model.json")
+
+
+def free_scalars(path: Path) -> None:
+    """Undoes what that converter does wrong: a number added to a convolution becomes its bias, and that is a vector."""
+    model = json.loads(path.read_text())
+    sizes = {weight["name"]: weight["shape"] for group in model["weightsManifest"] for weight in group["weights"]}
+    nodes = model["modelTopology"]["node"]
+    bias_alone = [base64.b64encode(b"BiasAdd").decode()]
+    for node in list(nodes):
+        attrs = node.get("attr", {})
+        fused = attrs.get("fused_ops", {}).get("list", {}).get("s")
+        if node["op"] == "_FusedConv2D" and fused == bias_alone and sizes.get(node["input"][2]) == []:
+            kept = {key: attrs[key] for key in ("T", "strides", "padding", "dilations", "data_format") if key in attrs}
+            plain = node["name"] + "/plain"
+            nodes.append({"name": plain, "op": "Conv2D", "input": node["input"][:2], "attr": kept})
+            node |= {"op": "AddV2", "input": [plain, node["input"][2]], "attr": {"T": attrs["T"]}}
+    path.write_text(json.dumps(model))
 
 
 def main() -> int:

@@ -1,5 +1,5 @@
 // LiteRT.js (XNNPACK in WebAssembly). ?threads ?file
-import { bytesOf, channelsLast } from './run.js';
+import { bytesOf, channelsLast } from './kit.js';
 
 export async function setup({ threads = '1', file = 'model.tflite', backend = 'wasm' }, { shape }, input) {
   const model = bytesOf(file), { loadLiteRt, loadAndCompile, Tensor } = await import('/bench/npm/@litertjs/core/dist/index.js');

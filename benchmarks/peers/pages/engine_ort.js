@@ -1,5 +1,5 @@
 // ONNX Runtime Web. ?threads ?backend=wasm|webgpu|webgl
-import { bytesOf } from './run.js';
+import { bytesOf } from './kit.js';
 
 export async function setup({ threads = '1', backend = 'wasm' }, { shape }, input) {
   const dist = '/bench/npm/onnxruntime-web/dist/', model = bytesOf('model.onnx');

@@ -1,5 +1,5 @@
 // TensorFlow.js, a graph model. ?threads ?backend=wasm|webgl|webgpu
-import { channelsLast } from './run.js';
+import { channelsLast } from './kit.js';
 
 const NPM = '/bench/npm/@tensorflow/';
 const script = (address) => new Promise((resolve, reject) => {

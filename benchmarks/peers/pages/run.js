@@ -1,19 +1,5 @@
 // One engine with one net in one page: makes the first result, then offers bench(n). ?engine=&net=&…
-const wish = Object.fromEntries(new URLSearchParams(location.search));
-
-/** @param {string} file of the net's folder */
-export async function bytesOf(file) {
-  const response = await fetch(`/bench/nets/${wish.net}/${file}`);
-  if (!response.ok) throw new Error(`${file}: ${response.status}`);
-  return response.arrayBuffer();
-}
-
-/** Channels first -> channels last. @param {Float32Array} x @param {number[]} shape [1, C, H, W] */
-export function channelsLast(x, [, C, H, W]) {
-  const out = new Float32Array(x.length);
-  for (let c = 0; c < C; c++) for (let i = 0; i < H * W; i++) out[i * C + c] = x[c * H * W + i];
-  return out;
-}
+import { bytesOf, channelsLast, wish } from './kit.js';
 
 /** The worst difference as a share of the range; the better of both orders of channels. */
 function errorOf(found, { data: wanted, shape }) {
@@ -57,7 +43,8 @@ try {
   const [{ setup }, known, given] = await Promise.all([
     import(`./engine_${wish.engine}.js`), meta ?? bytesOf('net.json').then((bytes) => JSON.parse(new TextDecoder().decode(bytes))), meta ? null : bytesOf('input.bin'),
   ]);
-  const count = known.shape.reduce((p, q) => p * q, 1), input = given ? new Float32Array(given) : Float32Array.from({ length: count }, (_, i) => Math.sin(i));
+  const count = known.shape.reduce((p, q) => p * q, 1), input = given ? new Float32Array(given) : new Float32Array(count);
+  if (!given) for (let i = 0; i < count; i++) input[i] = Math.sin(i);
   const run = await setup(wish, known, input);
   const before = performance.now(), outputs = await run();
   const first_ms = performance.now(), first_run_ms = first_ms - before; // the clock starts with the navigation
