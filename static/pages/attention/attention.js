@@ -110,6 +110,7 @@ async function begin() {
     await camera.open(options.device.value);
     starting('Getting ready…');
     await eyes.warm(video);
+    if (!camera.stream) throw new CameraProblem('lost');
   } catch (error) {
     eyes?.close();
     camera.close();
@@ -274,7 +275,7 @@ options.break.addEventListener('change', () => reminders.start(session.elapsed))
 options.device.addEventListener('change', () => {
   if (session.running) camera.open(options.device.value).catch(stopped);
 });
-camera.addEventListener('lost', () => stopped(new CameraProblem('lost')));
+camera.addEventListener('lost', () => session.eyes && stopped(new CameraProblem('lost')));
 session.addEventListener('frame', onFrame);
 session.addEventListener('second', onSecond);
 session.addEventListener('failed', () => stopped(session.error));
