@@ -98,7 +98,7 @@ def export(name: str, checkpoint: Path, out: Path) -> int:
         command += ["--targets", "web,onnx", "--opset", "13", "--model-version", VERSIONS[name]]
         if SIDES[name]:
             # Of one picture of noise both eyes are the same, and errors are judged by an output's range.
-            command += ["--input-shape", f"image=16,3,{SIDES[name]},{SIDES[name]}"]
+            command += ["--input-shape", f"image=4,3,{SIDES[name]},{SIDES[name]}"]
         return subprocess.run(command, check=False).returncode
 
 

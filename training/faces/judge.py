@@ -3,9 +3,10 @@
     python -m training.faces.judge --faces FOLDER --backdrops FOLDER --mistakes FILE --networks DIR [--score 0.6]
 
 A logistic regression over the logarithms of their odds, fitted to what the detector finds on the validation split and
-to its mistakes in every eighth picture without a face, with which the head's second look was not taught. Prints what
-each limit of the score costs and saves; --score is the one that the page shall use. export.py takes all from
-DIR/judge.json.
+to its mistakes in every eighth painted photograph and backdrop, with which the head's second look was not taught.
+(Textures and lookalikes are left out: a detector sees faces in them so much more often than in photographs that its
+opinion would count for little.) Prints what each limit of the score costs and saves; --score is the one that the page
+shall use. export.py takes all from DIR/judge.json.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from training.faces.tasks import HELD, in_parts, shrunk, signed
 SIDES = (640,)  # at which the validation split is looked at
 LOWEST = 0.4  # of the detector's scores: with less, no head makes it a face
 LIMITS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+DRAWN = (1, 2)  # which of faceless()'s groups are textures and lookalikes
 SURE = 8.0  # the head's logarithm counts up to here
 RIDGE = 1e-3
 
@@ -99,15 +101,19 @@ def main() -> None:
     args = parser.parse_args()
     detector, head = (load(name, checkpoint_of(args.networks, name, False)) for name in ("detector", "head"))
     values, truth = with_faces(detector, head, scenes(args.faces, "val"))
-    pictures = np.concatenate([p for p, _ in faceless(scenes(args.faces, "train"), args.backdrops, False)])
+    groups = [p for p, _ in faceless(scenes(args.faces, "train"), args.backdrops, False)]
+    natural = np.concatenate([np.full(len(p), k not in DRAWN) for k, p in enumerate(groups)])
+    pictures = np.concatenate(groups)
     found = read(args.mistakes, len(pictures))
-    found = found.where((found.rows % HELD == 0) & (found.scores > LOWEST))
+    kept = torch.from_numpy(natural)[found.rows] & (found.rows % HELD == 0)
+    found = found.where(kept & (found.scores > LOWEST))
     seen = second(head, mistake_crops(found, pictures))
     none = torch.stack([torch.logit(found.scores), seen], 1).numpy()
     weights = fitted(np.concatenate([values, none]), np.concatenate([truth, np.zeros(len(none))]))
-    for line in costs(weights, values[truth > 0], none, found.rows.numpy(), -(-len(pictures) // HELD)):
+    for line in costs(weights, values[truth > 0], none, found.rows.numpy(), int(natural[::HELD].sum())):
         print("limit {:.2f}: {:.3f} of the faces, nothing in {:.3f} of the pictures without".format(*line))
-    judge = dict(zip(("detector", "head", "bias"), weights.round(4).tolist(), strict=True)) | {"sure": SURE, "look": LOWEST}
+    judge = dict(zip(("detector", "head", "bias"), weights.round(4).tolist(), strict=True))
+    judge |= {"sure": SURE, "look": LOWEST}
     (args.networks / "judge.json").write_text(json.dumps({"judge": judge, "score": args.score}) + "\n")
     print(judge)
 
