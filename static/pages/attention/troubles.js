@@ -11,7 +11,7 @@ const CAMERA = Object.freeze({
   refused: { title: 'The camera is blocked for this page', text: 'Nothing was looked at. To use this page, allow the camera with its icon in the address bar or in the site settings, then start again.' },
   missing: { title: 'No camera found', text: 'Plug one in and start again.' },
   busy: { title: 'The camera is in use', text: 'Another app or tab seems to hold it. Close that one, then start again.' },
-  lost: { title: 'The camera stopped', text: 'It was unplugged, or another app took it. The session has ended; what it counted is below.' },
+  lost: { title: 'The camera stopped', text: 'It was unplugged, or another app took it. The session has ended; what it counted, if anything, is below.' },
   away: { title: 'The camera was switched off', text: 'Start it again when you are ready.' },
 });
 
