@@ -29,12 +29,13 @@ from webapp.settings import read
 from webapp.wire import (
     Budget,
     Pace,
+    fill,
     let_go,
     limit_sending,
     own,
-    read_body,
     read_whole,
     refuse_new,
+    room_for,
     throw_away,
     waited_s,
 )
@@ -45,6 +46,33 @@ LAST_S = 0.3  # when stopping: for connections that are being opened
 # What gunicorn could not read, where that is not simply a bad request.
 UNREADABLE = ((LimitRequestLine, 414), (LimitRequestHeaders, 431), (UnsupportedTransferCoding, 501),
               (ExpectationFailed, 417))  # fmt: skip
+
+
+class Incoming:
+    """The body of a plain request, see lane.Body. `came`: how many bytes of it were read."""
+
+    def __init__(self, worker: "Worker", client: socket.socket, plain: Plain, first: memoryview) -> None:
+        self.worker, self.client, self.plain, self.first, self.came = worker, client, plain, first, 0
+
+    def whole(self) -> memoryview:
+        """All of it, to memory of this thread."""
+        view = room_for(self.plain.length, self.plain.header)
+        return view[: self.fill(view, self.first)]
+
+    def into(self, header: int, numbers: memoryview) -> bool:
+        """Its numbers, to where they belong."""
+        return self.fill(numbers, self.first[header:]) == len(numbers)
+
+    def fill(self, view: memoryview, known: memoryview) -> int:
+        """What is known already and what comes; how much that is. Sending the answer will say so if the client went."""
+        got = len(known)
+        try:
+            got = fill(self.client, view, known)
+        except OSError as error:
+            self.worker.log.debug("a client went away: %s", error)
+        self.came = max(1, self.plain.length - len(view) + got)
+        self.worker.pace.arrived(self.client)
+        return got
 
 
 class Worker(ThreadWorker):
@@ -156,25 +184,15 @@ class Worker(ThreadWorker):
 
     def answer(self, conn: TConn, plain: Plain, rest: memoryview) -> bool:
         """Run it, send the answer, and let come what was not read of a request that was refused before."""
-        first, behind = rest[: plain.length], rest[plain.length :]
-        body: list[memoryview] = []
-
-        def read_it() -> memoryview:
-            try:
-                body.append(read_body(conn.sock, first, plain.length, plain.header))
-            except OSError:  # sending the answer will say so again
-                body.append(memoryview(b""))
-            self.pace.arrived(conn.sock)
-            return body[0]
-
+        body = Incoming(self, conn.sock, plain, rest[: plain.length])
         address = conn.client[0] if isinstance(conn.client, tuple) else ""
-        status, headers, content = self.lane.answer(plain, address, own.began, read_it)
+        status, headers, content = self.lane.answer(plain, address, own.began, body)
         kept = self.alive and len(self.keepalived_conns) < self.max_keepalived
-        kept = kept and (not body or len(body[0]) == plain.length)
+        kept = kept and body.came in (0, plain.length)
         conn.sock.sendall(head_of(status, self.general(kept) + headers) + content)
-        if not body and kept:
-            kept = throw_away(conn.sock, plain.length - len(first))
-        if behind:
+        if not body.came and kept:
+            kept = throw_away(conn.sock, plain.length - len(body.first))
+        if behind := rest[plain.length :]:
             conn.parser.unreader.unread(bytes(behind))
         return kept
 

@@ -34,6 +34,7 @@ class InferRequest:
     outputs: dict[str, bool]
     id: str = ""
     timeout_us: int | None = None
+    place: Any = None  # where the feeds lie, if that is memory of the engine (see engines/rows.py)
 
 
 @dataclass

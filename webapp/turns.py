@@ -32,7 +32,7 @@ class Turn:
         left_s = self.deadline - time.monotonic()
         if left_s <= 0:
             raise Late
-        results = self.outputs(asked.feeds, left_s)
+        results = self.outputs(asked, left_s)
         bundle = self.loaded.bundle
         head = {"model_name": bundle.name, "model_version": str(bundle.number)}
         if asked.id:
@@ -40,14 +40,15 @@ class Turn:
         with timed("encode", self.stages):
             return write_response(head, results, asked.outputs)
 
-    def outputs(self, feeds: Arrays, left_s: float) -> Arrays:
+    def outputs(self, asked: InferRequest, left_s: float) -> Arrays:
         """All outputs by name; what it waited in the engine's own queue counts as waiting."""
         engine, began = self.loaded.engine, time.monotonic()
         try:
             if not engine.batches:
-                return engine.run(feeds, left_s)
+                return engine.run(asked.feeds, left_s)
             self.give_back()
-            results, waited_s = engine.ask(feeds, self.deadline)
+            place = {} if asked.place is None else {"place": asked.place}
+            results, waited_s = engine.ask(asked.feeds, self.deadline, **place)
             self.stages["queue"] = self.stages.get("queue", 0.0) + waited_s
             began += waited_s
             return results

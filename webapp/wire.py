@@ -62,25 +62,26 @@ def room(length: int) -> memoryview:
     return memoryview(kept)[:length]
 
 
-def read_body(client: socket.socket, first: bytes | memoryview, length: int, header: int) -> memoryview:
-    """A body from the socket to its place without a copy between; shorter when the client goes.
-
-    first: what of it was read already. What follows the first `header` bytes is aligned for numbers.
-    """
+def room_for(length: int, header: int) -> memoryview:
+    """Room for a body in which what follows the first `header` bytes is aligned for numbers. Raises Full."""
     shift = -header % ALIGNED
-    view = room(length + ALIGNED)[shift : shift + length]
-    got = len(first)
-    view[:got] = first
-    while got < length:
-        count = client.recv_into(view[got:], length - got, socket.MSG_WAITALL)
+    return room(length + ALIGNED)[shift : shift + length]
+
+
+def fill(client: socket.socket, view: memoryview, known: bytes | memoryview) -> int:
+    """Bytes that are known and then those from the socket, without a copy between; less when the client goes."""
+    got = len(known)
+    view[:got] = known
+    while got < len(view):
+        count = client.recv_into(view[got:], len(view) - got, socket.MSG_WAITALL)
         if count == 0:
             break
         got += count
-    return view[:got]
+    return got
 
 
 def read_whole(environ: dict[str, Any], length: int, header: int) -> memoryview | None:
-    """The same for a request that gunicorn read; None where only the ordinary way works."""
+    """A body of this length in such a room, of a request that gunicorn read; None where only the ordinary way works."""
     body, client = environ["wsgi.input"], environ["gunicorn.socket"]
     reader = body.reader
     if type(reader) is not LengthReader or reader.length != length or type(client) is not socket.socket:
@@ -89,9 +90,10 @@ def read_whole(environ: dict[str, Any], length: int, header: int) -> memoryview 
     known = unreader.buf.getvalue()  # what came with the head
     unreader.buf = io.BytesIO()
     unreader.buf.write(known[length:])
-    view = read_body(client, known[:length], length, header)
-    reader.length -= len(view)
-    return view
+    view = room_for(length, header)
+    got = fill(client, view, known[:length])
+    reader.length -= got
+    return view[:got]
 
 
 def throw_away(client: socket.socket, length: int) -> bool:

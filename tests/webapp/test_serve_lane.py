@@ -3,6 +3,7 @@
 import http.client
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.webapp.serving_helpers import binary_body, mean_model, noise, running_server, write_bundle
-from tests.webapp.test_serve_process import INFER, ask
+from tests.webapp.test_serve_process import INFER, ask, ready, until
 from webapp import create_app
 from webapp.errors import AnswerError
 from webapp.lane import Lane
@@ -58,6 +59,26 @@ def test_each_request_has_its_own_numbers(lane_server):
     assert status == 400 and b"4 bytes follow" in content
 
 
+def test_each_of_many_clients_has_its_own_numbers_though_they_run_together(tmp_path: Path, repo: Path):
+    write_bundle(tmp_path / "models/mean", mean_model(work=1))
+    with running_server(tmp_path, repo, drain_s=0) as server, ThreadPoolExecutor(12) as clients:
+        until(lambda: ready(server))
+
+        def client(seed: int) -> float:
+            body, headers = binary_body(noise(seed=seed), parameters={"binary_data_output": True})
+            connection, worst = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30), 0.0
+            for _ in range(12):
+                connection.request("POST", INFER, body, headers)
+                answer = connection.getresponse()
+                found = read_binary_response(answer.read(), answer.headers["Inference-Header-Content-Length"])["y"]
+                worst = max(worst, float(np.abs(found - noise(seed=seed).mean((2, 3))).max()))
+            connection.close()
+            return worst
+
+        assert max(clients.map(client, range(12))) < 1e-5
+        assert json.loads(ask(server.port, "GET", "/api/status")[2])["batches"]["mean"]["meanRows"] > 1
+
+
 @pytest.mark.parametrize(
     ("spoil", "status"),
     [
@@ -80,6 +101,7 @@ def test_what_goes_wrong_is_told_in_the_words_of_the_long_way(folder: Path, lane
 @pytest.fixture(scope="module")
 def lane_server(folder: Path, repo: Path):
     with running_server(folder, repo, drain_s=0) as server:
+        until(lambda: ready(server))
         yield server
 
 
@@ -128,10 +150,13 @@ def test_a_bug_is_logged_whole_and_told_in_one_sentence(folder: Path, caplog: py
     app = create_app({"models": [str(folder / "models")]})
     app.extensions["inpage_serving"].scan()
 
-    def read() -> memoryview:
-        raise ZeroDivisionError("secret")
+    class Odd:
+        first = memoryview(b"")
 
-    status, _, content = Lane(app).answer(PLAIN, "10.0.0.1", time.monotonic(), read)
+        def whole(self) -> memoryview:
+            raise ZeroDivisionError("secret")
+
+    status, _, content = Lane(app).answer(PLAIN, "10.0.0.1", time.monotonic(), Odd())
     assert status == 500 and json.loads(content)["code"] == "internal" and b"secret" not in content
     assert "ZeroDivisionError: secret" in caplog.text
 

@@ -13,11 +13,13 @@ from collections.abc import Callable
 import numpy as np
 
 from webapp.engines.base import Arrays, Engine, RunError
+from webapp.engines.rows import Kind, Place, Rows, side_by_side
 from webapp.gate import Bell, Late, Usual
 from webapp.models import Bundle
 
 MOST_ROWS = 8  # more rows save little, and the first of them waits for the last
 MOST_BYTES = 16 << 20  # of inputs in one run
+MOST_SHARED_BYTES = 48 << 20  # for the rows of all requests that run or wait
 ALIGNED = 64
 
 Key = tuple[tuple[str, str, tuple[int, ...]], ...]
@@ -38,8 +40,8 @@ def key_of(feeds: Arrays) -> Key:
 class Ask:
     """A request: what it feeds, then what it gets. `turn` is rung when it is answered, or when it is to lead."""
 
-    def __init__(self, feeds: Arrays, until: float) -> None:
-        self.feeds, self.key, self.until = feeds, key_of(feeds), until
+    def __init__(self, feeds: Arrays, until: float, place: Place | None = None) -> None:
+        self.feeds, self.key, self.until, self.place = feeds, key_of(feeds), until, place
         first = next(iter(feeds.values()))
         self.rows = first.shape[0]
         self.bytes = sum(array.nbytes for array in feeds.values())
@@ -86,6 +88,7 @@ class Together:
         self.waiting: deque[Ask] = deque()
         self.usual = Usual()
         self.rooms = Rooms()
+        self.shared = Rows(runs * MOST_ROWS + queue + MOST_ROWS, 2 * MOST_ROWS, MOST_SHARED_BYTES)
 
     @property
     def broken(self) -> str:
@@ -106,9 +109,20 @@ class Together:
         if len(self.waiting) >= self.queue or not self.usual.fits(before, deadline):
             raise self.usual.full(before)
 
-    def ask(self, feeds: Arrays, deadline: float) -> tuple[Arrays, float]:
-        """The same until `deadline` (time.monotonic), and how long it waited for its run, in seconds."""
-        mine = Ask(feeds, deadline)
+    def place(self, kind: Kind) -> Place | None:
+        """A row in memory that requests share, to be given to `ask` and then back; None where there is none."""
+        return self.shared.place(kind)
+
+    def give_back(self, place: Place) -> None:
+        """The request of that row is answered."""
+        self.shared.give_back(place)
+
+    def ask(self, feeds: Arrays, deadline: float, place: Place | None = None) -> tuple[Arrays, float]:
+        """The same until `deadline` (time.monotonic), and how long it waited for its run, in seconds.
+
+        place: where what it feeds lies, if it lies in a place of this engine.
+        """
+        mine = Ask(feeds, deadline, place)
         with self.lock:
             self.refuse(deadline)
             mine.leads = self.running < self.runs
@@ -192,9 +206,14 @@ class Together:
         if len(batch) == 1:
             batch[0].results = self.engine.run(batch[0].feeds, timeout_s)
             return
-        room = self.rooms.take(room_for(batch))
+        room = None
         try:
-            results, end = self.engine.run(joined(batch, room), timeout_s), 0
+            batch = sorted(batch, key=lambda one: one.place.row if one.place else 0)
+            feeds = as_they_lie(batch)
+            if feeds is None:
+                room = self.rooms.take(room_for(batch))
+                feeds = joined(batch, room)
+            results, end = self.engine.run(feeds, timeout_s), 0
             for one in batch:
                 start, end = end, end + one.rows
                 one.results = {name: own(array[start:end], room) for name, array in results.items()}
@@ -205,12 +224,23 @@ class Together:
                 except RunError as error:
                     one.error = error
         finally:
-            self.rooms.give(room)
+            if room is not None:
+                self.rooms.give(room)
 
     def close(self) -> None:
         """Free what the engine inside holds."""
         self.depth(0, 0)
         self.engine.close()
+
+
+def as_they_lie(batch: list[Ask]) -> Arrays | None:
+    """The rows of all requests, where they lie side by side already."""
+    places = [one.place for one in batch if one.place is not None]
+    if len(places) < len(batch):
+        return None
+    rows = side_by_side(places)
+    (name,) = batch[0].feeds
+    return None if rows is None else {name: rows}
 
 
 def room_for(batch: list[Ask]) -> int:
@@ -232,6 +262,6 @@ def joined(batch: list[Ask], room: np.ndarray) -> Arrays:
     return found
 
 
-def own(rows: np.ndarray, room: np.ndarray) -> np.ndarray:
+def own(rows: np.ndarray, room: np.ndarray | None) -> np.ndarray:
     """Results that will stay: an engine may hand out what it was given, and the room is soon another's."""
-    return rows.copy() if np.may_share_memory(rows, room) else rows
+    return rows.copy() if room is not None and np.may_share_memory(rows, room) else rows
