@@ -26,7 +26,7 @@ from tests.conftest import CHROMIUM_FLAGS, chromium_path
 
 RESULTS = CACHE / "first.json"
 SETTLE_MS = 1200  # the browser writes what it compiled some time after
-ENGINES = ("inpage", "tfjs", "ort", "litert")
+ENGINES = ("inpage", "inpage page", "tfjs", "ort", "litert")
 
 
 def visit(playwright: Playwright, site: str, profile: str, wish: dict[str, str], settle: bool) -> dict[str, Any]:
@@ -53,9 +53,10 @@ def visit(playwright: Playwright, site: str, profile: str, wish: dict[str, str],
 
 def measure(playwright: Playwright, fast: str, slow: str, engine: str, net: str, shape: list[int]) -> dict[str, Any]:
     """Cold and warm of one engine, once."""
-    wish = {"engine": engine, "net": net, "first": ",".join(map(str, shape))}
-    if engine == "inpage":
-        wish |= {"bundle": f"{net}_half", "threads": ""}
+    kind, _, thread = engine.partition(" ")
+    wish = {"engine": kind, "net": net, "first": ",".join(map(str, shape))}
+    if kind == "inpage":
+        wish |= {"bundle": f"{net}_half", "threads": "1" if thread else ""}
     with tempfile.TemporaryDirectory(prefix="first-") as profile:
         cold = visit(playwright, slow, profile, wish, settle=False)
     with tempfile.TemporaryDirectory(prefix="first-") as profile:
@@ -70,7 +71,7 @@ def main() -> int:
     parser.add_argument("--net", default="mobilenet_v3_small")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--kept", action="store_true", help="take the nets as they were made last")
-    parser.add_argument("--engines", default=",".join(ENGINES))
+    parser.add_argument("--engines", default=",".join(ENGINES), help="page: without a worker")
     given = parser.parse_args()
     engines = given.engines.split(",")
     if not given.kept:
@@ -84,7 +85,7 @@ def main() -> int:
                 one = measure(playwright, fast, slow, engine, given.net, net["shape"])
                 found[engine].append(one)
                 sizes = ", ".join(f"{kind} {count / 1000:.0f} KB" for kind, count in one["bytes"].items())
-                print(f"{engine:8} cold {one['cold_ms']:6.0f} ms, warm {one['warm_ms']:5.0f} ms, {sizes}", flush=True)
+                print(f"{engine:11} cold {one['cold_ms']:6.0f} ms, warm {one['warm_ms']:5.0f} ms, {sizes}", flush=True)
     for key in ("cold_ms", "warm_ms"):
         own = statistics.median(one[key] for one in found["inpage"])
         for engine in engines:

@@ -118,7 +118,7 @@ def write_table(results: dict[str, Any], nets: dict[str, Any], readme: Path) -> 
 
 def write_first(found: dict[str, list[dict[str, Any]]], title: str, readme: Path) -> None:
     """First results: medians, their ratio to the fastest peer's, bytes."""
-    names = {"inpage": "here, float16 weights"} | PEERS
+    names = {"inpage": "here, float16 weights", "inpage page": "the same without a worker"} | PEERS
     middle = {
         key: {engine: statistics.median(one[key] for one in ones) for engine, ones in found.items()}
         for key in ("cold_ms", "warm_ms")
@@ -135,7 +135,7 @@ def write_first(found: dict[str, list[dict[str, Any]]], title: str, readme: Path
             cells.append(f"{statistics.median(values):.0f} ({min(values):.0f} … {max(values):.0f})")
         sizes = [f"{ones[-1]['bytes'][kind] / 1000:.0f}" for kind in ("runtime", "model")]
         lines.append(f"| {names[engine]} | {' | '.join(cells + sizes)} |")
-    shares = [each.pop("inpage") / min(each.values()) for each in middle.values()]
+    shares = [each["inpage"] / min(each[peer] for peer in PEERS if peer in each) for each in middle.values()]
     ends = f"{shares[0]:.2f} with an empty cache (aim 0.5), {shares[1]:.2f} with a warm one (aim 0.6)"
     lines += ["", f"To the fastest peer: {ends}."]
     replace(readme, "first result", lines)
