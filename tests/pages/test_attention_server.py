@@ -19,7 +19,7 @@ from tests.webapp.serving_helpers import running_server
 pytestmark = pytest.mark.browser
 
 MODEL = r"models/(?:face_detector|face_head|upper_body)"
-MAY_BE_ASKED = re.compile(rf"/v2/{MODEL}/ready|/api/{MODEL}/predict|/static/.*\.(?:js|json)")
+MAY_BE_ASKED = re.compile(rf"/v2/{MODEL}/ready|/api/{MODEL}/predict|/static/.*")
 
 
 @pytest.fixture(scope="module")
