@@ -64,11 +64,11 @@ def test_a_number_added_to_a_convolution_is_no_bias(tmp_path):
     assert made["b"] == conv("b", "bias")
 
 
-def test_cut_weights_keep_eight_bits():
+def test_cut_weights_keep_four_bits():
     numbers = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
     short = cut(numbers)
-    assert np.abs(short / numbers - 1).max() < 2**-8
-    assert not (short.view(np.uint32) & 0x7FFF).any()
+    assert np.abs(short / numbers - 1).max() < 2**-4
+    assert not (short.view(np.uint32) & 0x7FFFF).any()
 
 
 def test_a_slow_link_is_slow_and_loses_nothing():

@@ -2,7 +2,7 @@
 
     CHROME=/path/to/chromium python3 host.py [--folder FOLDER] [--limit S] [CHROMIUM FLAG ...]
 
-FOLDER holds page.tar.xz (or is what was in it); default: beside this file. Ends with the page's last report, status 0,
+FOLDER holds page.tar.gz (or is what was in it); default: beside this file. Ends with the page's last report, status 0,
 or after --limit seconds, status 1. Without flags: a GPU through Vulkan.
 """
 
@@ -67,7 +67,7 @@ def serve(folder: Path, done: threading.Event) -> http.server.ThreadingHTTPServe
 
 def unpacked(folder: Path, scratch: Path) -> Path:
     """Where the page lies."""
-    archive = folder / "page.tar.xz"
+    archive = folder / "page.tar.gz"
     if not archive.is_file():
         return folder
     with tarfile.open(archive) as packed:

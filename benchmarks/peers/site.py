@@ -130,7 +130,7 @@ def early() -> str:
     if engine == "inpage":
         assets = current_app.extensions["inpage_assets"]
         links += [f'<link rel=modulepreload href="{assets.url(name)}">' for name in OF_THE_PAGE]
-    for found in current_app.extensions["inpage_models"].versions(bundle)[:1]:
+    for found in current_app.extensions["inpage_models"].versions(bundle)[: int(request.args.get("hints", 1))]:
         for name in found.files:
             address = escape(found.immutable_url + name)
             links.append(f'<link rel=preload as=fetch crossorigin=anonymous href="{address}">')
