@@ -105,8 +105,8 @@ def scanner() -> Response:
     return page("scanner.html")
 
 
-# What /attention and its thread may ask for: files of this site, to which nothing can be sent. Where the person lets the
-# server look, on a page of its own, these three models, too.
+# What /attention and its thread may ask for: files of this site, to which nothing can be sent. Where the person lets
+# the server look, on a page of its own, these three models, too.
 EYES = "pages/attention/eyes_worker.js"
 HELPER = "runtime/backends/wasm_helper.js"  # started by that thread; computes, and asks for nothing
 LOOKED_AT_BY = ("face_detector", "face_head", "upper_body")
@@ -132,7 +132,7 @@ def attention() -> Response:
 
 @pages.get("/attention/server")
 def attention_server() -> Response:
-    """The same for devices that cannot: it asks the person first, then three models of this site's server, nothing else."""
+    """The same for devices that cannot: it asks the person first, then three models of this site's server."""
     models = " ".join(f"{request.host}/{way}/{name}/" for name in LOOKED_AT_BY for way in ("v2/models", "api/models"))
     response = page("attention.html", place="server")
     response.headers["Content-Security-Policy"] = policy(f"{files_only()} {models}")
