@@ -51,8 +51,8 @@ async function compare(net, engines, runs) {
     else ready.push({ ...one, engine, times: [] });
   }
   const right = ready[0]?.page.outputs[0];
-  for (const { page } of ready) await page.bench(WARM);
-  for (let turn = 0; turn * TURN < runs; turn++) for (const one of ready) one.times.push(...await one.page.bench(TURN));
+  for (const { page } of ready) await page.bench(Math.min(WARM, runs));
+  for (let turn = 0; turn * TURN < runs; turn++) for (const one of ready) one.times.push(...await one.page.bench(Math.min(TURN, runs)));
   for (const one of ready) {
     const times = one.times.sort((p, q) => p - q), flight = await one.page.flight(FLIGHT, runs).catch((error) => String(error));
     await say({ net: net.net, ...one.engine, median_ms: at(times, 0.5), p25_ms: at(times, 0.25), p75_ms: at(times, 0.75), runs: times.length,
