@@ -1,6 +1,6 @@
 """How much the detector's and the head's opinion count when both have looked at a place:
 
-    python -m training.faces.judge --faces FOLDER --backdrops FOLDER --mistakes FILE --networks DIR [--score 0.45]
+    python -m training.faces.judge --faces FOLDER --backdrops FOLDER --mistakes FILE --networks DIR [--score 0.55]
 
 A logistic regression over the logarithms of their odds, fitted to what the detector finds on the validation split and
 to its mistakes in every eighth painted photograph and backdrop, with which the head's second look was not taught.
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--backdrops", action="append", default=[], type=Path)
     parser.add_argument("--mistakes", type=Path, required=True)
     parser.add_argument("--networks", type=Path, required=True)
-    parser.add_argument("--score", type=float, default=0.45)
+    parser.add_argument("--score", type=float, default=0.55)
     args = parser.parse_args()
     detector, head = (load(name, checkpoint_of(args.networks, name, False)) for name in ("detector", "head"))
     values, truth = with_faces(detector, head, scenes(args.faces, "val"))
