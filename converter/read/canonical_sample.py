@@ -40,6 +40,8 @@ def fold(b: Builder, op: Op) -> None:
     if not isinstance(rows, int) or rows % area:
         raise op.error(f"needs a known multiple of {area} rows, got {rows}")
     (top, bottom, left, right), (sh, sw), (dh, dw) = moves["paddings"], moves["strides"], moves["dilations"]
+    if (top, left) != (bottom, right):      # Paddle itself takes the first for both when it counts windows
+        raise op.error(f"paddings {[top, left, bottom, right]} that differ between ends are not supported")
     grid = [(size[0] + top + bottom - dh * (kernel[0] - 1) - 1) // sh + 1,
             (size[1] + left + right - dw * (kernel[1] - 1) - 1) // sw + 1]
     picks = np.tile(np.eye(area, dtype=np.float32).reshape(area, 1, *kernel), (rows // area, 1, 1, 1))

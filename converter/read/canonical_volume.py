@@ -171,7 +171,10 @@ def nearest(b: Builder, op: Op) -> None:
 
 def resized(b: Builder, op: Op, kind: str) -> None:
     """Height and width, then the depth as the width of a picture one pixel high."""
-    v = Volume(b, op, "X", "data_layout" if op.attrs.get("data_layout") else "data_format")
+    layout = "data_layout" if op.attrs.get("data_layout") else "data_format"
+    if op.attrs.get(layout) in ("NCDHW", "NDHWC"):      # to Paddle's kernel both are channels last
+        raise op.error(f"data format {op.attrs[layout]} is not supported; exporters write NCHW or NHWC")
+    v = Volume(b, op, "X", layout)
     op.skip("interp_method", "data_format", "data_layout")
     size = [int(op.attr(name, -1)) for name in ("out_d", "out_h", "out_w")]
     given = op.attr("scale", [])
