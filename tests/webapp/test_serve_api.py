@@ -15,9 +15,9 @@ from PIL import Image, ImageCms
 from serving_helpers import SPEC, binary_body, json_request, mean_model, noise, picture_bytes, write_bundle
 
 import picture
-from webapp import create_app, logs
+from webapp import create_app
 from webapp.engines import Engine, RunError
-from webapp.logs import JsonFormatter, Sparing
+from webapp.logs import JsonFormatter
 from webapp.tensors import read_binary_response
 
 INFER, PREDICT = "/v2/models/mean/infer", "/api/models/mean/predict"
@@ -431,23 +431,6 @@ def test_the_log_has_the_id_and_the_stages_and_nothing_of_the_picture(app: Flask
     assert line["path"] == PREDICT and "hidden" not in caplog.text and line["model"] == "mean"
 
 
-def test_a_flood_of_refusals_does_not_fill_the_log():
-    sparing = Sparing(3)
-    assert [sparing.left_out_before(7.0 + k / 10) for k in range(6)] == [0, 0, 0, None, None, None]
-    assert [sparing.left_out_before(8.0 + k / 10) for k in range(4)] == [3, 0, 0, None]
-    assert sparing.left_out_before(60.0) == 1
-
-
-def test_only_refusals_of_a_busy_server_are_left_out(app_of, caplog, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(logs, "refusals", Sparing(0))
-    client = app_of(rate_per_s=1, burst=1)
-    body, headers = binary_body(noise())
-    with caplog.at_level(logging.INFO, "webapp.requests"):
-        codes = [client.post(INFER, data=body, headers=headers).status_code for _ in range(3)]
-    assert codes == [200, 429, 429]
-    assert [record.status for record in caplog.records] == [200]
-
-
 def test_a_crash_in_the_log_is_one_line_of_json():
     try:
         raise RuntimeError("a\nb")
@@ -489,19 +472,3 @@ def test_stopping_is_not_ready_but_still_answers(app: FlaskClient):
     assert ready.status_code == 503 and ready.json["reason"] == "the server is stopping"
     assert app.get("/v2/health/live").status_code == 200
     assert app.post(INFER, json=json_request(noise())).status_code == 200
-
-
-def test_while_the_models_are_being_loaded_nobody_waits_for_ever(tmp_path: Path):
-    write_bundle(tmp_path / "models" / "mean", mean_model())
-    app = create_app({"models": [str(tmp_path / "models")], "deadline_ms": 50})
-    client, serving = app.test_client(), app.extensions["inpage_serving"]
-    serving.thread = threading.current_thread()  # it is looking
-    body, headers = binary_body(noise())
-    for answer in (client.post(INFER, data=body, headers=headers), client.get("/v2/models/mean")):
-        assert (answer.status_code, answer.headers["Retry-After"], answer.json["code"]) == (503, "1", "not_ready")
-    assert client.get("/v2/health/ready").status_code == 503 and client.get("/v2/health/live").status_code == 200
-    waiting = [serving.patient.acquire(blocking=False) for _ in range(100)]
-    app.config["INPAGE"]["deadline_ms"] = 60_000
-    assert waiting.count(True) == 16 and client.get("/v2/models/mean").status_code == 503, "too many wait already"
-    serving.scan()
-    assert client.post(INFER, data=body, headers=headers).status_code == 200
