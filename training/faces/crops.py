@@ -15,7 +15,6 @@ from training.faces.networks import HEAD_SIDE, UPPER_SIDE
 from training.faces.sources import MIRROR_68, MIRROR_FIVE, MIRROR_JOINTS, SIDE, Bodies, Crops
 
 CROP = 128  # pixels a side in the pack
-MISTAKEN = 0.33  # share of a batch, where mistakes are known
 EYES = ((36, 37, 38, 39, 40, 41), (42, 43, 44, 45, 46, 47))  # subject's right, left: left corner first, clockwise
 
 
@@ -133,7 +132,7 @@ def covered(image: torch.Tensor, dice: Dice, share: float) -> torch.Tensor:
 
 class FaceCrops:
     """Endless batches of Faces. other: pictures uint8 [k,3,512,512] without one; mined: crops uint8 [m,3,128,128] of
-    what a detector took for faces there, weights [m]."""
+    what a detector took for faces there, weights [m]; mistaken: their share of a batch."""
 
     def __init__(
         self,
@@ -141,11 +140,12 @@ class FaceCrops:
         other: torch.Tensor | None,
         mined: tuple[torch.Tensor, torch.Tensor] | None,
         device: str,
+        mistaken: float = 0.33,
     ) -> None:
         def there(x) -> torch.Tensor:
             return torch.from_numpy(x).to(device)
 
-        self.dice, self.other, self.mined = Dice(device), other, mined
+        self.dice, self.other, self.mined, self.share = Dice(device), other, mined, mistaken
         self.pictures, self.pose, self.all68 = there(crops.pictures), there(crops.pose), there(crops.all68)
         self.five, self.has68 = there(crops.five), there(crops.has68)
         self.open, self.open_weight = there(crops.open), there(crops.open_weight)
@@ -197,13 +197,13 @@ class FaceCrops:
         )
 
     def mistaken(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The crops of these rows, a third of them replaced by mistakes of a detector; and which [n] bool. They take
+        """The crops of these rows, some of them replaced by mistakes of a detector; and which [n] bool. They take
         the faces' way through all that follows, so that nothing but the picture tells them apart."""
         pictures, n = self.pictures[rows], len(rows)
         if self.mined is None:
             return pictures, torch.zeros(n, dtype=torch.bool, device=self.dice.device)
         crops, weight = self.mined
-        which = self.dice.chance(n, MISTAKEN)
+        which = self.dice.chance(n, self.share)
         pictures[which] = crops[torch.multinomial(weight, int(which.sum()) + 1, replacement=True)[1:]]
         return pictures, which
 

@@ -21,9 +21,10 @@ from training.faces.crops import FaceCrops
 from training.faces.negatives import faceless, mistake_crops, read
 from training.faces.networks import BRANCH, Network, make
 from training.faces.sources import crops, scenes, with_small_faces
-from training.faces.tasks import HARD, HELD, in_parts, signed
+from training.faces.tasks import HELD, in_parts, signed
 
 BATCH = 96
+LOWEST = 0.25  # of the detector's scores
 KEPT = 14_000  # of the detector's mistakes, drawn at random
 ROUNDS, RATE, DECAY = 800, 3e-3, 3e-2
 DROP = 0.2  # of what the branch sees, while it learns
@@ -111,7 +112,7 @@ def material(network: Network, folder: Path, backdrops: list[Path], mined: Path,
     train = scenes(folder, "train")
     other = np.concatenate([p for p, _ in faceless(train, backdrops, False)])
     found = read(mined, len(other))
-    found = found.where(found.scores > HARD)
+    found = found.where(found.scores > LOWEST)
     found = found.where(torch.randperm(len(found.rows))[:KEPT])
     mistaken, kept = mistake_crops(found, other), found.rows % HELD == 0
     del other
@@ -119,9 +120,9 @@ def material(network: Network, folder: Path, backdrops: list[Path], mined: Path,
     val = with_small_faces(crops(folder, "val"), scenes(folder, "val")).pictures
     judge = joined([plain(network, judged, False), plain(network, val, True)])
     known = with_small_faces(crops(folder, "train"), train)
-    parts = [plain(network, learned[::2], False), plain(network, known.pictures, True)]
+    parts = [plain(network, learned[::4], False), plain(network, known.pictures[::2], True)]
     scores = found.scores[~kept]
-    endless = FaceCrops(known, None, (torch.from_numpy(learned), scores), "cpu")
+    endless = FaceCrops(known, None, (torch.from_numpy(learned), scores), "cpu", 0.5)
     for _ in range(batches):
         batch = endless.batch(BATCH)
         parts.append(look(network, signed(batch.image), batch.real.float()))
