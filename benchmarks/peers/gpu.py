@@ -68,7 +68,7 @@ def cut_bundle(source: Path, out: Path) -> None:
     for var in kept:
         kind = np.dtype(var.get("dtype") or "float32")
         end = at + int(np.prod(var["shape"])) * kind.itemsize
-        if kind == np.float32:
+        if kind == np.float32 and var["shape"]:
             payload[at:end] = cut(np.frombuffer(bytes(payload[at:end]), np.float32)).tobytes()
         at = end
     if at != len(payload):
@@ -90,7 +90,7 @@ def cut_onnx(source: Path, out: Path) -> None:
 
     model = onnx.load(str(source))
     for tensor in model.graph.initializer:
-        if tensor.data_type == onnx.TensorProto.FLOAT:
+        if tensor.data_type == onnx.TensorProto.FLOAT and tensor.dims:
             tensor.CopyFrom(numpy_helper.from_array(cut(numpy_helper.to_array(tensor)), tensor.name))
     onnx.save(model, str(out))
 
@@ -103,7 +103,7 @@ def cut_tfjs(source: Path, out: Path) -> None:
     payload, at = bytearray(b"".join((source / path).read_bytes() for path in group["paths"])), 0
     for weight in group["weights"]:
         end = at + int(np.prod(weight["shape"], dtype=int)) * np.dtype(weight["dtype"]).itemsize
-        if weight["dtype"] == "float32":
+        if weight["dtype"] == "float32" and weight["shape"]:  # numbers alone are part of what operators are made of
             payload[at:end] = cut(np.frombuffer(bytes(payload[at:end]), np.float32)).tobytes()
         at = end
     for path in group["paths"]:
