@@ -86,12 +86,12 @@ def main() -> int:
                 found[engine].append(one)
                 sizes = ", ".join(f"{kind} {count / 1000:.0f} KB" for kind, count in one["bytes"].items())
                 print(f"{engine:11} cold {one['cold_ms']:6.0f} ms, warm {one['warm_ms']:5.0f} ms, {sizes}", flush=True)
+            RESULTS.write_text(json.dumps({"net": given.net, "found": found}, indent=1))
+            write_first(found, net["title"], Path(__file__).parents[1] / "README.md")
     for key in ("cold_ms", "warm_ms"):
         own = statistics.median(one[key] for one in found["inpage"])
         for engine in engines:
             print(key, engine, f"{own / statistics.median(one[key] for one in found[engine]):.3f}")
-    RESULTS.write_text(json.dumps({"net": given.net, "found": found}, indent=1))
-    write_first(found, net["title"], Path(__file__).parents[1] / "README.md")
     return 0
 
 
