@@ -209,7 +209,9 @@ class _Reader:
     def _tensor(self, type: dict[str, Any], name: str) -> tuple[str, list[int]]:
         """Dtype and sizes. An unsupported dtype keeps its Paddle name: only an error if it is used."""
         if type.get("#") != "0.t_dtensor":
-            raise ConvertError(f"'{name}' is of type {type.get('#')}, not a dense tensor", where=self.where)
+            raise ConvertError(f"'{name}' is of type {type.get('#')}, not a dense tensor", where=self.where,
+                               hint="lists that a loop fills become tensor arrays, which are not supported: write into "
+                                    "a tensor of fixed size instead")
         kind = type["D"][0]["#"]
         return _DTYPES.get(kind, kind), [int(size) for size in type["D"][1]]
 
