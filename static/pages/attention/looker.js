@@ -28,7 +28,7 @@ import { Follower } from './follow.js';
 /** @type {Readonly<Record<Mode, Readonly<Cadence>>>} */
 export const ON_DEVICE = Object.freeze({
   solo: Object.freeze({ side: 320, everyMs: 700, emptyMs: 120, most: 1, bodyMs: 1000, frameMs: 25 }),
-  room: Object.freeze({ side: 640, everyMs: 700, emptyMs: 250, most: 40, bodyMs: Infinity, frameMs: 55 }),
+  room: Object.freeze({ side: 640, everyMs: 700, emptyMs: 250, most: 40, bodyMs: Infinity, frameMs: 36 }),
 });
 const FEWEST = 4;
 
