@@ -75,8 +75,9 @@ def _preprocess(arguments: argparse.Namespace) -> dict[str, Any]:
 def report_text(report: Report) -> str:
     """The closing report of a conversion."""
     sizes = report.sizes
+    chunks = "1 chunk" if sizes["chunks"] == 1 else f"{sizes['chunks']} chunks"
     lines = [f"{report.out}", f"  operators  {_counts(report)}",
-             f"  size       {bytes_text(sizes['weight_bytes'])} of weights in {sizes['chunks']} chunks, "
+             f"  size       {bytes_text(sizes['weight_bytes'])} of weights in {chunks}, "
              f"{bytes_text(sizes['json_bytes'])} of model.json"]
     if "onnx_bytes" in sizes:
         lines.append(f"  onnx       {bytes_text(sizes['onnx_bytes'])}, operator set {sizes['onnx_opset']}")

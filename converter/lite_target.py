@@ -72,6 +72,7 @@ def _named(arrays: list[np.ndarray], names: list[str], where: Path) -> dict[str,
         raise ConvertError(f"gives {len(arrays)} outputs where the model has {len(names)}", where=str(where))
     for name, array in zip(names, arrays, strict=True):
         if array.dtype.kind == "f" and array.size and np.isnan(array).all():
-            raise ConvertError(f"Paddle Lite answers nothing but NaN for {name}: the file is for another machine",
-                               where=str(where))
+            raise ConvertError(f"Paddle Lite answers nothing but NaN for {name}", where=str(where),
+                               hint="at --precision int8 its own rounding of weights does that to some: use float32; "
+                                    "a file that was made for another machine does it too")
     return dict(zip(names, arrays, strict=True))

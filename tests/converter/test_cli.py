@@ -35,7 +35,7 @@ def test_convert_reports(tmp_path, model, no_web, capsys):
     assert main([model, "-o", str(tmp_path / "b")]) == 0
     text = capsys.readouterr().out
     assert "operators  2 → 1 (1 conv2d)" in text and "worst error" in text and "range of out, numpy" in text
-    assert "432 B of weights in 1 chunks" in text
+    assert "432 B of weights in 1 chunk," in text
     assert json.loads((tmp_path / "b" / "model.json").read_text())["name"] == "net"
 
 
