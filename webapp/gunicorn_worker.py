@@ -30,6 +30,7 @@ from webapp.wire import (
     Budget,
     Pace,
     fill,
+    leave_room,
     let_go,
     limit_sending,
     own,
@@ -162,6 +163,7 @@ class Worker(ThreadWorker):
         finally:
             self.pace.arrived(conn.sock)
             self.budget.give_back()
+            leave_room()
 
     def on_the_lane(self, conn: TConn) -> bool | None:
         """Answer a plain request, and say whether the connection is kept; None: gunicorn is to read it."""

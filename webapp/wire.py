@@ -2,6 +2,7 @@
 how a listening socket is closed without a word to take back.
 """
 
+import contextlib
 import ctypes
 import io
 import socket
@@ -14,7 +15,7 @@ from gunicorn.http.body import LengthReader
 
 from webapp.gate import Full
 
-KEPT_BYTES = 1 << 20  # a thread keeps room for a body of this size, so that it is not asked of the system each time
+KEPT_BYTES = 1 << 20  # room for a body of this size is kept, so that it is not asked of the system each time
 ALIGNED = 16
 LINGER_S = 2.0
 LAST_DATA = struct.Struct("@52xI")  # of Linux's tcp_info: milliseconds since something came
@@ -26,6 +27,7 @@ INSTRUCTIONS = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 2), (0x06, 0,
 NO_NEW_ONES = b"".join(struct.pack("@HBBI", *instruction) for instruction in INSTRUCTIONS)
 
 own = threading.local()
+rooms: list[bytearray] = []  # that no thread uses now, the last one used last
 
 
 class Budget:
@@ -57,9 +59,20 @@ def room(length: int) -> memoryview:
             budget.take(length)
         return memoryview(bytearray(length))
     kept: bytearray | None = getattr(own, "room", None)
+    if kept is None and rooms:
+        with contextlib.suppress(IndexError):  # another thread was quicker
+            kept = rooms.pop()
     if kept is None or len(kept) < length:
-        kept = own.room = bytearray(length)
+        kept = bytearray(length)
+    own.room = kept
     return memoryview(kept)[:length]
+
+
+def leave_room() -> None:
+    """The request of the thread in hand is answered: the next one, in whatever thread, has its room, still warm."""
+    kept, own.room = getattr(own, "room", None), None
+    if kept is not None:
+        rooms.append(kept)
 
 
 def room_for(length: int, header: int) -> memoryview:

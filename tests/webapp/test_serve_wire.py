@@ -152,3 +152,19 @@ def test_large_bodies_have_a_budget():
         return found
 
     assert in_a_thread(and_back) == in_a_thread(and_back) == [2 << 20] and budget.left == 2 << 20
+
+
+def test_room_goes_from_one_request_to_the_next(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(wire, "rooms", [])
+    monkeypatch.setattr(wire, "own", threading.local())
+    first = wire.room(1000)
+    assert wire.room(500).obj is first.obj, "while the request goes on it is the same"
+    wire.leave_room()
+    wire.leave_room()
+    assert len(wire.rooms) == 1
+    found: list[memoryview] = []
+    thread = threading.Thread(target=lambda: found.append(wire.room(800)))
+    thread.start()
+    thread.join(10)
+    assert found[0].obj is first.obj and not wire.rooms
+    assert wire.room(800).obj is not first.obj, "that one is in use"
