@@ -20,6 +20,7 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space:
 .soft { color: var(--soft); } .bad { color: var(--bad); font-weight: 600; } code { overflow-wrap: anywhere; }
 svg { max-width: 100%; height: auto; } svg text { font: 11px system-ui, sans-serif; fill: currentColor; }
 .scroll { overflow-x: auto; } .scroll svg { min-width: 38rem; }
+@media (max-width: 40rem) { .scroll td, .scroll th { white-space: nowrap; } }
 """
 _BAR, _LEFT, _WIDE = 17, 260, 860
 _MOST_BARS = 400
