@@ -64,7 +64,7 @@ export async function createEngine(graph, weights, { backend = 'wasm', wasm, max
     /** @param {Record<string, Tensor>} feeds @returns {Promise<Record<string, Tensor>>} */
     run: (feeds) => {
       const result = turn.then(() => engine.begin(engine.valuesOf(feeds))).then(() => engine.run(feeds));
-      turn = result.catch(() => {}); // the caller has the failure
+      turn = result.then(() => {}, () => {}); // the caller has the failure
       return result;
     },
     /** @returns {{bytes: number}} memory of the backend */

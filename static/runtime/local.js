@@ -163,7 +163,8 @@ export class LocalModel {
       onSent();
       read.then(closePictures, () => {}); // nothing was read
     });
-    this.tail = Promise.all([this.tail, result.catch(() => {})]); // the caller has the failure; the next call runs all the same
+    // the caller has the failure and the result: kept here, they would hold all before them, too
+    this.tail = Promise.all([this.tail, result.catch(() => {})]).then(() => {});
     return unlessAborted(result, signal, 'run()');
   }
 
@@ -181,7 +182,7 @@ export class LocalModel {
       this.refuseWhenDisposed();
       return profile.call(this.engine, this.tensorsOf(ready));
     });
-    this.tail = result.catch(() => {}); // the caller has the failure
+    this.tail = result.then(() => {}, () => {}); // the caller has the failure
     this.turn = this.tail.then(() => {});
     return result;
   }

@@ -1,6 +1,9 @@
 // load() and the model on the calling thread, over an engine that only adds.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { InPageError, load } from '../../static/runtime/index.js';
 import { loadLocal } from '../../static/runtime/local.js';
 import { FAST, makeBundle, serveBundle } from './bundle_helpers.js';
@@ -50,6 +53,20 @@ async function adder({ parts = fakeParts(), bundle = makeBundle(), options = {} 
     await server.close();
   }
 }
+
+test('a model keeps no result that its caller let go', async () => {
+  setFlagsFromString('--expose-gc');
+  const gc = runInNewContext('gc'), model = await adder();
+  /** @type {WeakRef<object>[]} */
+  const results = [];
+  for (let i = 0; i < 4; i++) results.push(new WeakRef((await model.run(feed(i))).y.data));
+  for (let i = 0; i < 50 && results[0].deref(); i++) {
+    await sleep(1); // what a WeakRef was asked for lives until the turn ends
+    gc();
+  }
+  assert.deepEqual(results.slice(0, 3).map((ref) => Boolean(ref.deref())), [false, false, false]);
+  await model.dispose();
+});
 
 const PREPROCESS = {
   input: 'x', size: [1, 4], resize: 'stretch', interpolation: 'linear', crop: null, limit: null, padValue: 0, channels: 'gray',
