@@ -295,7 +295,10 @@ class Builder:
             raise ConvertError(f"the output '{raw_name}' is not computed by the program", where=self.raw.where)
         name = self.current.get(raw_name, raw_name)
         name = self.renames.get(name, name)
-        if name == raw_name and name not in self.graph.outputs:
+        data = self.data_of(name)
+        if data is not None and data.dtype.kind in "ib":
+            self._state(raw_name, data)
+        elif name == raw_name and name not in self.graph.outputs:
             self.use(name)
             self.graph.outputs.append(name)
         elif name != raw_name:
@@ -309,6 +312,16 @@ class Builder:
             self.add(Node("scale", {"X": [name]}, {"Out": [public]},
                           {"scale": 1.0, "bias": 0.0, "bias_after_scale": True}))
             self.graph.outputs.append(public)
+
+    def _state(self, public: str, data: np.ndarray) -> None:
+        """An output that is known already: an operator states it, since a constant is no result."""
+        if public in self.graph.values:
+            self._rename(public, self._fresh(public))
+        self.pending.pop(public, None)
+        self.graph.add_value(Value(public, data.shape, str(data.dtype)))
+        self.add(Node("assign_value", {}, {"Out": [public]},
+                      {"shape": list(data.shape), "dtype": str(data.dtype), "values": data.ravel().tolist()}))
+        self.graph.outputs.append(public)
 
     def _rename(self, old: str, new: str) -> None:
         """The value now; the operators that name it all at once, when every output has its name."""

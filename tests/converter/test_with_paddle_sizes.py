@@ -103,6 +103,16 @@ def test_any_size_gives_what_paddle_gives(name, runtime):
                 assert [check for check in compare(outputs, expected, engine, 1e-5) if not check.passed] == []
 
 
+def test_whole_numbers_that_are_known_can_be_results(runtime):
+    """As detectors with a fixed batch end: how many boxes there are is known."""
+    net = Call(lambda a: (a + 1, paddle.full([1], 6, "int32"), paddle.full([2], 7, "int64") * 2))
+    with with_paddle.exported(net, [paddle.static.InputSpec(ROWS, "float32", "a")]) as folder:
+        graph = optimise(relax.run(read(folder)), "web")
+    with Executor(graph, graph.outputs, runtime) as run:
+        made = list(run({"a": np.zeros((1, 1, 2, 4), np.float32)}).values())
+    assert [(part.dtype.name, part.tolist()) for part in made[1:]] == [("int32", [6]), ("int64", [14, 14])]
+
+
 def test_a_model_without_weights_is_compared_with_paddle(tmp_path):
     net = Call(lambda a: a * 2 + 1)
     paddle.jit.save(net, str(tmp_path / "saved" / "inference"),
