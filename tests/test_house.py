@@ -45,7 +45,7 @@ CONVERTER_MAY = {
     "ops": {"graph"},
     "read": {"graph", "ops", "schema"},
     "passes": {"graph", "ops"},
-    "write": {"graph", "ops", "schema"},
+    "write": {"graph", "ops", "schema", "trial"},  # a bundle keeps one of the inputs that it was tried on
     "quantise": {"graph", "ops"},
 }
 HEAVY = ("paddle", "paddle2onnx", "onnx", "onnxruntime", "tensorrt", "ray")
