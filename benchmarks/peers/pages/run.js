@@ -8,7 +8,7 @@ function errorOf(found, { data: wanted, shape }) {
   const against = (right) => {
     let worst = 0;
     for (let i = 0; i < right.length; i++) worst = Math.max(worst, Math.abs(right[i] - found[i]) || (Number.isNaN(found[i]) ? Infinity : 0));
-    return worst / (high - low);
+    return worst / (high - low || Math.abs(high) || 1); // one number has no range
   };
   return Math.min(against(wanted), shape.length === 4 ? against(channelsLast(wanted, shape)) : Infinity);
 }
