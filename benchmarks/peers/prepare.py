@@ -156,12 +156,15 @@ def prepare(names: list[str]) -> list[dict[str, Any]]:
     for name in names:
         folder = NETS / name
         folder.mkdir(parents=True, exist_ok=True)
-        done = folder / "made"
-        if not (done.is_file() and done.read_text() == sources):
+        done, wanted = folder / "made", sources
+        if name in EMBEDDED:
+            bundle = (REPO / "static" / "models" / name / "model.json").read_bytes()
+            wanted = hashlib.sha256(bundle).hexdigest() + sources
+        if not (done.is_file() and done.read_text() == wanted):
             print(f"making {name}", flush=True)
             make = make_embedded if name in EMBEDDED else make_net
             make(name, folder)
-            done.write_text(sources)
+            done.write_text(wanted)
         make_tf(folder, python)
         found.append({"name": name} | json.loads((folder / "net.json").read_text()))
     return found
