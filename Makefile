@@ -42,7 +42,7 @@ build: $(VENV)/installed $(WASM)
 	python -m hatchling build
 
 # The peers come from npm, and their forms of the nets from a Python environment of their own, both into benchmarks.
-# What needs a GPU of NVIDIA (serving_gpu) or a model named (quantised, targets) is run by hand: see benchmarks/README.md.
+# What needs a GPU of NVIDIA (serving_gpu) or a model named (targets) is run by hand: see benchmarks/README.md.
 bench: tools
 	export CHROMIUM="$$(.ci/find-chromium)"; \
 	python -m benchmarks.peers && python -m benchmarks.peers.first && \

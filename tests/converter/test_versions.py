@@ -60,7 +60,7 @@ def test_versions_are_semantic(text, capsys):
 
 def test_the_signature_covers_every_file_and_is_the_same_again(tmp_path, bundle):
     first = signature.check(bundle)
-    assert set(first["files"]) == {"model.json", "chunk_1.dat", "model.onnx"}
+    assert set(first["files"]) == {"model.json", "chunk_1.dat", "check.dat", "model.onnx"}
     convert(small_pir().save(tmp_path / "again" / "net"), tmp_path / "c", targets=("web", "onnx"),
             model_version="1.2.0")  # fmt: skip
     assert signature.check(tmp_path / "c")["digest"] == first["digest"]
