@@ -15,7 +15,7 @@ import { Looker } from './looker.js';
 
 /** Every head is a request, and a server takes only so many from one client. @type {Readonly<Record<Mode, Readonly<Cadence>>>} */
 const ON_SERVER = Object.freeze({
-  solo: Object.freeze({ side: 320, everyMs: 5000, emptyMs: 1000, most: 1, bodyMs: 3000, frameMs: 1000 }),
+  solo: Object.freeze({ side: 320, score: 0.35, everyMs: 5000, emptyMs: 1000, most: 1, bodyMs: 3000, frameMs: 1000 }),
   room: Object.freeze({ side: 640, everyMs: 2000, emptyMs: 2000, most: 40, bodyMs: Infinity, frameMs: 1000 }),
 });
 const NAMES = Object.freeze({ solo: ['face_detector', 'face_head', 'upper_body'], room: ['face_detector', 'face_head'] });

@@ -18,6 +18,8 @@ import { Follower } from './follow.js';
 /**
  * @typedef {object} Cadence
  * @property {number} side longer side of what the detector sees
+ * @property {number} [score] lowest score of a face, where not the bundle's: at 320 pixels a pale face in the sun is at 0.38,
+ *   and one person before the screen is likelier than none
  * @property {number} everyMs between two searches of the whole picture while faces are followed
  * @property {number} emptyMs the same while there is nobody
  * @property {number} most faces that are read at all
@@ -27,7 +29,7 @@ import { Follower } from './follow.js';
 
 /** @type {Readonly<Record<Mode, Readonly<Cadence>>>} */
 export const ON_DEVICE = Object.freeze({
-  solo: Object.freeze({ side: 320, everyMs: 700, emptyMs: 120, most: 1, bodyMs: 1000, frameMs: 25 }),
+  solo: Object.freeze({ side: 320, score: 0.35, everyMs: 700, emptyMs: 120, most: 1, bodyMs: 1000, frameMs: 25 }),
   room: Object.freeze({ side: 640, everyMs: 700, emptyMs: 250, most: 40, bodyMs: Infinity, frameMs: 36 }),
 });
 const FEWEST = 4;
@@ -69,8 +71,8 @@ export class Looker {
 
   /** @param {ImageSource} frame @param {import('./detect.js').FacesOptions} options */
   async find(frame, options) {
-    const { side, most } = this.cadence;
-    const faces = await this.detector.detectFaces(frame, { ...options, side, most });
+    const { side, most, score } = this.cadence;
+    const faces = await this.detector.detectFaces(frame, { ...options, side, most, score });
     this.known = faces.map((face) => ({ head: headOf(face, face.box), follower: new Follower(face) }));
   }
 
