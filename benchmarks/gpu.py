@@ -10,7 +10,6 @@ backend's results are what the others' errors are measured against.
 """
 
 import argparse
-import http.server
 import json
 import os
 import shlex
@@ -19,11 +18,11 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any
 
 REPO = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPO)]
 
+from benchmarks.peers.host import serve  # noqa: E402
 from converter.convert import convert  # noqa: E402
 from tests.conftest import CHROMIUM_FLAGS, chromium_path  # noqa: E402
 from tests.runtime.gpu_kit import GPU_FLAGS  # noqa: E402
@@ -33,7 +32,6 @@ PAGE = (
     "<!doctype html><meta charset=utf-8><title>gpu</title><link rel=icon href=data:,>"
     "<script type=module src=gpu_page.js></script>"
 )
-HEADERS = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
 TIMEOUT_S = 900
 
 
@@ -74,34 +72,6 @@ def pack(folder: Path, models: list[tuple[str, int]], backends: list[str], runs:
     (folder / "wish.json").write_text(json.dumps({"runs": runs, "models": benches, "backends": on}))
     (folder / "index.html").write_text(PAGE)
     shutil.copy(REPO / "benchmarks" / "gpu_page.js", folder)
-
-
-def serve(folder: Path, done: threading.Event) -> http.server.ThreadingHTTPServer:
-    """The folder on a free port; what the page posts is printed."""
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args, directory=str(folder))
-
-        def end_headers(self) -> None:
-            for name, value in HEADERS.items():
-                self.send_header(name, value)
-            super().end_headers()
-
-        def do_POST(self) -> None:
-            text = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            self.send_response(200)
-            self.end_headers()
-            print(text, flush=True)
-            if "done" in json.loads(text):
-                done.set()
-
-        def log_message(self, *args: object) -> None:
-            """Quiet: the page reports."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
 
 
 def show(folder: Path, flags: list[str]) -> bool:

@@ -7,6 +7,7 @@ import scanner_kit as kit
 from playwright.sync_api import expect
 
 from tests.conftest import CHROMIUM_FLAGS, chromium_path
+from tests.runtime.conftest import gpu  # noqa: F401  (a fixture)
 
 expect.set_options(timeout=20_000)  # a busy machine is no failure
 DESKTOP = {"width": 1280, "height": 800}

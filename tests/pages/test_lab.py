@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from tests.runtime.browser_kit import make_bundle
-from tests.runtime.gpu_kit import launch
 from webapp import create_app
 
 pytestmark = pytest.mark.browser
@@ -20,15 +19,6 @@ DROP = """async ({ files, folder }) => {
   }
   document.dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true, cancelable: true }));
 }"""
-
-
-@pytest.fixture(scope="module")
-def gpu(browser: Any) -> Iterator[Any]:
-    chromium = launch(browser)
-    try:
-        yield chromium
-    finally:
-        chromium.close()
 
 
 @pytest.fixture

@@ -73,6 +73,14 @@ def run_model(
     return told, worst_error(name, unpacked(told["outputs"]), wanted)
 
 
+def hold_to_float32(backend: str, bundles: Bundles, site: Site, page: Any) -> None:
+    """A model whose last step is a sigmoid of 50 x: noise does not show what half precision does to it."""
+    told, worst = run_model(backend, "ocr_det_mobile_v1_fluid", bundles, site, page, precision="float16", worker=False)
+    assert told["numerics"]["precision"] == "float32"
+    assert "of the range off, more than 0.02" in told["numerics"]["note"]
+    assert worst <= LIMITS["float32"]
+
+
 def packed(inputs: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     """float32 arrays as JSON that a page can unpack."""
     return {

@@ -3,6 +3,7 @@
 import threading
 from pathlib import Path
 
+from flask import Flask
 from serving_helpers import json_request, mean_model, noise, write_bundle
 from tensorrt_helpers import built, until
 
@@ -12,6 +13,21 @@ from webapp import create_app
 def app_of(models_dir: Path, tmp_path: Path, **settings):
     return create_app({"models": [str(models_dir)], "trt_cache": str(tmp_path / "engines"), "scan_s": 0,
                        "rate_per_s": 0, **settings})  # fmt: skip
+
+
+def answers_at_once(app: Flask, count: int) -> list[int]:
+    """Statuses of requests that are sent together."""
+    codes: list[int] = []
+
+    def ask() -> None:
+        codes.append(app.test_client().post("/v2/models/mean/infer", json=json_request(noise())).status_code)
+
+    threads = [threading.Thread(target=ask) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return codes
 
 
 def test_progress_and_batches_are_seen_from_outside(gpu, models_dir: Path, tmp_path: Path, options):
@@ -35,16 +51,7 @@ def test_progress_and_batches_are_seen_from_outside(gpu, models_dir: Path, tmp_p
     assert "building" in seen and states[0]["engine"] == "onnx" and "building" not in states[-1]
     assert client.get("/v2/models/mean").json["platform"] == "tensorrt_plan"
     before = client.get("/api/status").json["batches"]["mean"]["count"]
-    codes: list[int] = []
-
-    def ask() -> None:
-        codes.append(app.test_client().post("/v2/models/mean/infer", json=json_request(noise())).status_code)
-
-    threads = [threading.Thread(target=ask) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    codes = answers_at_once(app, 16)
     assert codes == [200] * 16
     assert 1 <= client.get("/api/status").json["batches"]["mean"]["count"] - before <= 8, "sixteen requests"
     assert 'inpage_batch_rows_count{model="mean"}' in client.get("/metrics").text
@@ -57,16 +64,7 @@ def test_who_asks_how_the_server_is_finds_a_thread(gpu, models_dir: Path, tmp_pa
     serving = app.extensions["inpage_serving"]
     built(serving)
     gpu("FAKE_TRT_RUN_MS", "600,0")
-    codes: list[int] = []
-
-    def ask() -> None:
-        codes.append(app.test_client().post("/v2/models/mean/infer", json=json_request(noise())).status_code)
-
-    threads = [threading.Thread(target=ask) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    codes = answers_at_once(app, 8)
     assert sorted(codes) == [200] * 3 + [429] * 5
     assert app.test_client().post("/v2/models/mean/infer", json=json_request(noise())).status_code == 200
     serving.stop()
