@@ -106,3 +106,16 @@ def first_probability(scores: np.ndarray) -> float:
     if row.min() < 0 or abs(row.sum() - 1) > 1e-3:
         row = np.exp(row - row.max())
     return float(row.max() / row.sum())
+
+
+def judge(exact: list[np.ndarray], found: list[np.ndarray], count: int) -> str:
+    """Cells: worst error over the range, agreement, and in brackets that on any picture, as the first `count` are."""
+    worst = max(float(np.abs(a - b).max()) for a, b in zip(exact, found, strict=True))
+    span = max(float(a.max()) for a in exact) - min(float(a.min()) for a in exact)
+    sure = [k for k, a in enumerate(exact) if a.ndim == 4 or first_probability(a) >= SURE]
+
+    def same(places: list[int]) -> str:
+        return f"{100 * agreement([exact[k] for k in places], [found[k] for k in places]):.1f} %"
+
+    chosen = f" ({same(list(range(count)))})" if sure != list(range(count)) else ""
+    return f"{worst / span:.1e} | {same(sure)} of {len(sure)}{chosen}"

@@ -40,12 +40,12 @@ def shapes(folder: Path) -> tuple[str, tuple[int, ...]]:
     return name, rows.shape[1:]
 
 
-def build_command(folder: Path, kind: str, path: Path) -> list[str]:
-    """kind: fp32, fp16, int8 (calibrated), or int8:NOTE (from model.int8.NOTE.onnx)."""
+def build_command(folder: Path, kind: str, path: Path, counts: tuple[int, ...] = (1, USUAL, MOST)) -> list[str]:
+    """kind: fp32, fp16, int8 (calibrated), or int8:NOTE (from model.int8.NOTE.onnx). counts: of rows at a time."""
     precision, _, note = kind.partition(":")
     model = folder / (f"model.int8.{note}.onnx" if note else "model.onnx")
     name, rest = shapes(folder)
-    sizes = ",".join("x".join(map(str, (rows, *rest))) for rows in (1, USUAL, MOST))
+    sizes = ",".join("x".join(map(str, (rows, *rest))) for rows in counts)
     command = [sys.executable, "-m", "trt", "build", model, "-o", path, "--precision", precision, "--quick",
                "--shape", f"{name}={sizes}", "--reference", folder / "reference.npz", "--tolerance", "9",
                "--timing", path.with_name(f"{folder.name}.timing"), "--every-s", "15"]  # fmt: skip

@@ -31,7 +31,7 @@ REPO = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPO))
 
 import mobilenet  # noqa: E402  (beside this script)
-from judged import SURE, agreement, crops, first_probability, pages  # noqa: E402
+from judged import SURE, crops, first_probability, judge, pages  # noqa: E402
 
 from converter import ConvertError, convert, paddle_lite, with_onnxruntime  # noqa: E402
 from converter.executor import Executor  # noqa: E402
@@ -50,7 +50,8 @@ Feeds = list[dict[str, np.ndarray]]
 
 @dataclass
 class Case:
-    """A model and its pictures: those that calibrate, and those that judge, recognised ones first."""
+    """A model and its pictures: those that calibrate, and those that judge: first some as they come, then recognised
+    ones."""
 
     name: str
     source: Path
@@ -59,8 +60,6 @@ class Case:
     judging: list[Image.Image]
     feeds: Feeds = field(default_factory=list)
     exact: list[np.ndarray] = field(default_factory=list)
-    any: list[int] = field(default_factory=list)
-    """Places of pictures that were taken as they came; all of them where nothing was chosen."""
 
 
 def photos(folder: Path) -> list[Path]:
@@ -92,17 +91,16 @@ def cases(given: argparse.Namespace) -> Iterator[Case]:
 
 
 def choose(case: Case, bundle: Path, count: int) -> None:
-    """Feeds and float32's answers: for as many pictures as come, and as many that the model recognises."""
+    """Keep as many pictures as come, and as many that the model recognises; their feeds and float32's answers."""
     graph = load_bundle(bundle)
     session = with_onnxruntime.load(bundle / with_onnxruntime.FILE)
-    recognised = 0
-    for picture in case.judging:
+    recognised, looked_through, case.judging = 0, case.judging, []
+    for place, picture in enumerate(looked_through):
         feeds = {graph.inputs[0]: apply(graph.meta["preprocess"], np.asarray(picture.convert("RGBA")))}
         answer = next(iter(with_onnxruntime.run(session, feeds).values()))
         sure = answer.ndim == 4 or first_probability(answer) >= SURE
-        if len(case.any) < count or (sure and recognised < count):
-            if len(case.any) < count:
-                case.any.append(len(case.feeds))
+        if place < count or (sure and recognised < count):
+            case.judging.append(picture)
             case.feeds.append(feeds)
             case.exact.append(answer)
             recognised += sure
@@ -126,24 +124,16 @@ def by_lite(bundle: Path, feeds: Feeds, opt: str) -> list[np.ndarray]:
     return [arrays[0][row:row + 1] for row in range(len(feeds))]
 
 
-def judge(case: Case, found: list[np.ndarray]) -> str:
-    """Cells: worst error, agreement, and in brackets that on any picture."""
-    worst = max(float(np.abs(a - b).max()) for a, b in zip(case.exact, found, strict=True))
-    span = max(float(a.max()) for a in case.exact) - min(float(a.min()) for a in case.exact)
-    sure = [k for k, a in enumerate(case.exact) if a.ndim == 4 or first_probability(a) >= SURE]
-
-    def same(places: list[int]) -> str:
-        return f"{100 * agreement([case.exact[k] for k in places], [found[k] for k in places]):.1f} %"
-
-    chosen = f" ({same(case.any)})" if set(sure) != set(case.any) else ""
-    return f"{worst / span:.1e} | {same(sure)} of {len(sure)}{chosen}"
+def typical_into(folder: Path, case: Case) -> None:
+    """The pictures that calibrate, as files."""
+    folder.mkdir()
+    for k, picture in enumerate(case.typical):
+        picture.save(folder / f"{k:04}.png")
 
 
 def rows_of(case: Case, weights: list[str], count: int, opt: str | None, work: Path) -> Iterator[str]:
     """Cells from the target on, one row after the other."""
-    (work / "typical").mkdir()
-    for k, picture in enumerate(case.typical):
-        picture.save(work / "typical" / f"{k:04}.png")
+    typical_into(work / "typical", case)
     whole: dict[str, int] = {}
     for precision in weights:
         bundle, lite = work / precision, ("lite",) if opt and precision in ("float32", "int8") else ()
@@ -163,7 +153,7 @@ def rows_of(case: Case, weights: list[str], count: int, opt: str | None, work: P
             measured = "not run here | – | –"
             if name in runs:
                 times = timed(bundle, case.feeds[0], name.split()[0], RUNS, opt)[1]
-                measured = f"{judge(case, runs[name](bundle, case.feeds))} | {np.median(times[1:]):.1f}"
+                measured = f"{judge(case.exact, runs[name](bundle, case.feeds), count)} | {np.median(times[1:]):.1f}"
             yield f"{name} | {precision} | {size / 1000:.0f} | {share:.3f} | {measured}"
         if report.quantisation:
             kinds = Counter(layer["precision"] for layer in report.quantisation["layers"])
