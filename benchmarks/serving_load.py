@@ -1,6 +1,7 @@
 """The server under load: gunicorn against the bare ONNX Runtime loop, then ten times more than it can take.
 
     python benchmarks/serving_load.py [--seconds 20] [--rounds 3] [--overload-minutes 10] [--skip throughput|overload]
+        [--models FOLDER]
 
 Throughput: MobileNetV3-small (random weights, 224 x 224), 24 clients that keep their connections and send tensors in
 binary, each the next one when its answer is there. Bare: a loop that does nothing but run the same model, on two cores
@@ -20,6 +21,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import statistics
 import subprocess
@@ -280,12 +282,16 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--overload-minutes", type=float, default=1)
     parser.add_argument("--skip", choices=["throughput", "overload"])
+    parser.add_argument("--models", type=Path, help=f"a folder with {NAME}, where there is no Paddle to make it")
     arguments = parser.parse_args()
     gc.disable()  # of this process: the clients allocate nothing that goes in circles
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "models"
-        folder.mkdir()
-        make_model(folder)
+        if arguments.models:
+            shutil.copytree(arguments.models, folder)
+        else:
+            folder.mkdir()
+            make_model(folder)
         fine = True
         if arguments.skip != "throughput":
             fine = throughput(folder, arguments.seconds, arguments.rounds) and fine
