@@ -104,8 +104,9 @@ class Server:
 def serving(folder: Path, **settings: object) -> Iterator[Server]:
     """`python -m webapp` over the models in `folder`."""
     log = folder.parent / "server.log"
+    modules = os.pathsep.join(filter(None, [str(REPO), os.environ.get("PYTHONPATH", "")]))
     environment = {
-        **os.environ, "PYTHONPATH": str(REPO), "PYTHONUNBUFFERED": "1", "INPAGE_MODELS": str(folder),
+        **os.environ, "PYTHONPATH": modules, "PYTHONUNBUFFERED": "1", "INPAGE_MODELS": str(folder),
         "INPAGE_PORT": "0", "INPAGE_RATE_PER_S": "0", "INPAGE_ENGINES": "onnx", "INPAGE_DRAIN_S": "0",
         **{f"INPAGE_{name.upper()}": str(value) for name, value in settings.items()},
     }  # fmt: skip
