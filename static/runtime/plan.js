@@ -189,12 +189,12 @@ function planNode(node, def, values) {
   const infos = rule.shape(node), empty = Object.values(node.inputs).flat().some(({ shape }) => !count(shape));
   if (infos.length !== node.names.length) throw new ShapeError(`it makes ${infos.length} outputs, not ${node.names.length}`);
   node.outputs = infos.map(({ shape, dtype }, i) => {
-    if (!shape.every((size) => size > 0 || (size === 0 && empty))) throw new ShapeError(`its result [${shape}] is empty`);
+    if (!shape.every((size) => size > 0 || (size === 0 && (empty || rule.givesEmpty)))) throw new ShapeError(`its result [${shape}] is empty`);
     return value(node.names[i], shape, dtype);
   });
   const host = hostOf(node, def, empty);
   node.outputs.forEach((out, i) => {
-    out.host = host ? host[i] : null;
+    out.host = host ? host[i] : count(out.shape) ? null : [];
     values.set(out.name, out);
   });
   return { node, def, aliases: host ? null : rule.alias?.(node) ?? null };

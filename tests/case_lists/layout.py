@@ -29,6 +29,8 @@ JOIN = [
 SPLIT = [
     one("split", "num", rand(1, 6, 3, 5), outputs=3, axis=1, num=3),
     one("split", "sections", rand(2, 3, 9), outputs=3, axis=2, sections=[2, 3, 4]),
+    one("split", "empty_parts", rand(2, 3, 4), outputs=4, axis=1, sections=[0, 2, 0, 1]),
+    one("split", "all_in_one", rand(3, 2), outputs=2, axis=0, sections=[3, 0]),
     one("split", "rest", rand(2, 8, 3), outputs=2, axis=1, sections=[3, -1]),
     one("split", "negative_axis", rand(2, 3, 4), outputs=2, axis=-1, num=2),
     one("split", "first", rand(4, 3), outputs=4, axis=0, num=4),

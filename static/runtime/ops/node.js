@@ -29,6 +29,7 @@
  * @property {Record<string, string[]>} types slot → element types; a "?" after the slot: may be missing
  * @property {(node: OpNode) => Info[]} shape output shapes; throws ShapeError
  * @property {boolean} [takesEmpty] whether it can make something of tensors without elements
+ * @property {boolean} [givesEmpty] whether its attributes may ask for a result without elements
  * @property {(node: HostNode, run: RunBlock) => HostTensor[]} [host] computes an operator whose output shapes depend on
  *   data, between two plans; such an operator is never planned. Throws ShapeError
  * @property {(op: {attrs: Record<string, any>}) => string} [check] why these attribute values cannot be run, or ''

@@ -135,5 +135,5 @@ export const rules = {
     { Input: ANY, ValueTensor: ANY, 'StartsTensorList?': PARTS, 'EndsTensorList?': PARTS }),
   concat: { ...row(['axis'], shapes.concat, concat), takesEmpty: true },
   stack: row(['axis'], shapes.stack, concat),
-  split: row(['axis', 'num', 'sections'], shapes.split, split),
+  split: { ...row(['axis', 'num', 'sections'], shapes.split, split), givesEmpty: true },
 };

@@ -154,7 +154,7 @@ export function split(node) {
   const sum = sizes.reduce((/** @type {number} */ total, /** @type {number} */ size) => total + Math.max(size, 0), 0);
   const open = sizes.indexOf(-1);
   if (open >= 0) sizes[open] = shape[axis] - sum;
-  if (sizes.some((size) => !Number.isInteger(size) || size < (shape[axis] ? 1 : 0)) || sizes.length !== node.names.length || (open < 0 && sum !== shape[axis])) {
+  if (sizes.some((size) => !Number.isInteger(size) || size < 0) || sizes.length !== node.names.length || (open < 0 && sum !== shape[axis])) {
     const parts = sections.length ? `[${sections}]` : `${num} equal parts`;
     throw new ShapeError(`axis ${axis} of [${shape}] cannot be split into ${parts}`);
   }
