@@ -55,13 +55,14 @@ def apply_affine(links: Links, node: Node, factor: np.ndarray | None, shift: np.
     graph = links.graph
     bias = graph.data_of(node.input("Bias"))
     total = np.zeros(channels(graph, node)) if bias is None else bias.astype(np.float64).reshape(-1)
-    if factor is not None:
-        slot = WEIGHT[node.type]
-        weight = single(scaled(graph, node, factor))
-        links.set_input(node, slot, [links.constant(f"{node.inputs[slot][0]}.scaled", weight)])
-        total = total * factor
-    if shift is not None:
-        total = total + shift
+    slot = WEIGHT[node.type]
+    with np.errstate(invalid="ignore"):     # infinite weights make NaN here as they do in Paddle
+        if factor is not None:
+            weight = single(scaled(graph, node, factor))
+            links.set_input(node, slot, [links.constant(f"{node.inputs[slot][0]}.scaled", weight)])
+            total = total * factor
+        if shift is not None:
+            total = total + shift
     if bias is not None or shift is not None:
         links.set_input(node, "Bias", [links.constant(f"{base}.bias", single(total))])
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from converter.passes import fold_affine, fold_scale_forward
-from tests.converter.pass_helpers import check_pass, types
+from tests.converter.pass_helpers import check_pass, graph_of, types
 
 START = "x: float32[1,3,6,6] = input; w: float32[4,3,3,3] = const; p: float32[4,3,1,1] = const; b: float32[4] = const;"
 
@@ -24,6 +24,17 @@ def test_any_order_and_number():
     """, variance=np.array([0.5, 1, 2, 3], np.float32))
     assert types(graph) == ["conv2d"]
     assert graph.nodes[0].attrs["fuse_activation"] == "relu"
+
+
+def test_infinite_weights_become_what_paddle_makes_of_them():
+    graph = fold_affine.run(graph_of(START + """
+        k: float32[1,4,1,1] = const
+        a = conv2d(Input=x, Filter=w, Bias=b)
+        y = elementwise_mul(a, k)
+        return y
+    """, b=np.array([np.inf, 1, 2, 3], np.float32), k=np.array([0, 1, 2, 3], np.float32).reshape(1, 4, 1, 1)))
+    bias = graph.data_of(graph.nodes[0].input("Bias"))
+    assert types(graph) == ["conv2d"] and np.isnan(bias[0]) and list(bias[1:]) == [1, 4, 9]
 
 
 def test_an_epilogue_ends_it():
