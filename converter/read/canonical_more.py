@@ -64,8 +64,15 @@ def bitwise(b: Builder, op: Op) -> None:
 
 @handles("elementwise_fmax", "elementwise_fmin", "atan2", "minus")
 def rarer_pairs(b: Builder, op: Op) -> None:
-    """fmax and fmin of integers, which know no NaN, are max and min."""
-    x, y = (op.one(slot) for slot in (("X1", "X2") if op.inputs.get("X1") else ("X", "Y")))
+    """fmax and fmin of integers, which know no NaN, are max and min. Paddle 2's atan2, whose slots are X1 and X2, does
+    not broadcast: it answers in the shape of X1, whatever X2's is."""
+    same_shape = bool(op.inputs.get("X1"))
+    x, y = (op.one(slot) for slot in (("X1", "X2") if same_shape else ("X", "Y")))
+    if same_shape:
+        shapes = b.shape_of(x), b.shape_of(y)
+        if len(shapes[0]) != len(shapes[1]) or any(p != q for p, q in zip(*shapes, strict=True)
+                                                   if isinstance(p, int) and isinstance(q, int) and min(p, q) >= 0):
+            raise op.error(f"takes two tensors of one shape, got {list(shapes[0])} and {list(shapes[1])}")
     type = "elementwise_sub" if op.type == "minus" else op.type
     if b.dtype_of(x).startswith("int"):
         type = type.replace("_fm", "_m")

@@ -121,6 +121,7 @@ def test_slots_in_small_letters(tmp_path):
     ("index_put", {}, {"X": X, "Indices": X[:, 0] > 0, "Value": np.float32([9])}, "a mask that picks slices"),
     ("lp_pool2d", {"norm_type": 2.0, "ksize": [2, 2], "paddings": [1, 1]}, {"X": PICTURE}, "padded"),
     ("put_along_axis", {"Axis": 0, "Reduce": "mean"}, {"Input": WHOLE, "Index": WHOLE * 0, "Value": WHOLE}, "mean"),
+    ("atan2", {}, {"X1": X[:1], "X2": X}, "two tensors of one shape"),
     ("gaussian_random", {"shape": [2], "mean": 0.0}, {"X": X}, "gaussian_random"),
 ])
 def test_what_is_refused(tmp_path, kind, attrs, inputs, message):
