@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Looker } from '../../static/pages/attention/looker.js';
-import { Budget } from '../../static/pages/attention/pace.js';
+import { Budget, Pictures } from '../../static/pages/attention/pace.js';
 import { Reminders } from '../../static/pages/attention/reminders.js';
 import { Log, toCsv } from '../../static/pages/attention/summary.js';
 
@@ -76,6 +76,33 @@ test('work is paid for by rest, and a slow frame now and then costs no other', (
   assert.ok(Math.abs(worked / now - 0.5) < 0.02, `${worked / now}`);
   assert.equal(new Budget(1).restAfter(0, 500), 0);
   assert.equal(new Budget(0.5).restAfter(0, 20), 0, 'a little may be owed');
+});
+
+test('a picture that comes while the last one is looked at is kept in mind, and waited for otherwise', async () => {
+  /** @type {Map<number, () => void>} */
+  const waiting = new Map();
+  let handles = 0;
+  const shows = () => [...waiting].forEach(([handle, tell]) => {
+    waiting.delete(handle);
+    tell();
+  });
+  const pictures = new Pictures(/** @type {any} */ ({
+    requestVideoFrameCallback: (/** @type {() => void} */ tell) => waiting.set(handles += 1, tell) && handles,
+    cancelVideoFrameCallback: (/** @type {number} */ handle) => waiting.delete(handle),
+  }));
+  assert.equal(pictures.take(), false);
+  shows();
+  assert.ok(pictures.came);
+  assert.equal(pictures.take(), true);
+  assert.equal(pictures.came, false, 'looked at once');
+  const never = new Promise(() => {}), next = pictures.next(never);
+  shows();
+  await next;
+  assert.equal(pictures.take(), true);
+  await pictures.next(Promise.resolve());
+  assert.equal(pictures.take(), false, 'a while went by without one');
+  pictures.end();
+  assert.equal(waiting.size, 0);
 });
 
 test('a break is due after its time at the screen, and being away is one', () => {

@@ -30,14 +30,39 @@ export class Mean {
   }
 }
 
-/**
- * The camera's next frame, or the end of a while in which none came.
- * @param {HTMLVideoElement} video @param {Promise<unknown>} a_while
- * @returns {Promise<unknown>}
- */
-export function nextFrame(video, a_while) {
-  if (!('requestVideoFrameCallback' in video)) return a_while;
-  let handle = 0;
-  const shown = new Promise((resolve) => { handle = video.requestVideoFrameCallback(resolve); });
-  return Promise.race([shown, a_while]).finally(() => video.cancelVideoFrameCallback(handle));
+/** The camera's pictures as the browser shows them. One that comes while nobody waits is kept in mind. */
+export class Pictures {
+  came = false;
+  #handle = 0;
+  #tell = () => {};
+
+  /** @param {HTMLVideoElement} video */
+  constructor(video) {
+    this.video = video;
+    if ('requestVideoFrameCallback' in video) this.#listen();
+  }
+
+  #listen() {
+    this.#handle = this.video.requestVideoFrameCallback(() => {
+      this.came = true;
+      this.#tell();
+      this.#listen();
+    });
+  }
+
+  /** @returns {boolean} whether one came since the last was taken; it is taken now */
+  take() {
+    const { came } = this;
+    this.came = false;
+    return came;
+  }
+
+  /** @param {Promise<unknown>} a_while @returns {Promise<unknown>} the next one, or the end of a while in which none came */
+  next(a_while) {
+    return Promise.race([new Promise((resolve) => { this.#tell = () => resolve(undefined); }), a_while]);
+  }
+
+  end() {
+    if (this.#handle) this.video.cancelVideoFrameCallback(this.#handle);
+  }
 }

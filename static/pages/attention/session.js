@@ -1,5 +1,5 @@
 // From frames to words: asks the eyes for every frame that there is time for, keeps a person or a room, counts the seconds.
-import { Budget, Mean, nextFrame } from './pace.js';
+import { Budget, Mean, Pictures } from './pace.js';
 import { commonNeutral, Person } from './signal/person.js';
 import { USUAL } from './signal/rules.js';
 import { PostureWatch, shapeOf } from './signal/posture.js';
@@ -139,24 +139,27 @@ export class Session extends EventTarget {
 
   /** @param {number} mine @param {Eyes} eyes */
   async loop(mine, eyes) {
+    const pictures = new Pictures(this.video);
     try {
       while (this.running === mine) {
         const began = performance.now();
-        if (this.moved(began)) await this.frame(mine, eyes, began);
-        await this.rest(eyes, began);
+        if (this.moved(began, pictures.take())) await this.frame(mine, eyes, began);
+        await this.rest(eyes, began, pictures);
       }
     } catch (error) {
       if (this.running !== mine) return;
       this.pause();
       this.error = error;
       this.dispatchEvent(new Event('failed'));
+    } finally {
+      pictures.end();
     }
   }
 
-  /** Whether there is a picture that was not looked at. @param {number} now */
-  moved(now) {
+  /** Whether there is a picture that was not looked at. @param {number} now @param {boolean} came the browser has told of one */
+  moved(now, came) {
     const { readyState, currentTime } = this.video;
-    const moved = readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && currentTime !== this.shownTime;
+    const moved = readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && (came || currentTime !== this.shownTime);
     if (moved) {
       this.shownTime = currentTime;
       this.movedAt = now;
@@ -169,15 +172,16 @@ export class Session extends EventTarget {
     return moved;
   }
 
-  /** @param {Eyes} eyes @param {number} began */
-  async rest(eyes, began) {
+  /** @param {Eyes} eyes @param {number} began @param {Pictures} pictures */
+  async rest(eyes, began, pictures) {
     const now = performance.now(), owed = this.budget.restAfter(began, now);
     if (document.hidden) return void await eyes.wake(Math.max(owed, HIDDEN_MS - (now - began)));
     const ms = Math.max(owed, eyes.everyMs[this.mode] - (now - began)) - LATE_MS;
     if (ms > 1) await eyes.wake(ms);
+    if (pictures.came) return; // while the last one was looked at: it is not lost
     const a_while = eyes.wake(NO_FRAME_MS);
     a_while.catch(() => {}); // the race below is told, too, unless the frame came first: then the next look is
-    await nextFrame(this.video, a_while);
+    await pictures.next(a_while);
   }
 
   /** @param {number} mine @param {Eyes} eyes @param {number} began */
