@@ -43,9 +43,10 @@ KERNEL(pack_transposed, PackTransposed) {
   return 0;
 }
 
-// Copies pictures of N blocks [H][W] of `width` floats a pixel into a border of zeros, column i to phase i % sw, so that
-// pixels a stride apart lie side by side: y[N][phases][PH][PW]; row i of y is row i*rs - top of x.
-typedef struct { const float *x; float *y; int N, H, W, PH, PW, top, left, sw, phases, rs, width; } Border;
+// Copies N pictures of C planes [H][W] of `width` floats a pixel into a border of zeros, column i to phase i % sw, so that
+// pixels a stride apart lie side by side: y[N][PH][C][phases][PW]; row i of y is row i*rs - top of x. What a window needs
+// of all planes lies together that way: far apart, it would come from as many places of memory.
+typedef struct { const float *x; float *y; int N, C, H, W, PH, PW, top, left, sw, phases, rs, width; } Border;
 
 INLINE void border_row(const Border *a, const float *x, float *y, int phase, const int width) {
   int s = a->sw, first = phase - a->left, i = 0; // y[i] = x[first + i*s]
@@ -69,21 +70,21 @@ INLINE void border_row(const Border *a, const float *x, float *y, int phase, con
   for (; i < a->PW; i++) y[i] = 0;
 }
 KERNEL(border, Border) {
-  Share my = share(a->N * a->phases * a->PH, part, parts);
-  int r = my.from % a->PH, phase = my.from / a->PH % a->phases, n = my.from / a->PH / a->phases, line = a->PW * a->width;
+  Share my = share(a->N * a->PH * a->C * a->phases, part, parts);
+  int phase = my.from % a->phases, c = my.from / a->phases % a->C, nr = my.from / a->phases / a->C, line = a->PW * a->width;
   float *y = a->y + my.from * line;
   for (int u = my.from; u < my.to; u++, y += line) {
-    int row = r * a->rs - a->top;
+    int row = nr % a->PH * a->rs - a->top;
     if (row < 0 || row >= a->H) {
       int i = 0;
       for (; i + 4 <= line; i += 4) store(y + i, splat(0.f));
       for (; i < line; i++) y[i] = 0;
     } else {
-      const float *x = a->x + (n * a->H + row) * a->W * a->width;
+      const float *x = a->x + ((nr / a->PH * a->C + c) * a->H + row) * a->W * a->width;
       if (a->width == 4) border_row(a, x, y, phase, 4);
       else border_row(a, x, y, phase, 1);
     }
-    if (++r == a->PH) r = 0, ++phase == a->phases ? phase = 0, n++ : 0;
+    if (++phase == a->phases) phase = 0, ++c == a->C ? c = 0, nr++ : 0;
   }
   return 0;
 }

@@ -64,21 +64,22 @@ function emitProduct(to, kernel, { x, weights, bias, residual, y, taps, K, O, N,
 }
 
 /**
- * Where the taps of a window read, and the copy with a border that they need, if any: columns a stride apart side by side.
- * @param {Window} g
+ * Where the taps of a window read, in pixels, and the copy with a border that they need, if any: rows of all planes, columns
+ * a stride apart side by side. plane, row, picture: pixels from one to the next.
+ * @param {Window} g @param {number} planes
  */
-function windowOf({ C, H, W, OH, OW, kh, kw, sh, sw, dh, dw, top, bottom, left, right }) {
+function windowOf({ C, H, W, OH, OW, kh, kw, sh, sw, dh, dw, top, bottom, left, right }, planes) {
   const copy = top + bottom + left + right > 0 || sw > 1, skip = kh === 1 ? sh : 1; // rows that no tap reads are not copied
   const phases = copy ? Math.max(...Array.from({ length: kw }, (_, s) => s * dw % sw)) + 1 : 1;
   const PH = copy ? Math.floor(((OH - 1) * sh + (kh - 1) * dh) / skip) + 1 : H;
   let PW = copy ? OW + Math.floor((kw - 1) * dw / sw) : W;
-  while (copy && clash(4 * phases * PH * PW, C)) PW++;
-  const phase = copy ? sw : 1;
+  while (copy && clash(4 * phases * PW, C)) PW++;
+  const phase = copy ? sw : 1, plane = copy ? phases * PW : H * W, row = copy ? planes * plane : W;
   const taps = Array.from({ length: kh * kw }, (_, t) => {
-    const r = Math.floor(t / kw) * dh, s = t % kw * dw;
-    return (s % phase * PH + r) * PW + Math.floor(s / phase);
+    const s = t % kw * dw;
+    return Math.floor(t / kw) * dh * row + s % phase * PW + Math.floor(s / phase);
   });
-  return { copy, phases, PH, PW, taps, skip, row: PW * sh / (copy ? skip : 1) };
+  return { copy, phases, PH, PW, taps, skip, plane, row: row * sh / (copy ? skip : 1), picture: planes * phases * PH * PW };
 }
 
 /**
@@ -87,22 +88,22 @@ function windowOf({ C, H, W, OH, OW, kh, kw, sh, sw, dh, dw, top, bottom, left, 
  * @param {number} planes @param {number} width
  */
 function bordered(to, g, win, x, planes, width) {
-  const floats = planes * win.phases * win.PH * win.PW * width, copy = to.scratch(4 * floats + SPARE);
-  to.emit('border', [x, copy, planes, g.H, g.W, win.PH, win.PW, g.top, g.left, g.sw, win.phases, win.skip, width], 8 * floats);
+  const floats = g.N * win.picture * width, copy = to.scratch(4 * floats + SPARE);
+  to.emit('border', [x, copy, g.N, planes, g.H, g.W, win.PH, win.PW, g.top, g.left, g.sw, win.phases, win.skip, width], 8 * floats);
   return copy;
 }
 
 /** @param {Emitter} to @param {Window} g @param {Parts} parts x plain where it has up to four channels, else blocked */
 export function blockedConv(to, g, { x, w, bias, residual, y, act }) {
-  const win = windowOf(g), plane = win.phases * win.PH * win.PW, T = g.kh * g.kw, entry = !x.blocked;
-  const planes = g.N * (entry ? g.C : blocks(g.C)), width = entry ? 1 : 4;
+  const T = g.kh * g.kw, entry = !x.blocked, width = entry ? 1 : 4, planes = entry ? g.C : blocks(g.C);
+  const win = windowOf(g, planes);
   const from = win.copy ? bordered(to, g, win, x, planes, width) : x;
   const common = {
-    x: from, bias: packBias(to, bias, g.O, 8), residual, y, O: g.O, N: g.N, OH: g.OH, OW: g.OW, xc: width * plane,
-    xn: planes / g.N * plane * width, xrow: win.row * width, act,
+    x: from, bias: packBias(to, bias, g.O, 8), residual, y, O: g.O, N: g.N, OH: g.OH, OW: g.OW, xc: width * win.plane,
+    xn: width * win.picture, xrow: width * win.row, act,
   };
   if (entry) {
-    const taps = Array.from({ length: g.C }, (_, c) => win.taps.map((at) => c * plane + at)).flat();
+    const taps = Array.from({ length: g.C }, (_, c) => win.taps.map((at) => c * win.plane + at)).flat();
     emitProduct(to, 'conv_entry', { ...common, weights: packBlocks(to, w, g.O, 1, g.C * T, 8), taps, K: 1 });
     return;
   }
