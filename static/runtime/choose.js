@@ -18,6 +18,8 @@ import { InPageError } from './errors.js';
 const HEAD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10]; // one function: () -> v128
 const SIMD = [...HEAD, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
 const RELAXED_SIMD = [...HEAD, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11];
+/** Renderers that are the processor. */
+const IN_SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
 const ADAPTER_WAIT_MS = 2000;
 
 /** @param {number[]} module */
@@ -69,6 +71,25 @@ const BACKENDS = {
   webgpu: () => (!hasSimd() ? 'WebAssembly SIMD' : globalThis.navigator && 'gpu' in navigator ? '' : 'WebGPU'),
   webgl: () => (!hasSimd() ? 'WebAssembly SIMD' : typeof WebGL2RenderingContext === 'function' ? '' : 'WebGL2'),
 };
+
+/**
+ * Whether a chip computes it: browsers without one offer graphics computed by the processor, which WebAssembly does better.
+ * @param {Backend} backend
+ * @returns {Promise<boolean>}
+ */
+export async function inHardware(backend) {
+  if (backend === 'webgl') {
+    const canvas = typeof OffscreenCanvas === 'function' ? new OffscreenCanvas(1, 1) : document.createElement('canvas');
+    const gl = /** @type {WebGL2RenderingContext|null} */ (canvas.getContext('webgl2', { failIfMajorPerformanceCaveat: true }));
+    const info = gl?.getExtension('WEBGL_debug_renderer_info');
+    const chip = gl && String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+    gl?.getExtension('WEBGL_lose_context')?.loseContext(); // browsers allow few contexts at a time
+    return chip !== null && !IN_SOFTWARE.test(chip); // not every browser calls it a caveat
+  }
+  if (backend !== 'webgpu') return true;
+  const adapter = await /** @type {any} */ (navigator).gpu.requestAdapter().catch(() => null);
+  return adapter !== null && !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter);
+}
 
 /** The backends that may work here, the first to try first. @returns {Backend[]} */
 export const candidates = () => /** @type {Backend[]} */ (Object.keys(BACKENDS)).filter((name) => !BACKENDS[name]());

@@ -11,8 +11,8 @@ export { InPageError } from './errors.js';
 /** @typedef {Record<string, Tensor|ImageSource>} Feeds by input name; a picture is preprocessed as the bundle says */
 /**
  * @typedef {object} LoadOptions
- * @property {import('./choose.js').Backend|'auto'|'server'} [backend] auto: the one that measures fastest here, watched
- *   while it runs; server: the site's own server, which then sees what is fed
+ * @property {import('./choose.js').Backend|'auto'|'server'} [backend] auto: the first that answers, then the one whose runs
+ *   are fastest here; server: the site's own server, which then sees what is fed
  * @property {'float32'|'float16'} [precision] of what a GPU keeps between steps; float16 is checked at load, and given up
  *   where it strays too far; default float32
  * @property {boolean} [worker] run in a worker, shared by the models of the page; default: wherever there are workers

@@ -1,5 +1,5 @@
-// A model on the backend that measures fastest here, which moves to another when that one fails or grows slow.
-import { candidates, chooseBackend } from './choose.js';
+// A model on the first backend that answers here, which moves to a faster one, or away from one that fails or grows slow.
+import { candidates, chooseBackend, inHardware } from './choose.js';
 import { InPageError, asInPageError, throwIfAborted } from './errors.js';
 import { load } from './index.js';
 import { Memory, measure, quantile } from './measure.js';
@@ -21,6 +21,8 @@ import { Memory, measure, quantile } from './measure.js';
 
 /** A backend this fast needs no rival: another would only be fetched and compiled for nothing. */
 const ENOUGH_MS = 33;
+/** After so many runs, the first one aside, it is known whether a backend is fast enough. */
+const EARLY = 4;
 const SLOW_MS = 500;
 /** p95 is looked at over the last runs, once there are enough of them. */
 const WINDOW = 40;
@@ -29,9 +31,6 @@ const FEWEST = 20;
 const WORTH_IT = 0.8;
 /** After these a backend is given up; anything else is the call's own failure. */
 const FATAL = new Set(['no_backend', 'out_of_memory', 'worker_lost', 'device_lost', 'unsupported', 'invalid_model']);
-
-/** Renderers that are the processor. */
-const IN_SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
 
 /** What was measured in this visit. @type {Memory|undefined} */
 let visit;
@@ -43,8 +42,9 @@ function ownTools() {
 }
 
 /**
- * Loads a model where it is fastest: every backend that may work here is loaded and measured on the model itself, unless
- * one is fast enough or this visit knows already. With `enough_ms: 0` even graphics in software are measured.
+ * Loads a model where it soonest works, or where this visit found it fastest. If its first runs are not fast enough, the
+ * other backends are loaded and measured beside it, and it moves to a faster one. With `enough_ms: 0` all are measured
+ * first, even graphics in software.
  * @param {string|URL} address
  * @param {LoadOptions} options
  * @param {Tools} [tools]
@@ -60,7 +60,8 @@ export async function loadWatched(address, options, tools = ownTools()) {
     const model = await tools.load(address, { ...options, backend }).catch(orNull);
     if (model) return new WatchedModel(address, options, tools, model, known ?? []);
   }
-  const { model, measured } = await fastest(address, options, tools, names);
+  const all = options.enough_ms === 0, { model, measured } = await fastest(address, options, all ? tools : { ...tools, measure: async () => 0 }, names);
+  if (!all) return new WatchedModel(address, options, tools, model, measured.filter(({ ms }) => ms === Infinity), names.length > 1);
   if (names.length > 1) tools.memory.keep(key, measured);
   return new WatchedModel(address, options, tools, model, measured);
 }
@@ -115,32 +116,13 @@ async function fastest(address, options, tools, names) {
   return { model: best.model, measured: measured.sort((a, b) => a.ms - b.ms) };
 }
 
-/**
- * Whether a chip computes it: browsers without one offer graphics computed by the processor, which WebAssembly does better.
- * @param {Backend} backend
- * @returns {Promise<boolean>}
- */
-async function inHardware(backend) {
-  if (backend === 'webgl') {
-    const canvas = typeof OffscreenCanvas === 'function' ? new OffscreenCanvas(1, 1) : document.createElement('canvas');
-    const gl = /** @type {WebGL2RenderingContext|null} */ (canvas.getContext('webgl2', { failIfMajorPerformanceCaveat: true }));
-    const info = gl?.getExtension('WEBGL_debug_renderer_info');
-    const chip = gl && String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
-    gl?.getExtension('WEBGL_lose_context')?.loseContext(); // browsers allow few contexts at a time
-    return chip !== null && !IN_SOFTWARE.test(chip); // not every browser calls it a caveat
-  }
-  if (backend !== 'webgpu') return true;
-  const adapter = await /** @type {any} */ (navigator).gpu.requestAdapter().catch(() => null);
-  return adapter !== null && !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter);
-}
-
 /** The public face's Model, on one backend at a time. */
 export class WatchedModel {
   /**
    * @param {string|URL} address @param {LoadOptions} options @param {Tools} tools
-   * @param {Model} model @param {Measured[]} measured the fastest first
+   * @param {Model} model @param {Measured[]} measured the fastest first @param {boolean} [curious] there may be a faster one
    */
-  constructor(address, options, tools, model, measured) {
+  constructor(address, options, tools, model, measured, curious = false) {
     this.address = address;
     this.options = options;
     this.tools = tools;
@@ -152,8 +134,13 @@ export class WatchedModel {
     this.seen = new Map();
     /** @type {number[]} the last runs, in milliseconds */
     this.times = [];
+    this.curious = curious;
     this.told = false;
     this.disposed = false;
+    /** @type {Promise<void>|null} */
+    this.seeking = null;
+    /** Another backend has the runs for a while: the one before it, and who waits for the median. @type {{present: Model, end: (ms: number) => void}|null} */
+    this.trial = null;
     /** @type {Promise<boolean>|null} */
     this.moving = null;
   }
@@ -199,14 +186,64 @@ export class WatchedModel {
   note(ms) {
     this.times.push(ms);
     if (this.times.length > WINDOW) this.times.shift();
+    if (this.times.length > EARLY && (this.curious || this.trial)) {
+      const median = quantile(this.times.slice(1), 0.5);
+      if (this.trial) this.trial.end(median);
+      else if (median > (this.options.enough_ms ?? ENOUGH_MS)) {
+        this.seeking = this.seek(median).catch(() => {}).finally(() => { this.seeking = null; }); // where it fails, the present one stays
+      }
+      this.curious = false;
+    }
     const p95 = this.p95();
-    if (!(p95 > (this.options.slow_ms ?? SLOW_MS))) return;
+    if (this.seeking || !(p95 > (this.options.slow_ms ?? SLOW_MS))) return;
     this.seen.set(this.backend, p95);
     if (this.next().length) this.move(this.model, false).catch(() => {}); // the present one stays, and is watched on
     else if (!this.told) {
       this.told = true;
       this.options.onSlow?.({ backend: this.backend, p95_ms: p95 });
     }
+  }
+
+  /**
+   * Lets the others have a few runs each, once they are loaded beside the present one, and stays with the fastest.
+   * @param {number} ms of the present one's runs
+   */
+  async seek(ms) {
+    const { signal, onProgress, ...options } = this.options, { enough_ms = ENOUGH_MS } = options;
+    /** @type {Measured[]} */
+    const measured = [{ backend: /** @type {Backend} */ (this.backend), ms }];
+    for (const backend of this.tools.candidates()) {
+      if (this.disposed || this.moving) return;
+      if (backend === this.backend || this.failed.has(backend) || !(await this.tools.inHardware(backend))) continue;
+      const rival = await this.tools.load(this.address, { ...options, backend }).catch(orNull);
+      const found = rival ? await this.tryOut(rival, WORTH_IT * ms) : Infinity;
+      if (found === Infinity) this.failed.add(backend);
+      measured.push({ backend, ms: found });
+      if (this.backend === backend) ms = found;
+      if (ms <= enough_ms) break;
+    }
+    this.measured = measured.sort((a, b) => a.ms - b.ms);
+    this.tools.memory.keep(String(this.address), this.measured);
+  }
+
+  /**
+   * Gives a model the next runs, and all after them if it needs less than `most` for one.
+   * @param {Model} rival @param {number} most milliseconds
+   * @returns {Promise<number>} its median; Infinity where it fails; NaN where there was no time for it
+   */
+  async tryOut(rival, most) {
+    const present = this.model, late = this.disposed || this.moving !== null;
+    /** @type {number} */
+    const ms = late ? NaN : await new Promise((end) => {
+      this.trial = { present, end };
+      this.model = rival;
+      this.times = [];
+    });
+    this.trial = null;
+    if (!late) this.times = [];
+    if (!late) this.model = ms < most ? rival : present;
+    await (ms < most ? present : rival).dispose();
+    return ms;
   }
 
   /** What to expect of a backend: seen, else measured; 0 for one that was never tried. @param {Backend} backend */
@@ -230,6 +267,11 @@ export class WatchedModel {
   move(from, broken) {
     if (from !== this.model) return Promise.resolve(true);
     if (broken) this.failed.add(from.backend);
+    if (broken && this.trial) {
+      this.model = this.trial.present;
+      this.trial.end(Infinity);
+      return Promise.resolve(true);
+    }
     this.moving ??= this.moveOn(from).finally(() => { this.moving = null; });
     return this.moving;
   }
@@ -264,7 +306,8 @@ export class WatchedModel {
   async dispose() {
     if (this.disposed) return;
     this.disposed = true;
-    await this.moving?.catch(() => {});
+    this.trial?.end(NaN);
+    await Promise.all([this.moving?.catch(() => {}), this.seeking]);
     await this.model.dispose();
   }
 }

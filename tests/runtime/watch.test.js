@@ -78,12 +78,55 @@ test('a backend that is fast enough needs no rival', async () => {
   assert.deepEqual(log, ['load wasm with progress']);
 });
 
+/** Runs until the model moves, and a few times more. @param {any} model @param {string} backend */
+async function runUntil(model, backend) {
+  for (let i = 0; i < 40; i++) await model.run(FEEDS);
+  await model.seeking;
+  assert.equal(model.backend, backend);
+}
+
 test('graphics in software are not even fetched, unless all are to be measured', async () => {
   const natures = { wasm: { ms: 90 }, webgl: { ms: 10, software: true }, webgpu: { ms: 50 } };
   const first = world(natures);
-  assert.equal((await open(first.tools, { enough_ms: 33 })).backend, 'webgpu');
+  await runUntil(await open(first.tools, { enough_ms: 33 }), 'webgpu');
   assert.ok(!first.log.includes('load webgl'));
   assert.equal((await open(world(natures).tools)).backend, 'webgl');
+});
+
+test('the first backend that works answers at once; a faster one takes over while it runs, and stays for the visit', async () => {
+  const { tools, log, alive } = world({ wasm: { ms: 90 }, webgl: { ms: 120 }, webgpu: { ms: 10 } });
+  const model = await open(tools, { enough_ms: 33, onProgress: () => {} });
+  assert.deepEqual([model.backend, log, tools.now()], ['wasm', ['load wasm with progress'], 0]);
+  await runUntil(model, 'webgpu');
+  assert.deepEqual([alive(), log.filter((line) => line.includes('progress'))], [1, ['load wasm with progress']]);
+  assert.deepEqual(model.measured.map(({ backend }) => backend), ['webgpu', 'wasm', 'webgl']);
+  assert.equal((await open(tools, { enough_ms: 33 })).backend, 'webgpu');
+});
+
+test('nothing is sought that the first runs do not call for, nor kept that is hardly faster', async () => {
+  const quick = world({ wasm: { ms: 20 }, webgpu: { ms: 1 } }), close = world({ wasm: { ms: 90 }, webgpu: { ms: 85 } });
+  for (const { tools, log, alive } of [quick, close]) {
+    const model = await open(tools, { enough_ms: 33 });
+    for (let i = 0; i < 20; i++) await model.run(FEEDS);
+    assert.deepEqual([model.backend, alive(), log.includes('load webgpu')], ['wasm', 1, tools === close.tools]);
+  }
+});
+
+test('a search that ends after the model is gone, or meets a broken backend, leaves nothing behind', async () => {
+  for (const runs of [5, 6, 8]) { // the other one loading, loaded, and at work
+    const { tools, alive } = world({ wasm: { ms: 90 }, webgpu: { ms: 10 } });
+    const model = await open(tools, { enough_ms: 33 });
+    for (let i = 0; i < runs; i++) await model.run(FEEDS);
+    assert.ok(model.seeking);
+    await model.dispose();
+    assert.equal(alive(), 0);
+  }
+  const { tools, natures, alive } = world({ wasm: { ms: 90 }, webgpu: { ms: 10, breaks: 'device_lost' } });
+  const model = await open(tools, { enough_ms: 33 });
+  await runUntil(model, 'wasm');
+  assert.deepEqual([alive(), ...model.failed], [1, 'webgpu']);
+  natures.wasm.breaks = 'worker_lost';
+  await assert.rejects(model.run(FEEDS), { code: 'worker_lost' });
 });
 
 test('one backend alone is not measured', async () => {
