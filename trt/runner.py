@@ -27,7 +27,7 @@ class Buffers:
 
     def __init__(self, cuda: Cuda, sizes: Mapping[str, tuple[int, np.dtype]]) -> None:
         self.pairs: dict[str, Pair] = {}
-        self.outputs: list[tuple[str, Shape, int]] = []  # of the last run: name, shape, numbers in a row
+        self.outputs: Mapping[str, Shape] = {}  # of the last run
         self.sent = self.ended = self.stream = 0  # two events, and the stream that inputs are sent on
         self.cuda = cuda
         try:
@@ -44,18 +44,12 @@ class Buffers:
             start = row * (array.size // len(array))
             np.copyto(self.pairs[name].host[start : start + array.size], array.reshape(-1), casting="no")
 
-    def read(self, row: int, rows: int) -> dict[str, np.ndarray]:
-        """A copy of those rows of every output."""
-        return {
-            name: self.pairs[name].host[row * step : (row + rows) * step].reshape(rows, *shape[1:]).copy()
-            for name, shape, step in self.outputs
-        }
-
-    def whole(self) -> dict[str, np.ndarray]:
-        """A copy of every output as it is."""
-        return {
-            name: self.pairs[name].host[: math.prod(shape)].reshape(shape).copy() for name, shape, _ in self.outputs
-        }
+    def read(self) -> dict[str, np.ndarray]:
+        """A copy of every output of the last run."""
+        found = {}
+        for name, shape in self.outputs.items():
+            found[name] = self.pairs[name].host[: math.prod(shape)].reshape(shape).copy()
+        return found
 
     def close(self) -> None:
         """Give the memory back."""
@@ -170,7 +164,7 @@ class Runner:
                 buffers.pairs[name].fetch(self.nbytes(name, shape), self.stream)
             api.check(api.cudaEventRecord(buffers.ended, self.stream), "record an event")
         api.check(api.cudaEventSynchronize(buffers.ended), "finish the run")
-        buffers.outputs = [(name, shape, math.prod(shape[1:])) for name, shape in outputs.items()]
+        buffers.outputs = outputs
 
     def nbytes(self, name: str, shape: Shape) -> int:
         """The size of a tensor."""
@@ -183,7 +177,7 @@ class Runner:
         for name, array in arrays.items():
             np.copyto(buffers.pairs[name].host[: array.size], array.reshape(-1), casting="no")
         self.execute(buffers, {name: array.shape for name, array in arrays.items()})
-        return buffers.whole()
+        return buffers.read()
 
     def checked(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The feeds, contiguous. Raises TrtError (invalid) where one is missing, of another type, or out of bounds."""

@@ -1,8 +1,8 @@
 """Dynamic batching: requests of the same shape share one run of the engine. No Flask and no GPU here.
 
-The thread of each request copies its own rows into memory that the engine reads, and its own results out again; the
-thread that opened a batch runs it for all. So while one batch runs, the next one is being filled, without a thread or
-a copy in between.
+The thread of each request copies its own rows into memory that the engine reads; the thread that opened a batch runs it
+for all and copies the results of all out again, for every turn with Python's lock costs more than such a copy. So while
+one batch runs, the next one is being filled, without a thread or a copy in between.
 """
 
 import threading
@@ -25,8 +25,8 @@ class Memory(Protocol):
     def write(self, row: int, feeds: Arrays) -> None:
         """Copy rows in, from `row` on; several threads at once."""
 
-    def read(self, row: int, rows: int) -> dict[str, np.ndarray]:
-        """A copy of these rows of every output."""
+    def read(self) -> dict[str, np.ndarray]:
+        """A copy of every output of the last run."""
 
 
 class Runnable(Protocol):
@@ -46,10 +46,11 @@ class Batch:
         self.key, self.buffers = key, buffers
         self.rows = 0
         self.opened = self.started = time.monotonic()
-        self.members = self.written = self.finished = 0
+        self.members = self.written = 0
         self.closed = False
         self.full, self.ready = Bell(), Bell()
         self.followers: list[Bell] = []
+        self.results: Arrays = {}
         self.error: Exception | None = None
 
 
@@ -133,13 +134,11 @@ class Batcher:
         except Exception as error:  # this request's own; the others of the batch run all the same
             problem = error
         self.note_written(batch)
-        try:
-            self.lead(batch) if place.leads else place.done.wait()
-            if problem or batch.error:
-                raise problem or batch.error  # type: ignore[misc]
-            return batch.buffers.read(place.row, rows), max(0.0, batch.started - place.came)
-        finally:
-            self.let_go(batch)
+        self.lead(batch) if place.leads else place.done.wait()
+        if problem or batch.error:
+            raise problem or batch.error  # type: ignore[misc]
+        mine = slice(place.row, place.row + rows)
+        return {name: array[mine] for name, array in batch.results.items()}, max(0.0, batch.started - place.came)
 
     # ---- a place in a batch ----
 
@@ -228,18 +227,17 @@ class Batcher:
                 self.watch(batch.rows, batch.started - batch.opened)
                 self.engine.execute(batch.buffers, {name: (batch.rows, *rest) for name, rest in batch.key})
                 self.usual.note(time.monotonic() - batch.started)
+            batch.results = batch.buffers.read()
         except Exception as error:
             batch.error = error
         finally:
+            self.let_go(batch)
             for follower in batch.followers:
                 follower.ring()
 
     def let_go(self, batch: Batch) -> None:
-        """A member has its results. After the last one, the memory goes to those who wait."""
+        """Its results are out, or there are none: the memory goes to those who wait."""
         with self.lock:
-            batch.finished += 1
-            if batch.finished < batch.members:
-                return
             self.inside -= batch.members
             self.free.append(batch.buffers)
             called = self.invite() if self.waiting else []

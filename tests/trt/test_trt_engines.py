@@ -289,7 +289,7 @@ def test_several_threads_run_one_engine_each_with_its_own_memory(gpu):
             memory = runner.buffers[k]
             memory.write(0, feeds)
             runner.execute(memory, {"image": feeds["image"].shape})
-            if not np.allclose(memory.whole()["y"], by_onnxruntime(model, feeds)["y"], rtol=1e-4, atol=1e-5):
+            if not np.allclose(memory.read()["y"], by_onnxruntime(model, feeds)["y"], rtol=1e-4, atol=1e-5):
                 wrong.append((k, turn))
 
     threads = [threading.Thread(target=ask, args=(k,)) for k in range(4)]

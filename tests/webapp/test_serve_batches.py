@@ -16,7 +16,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.rows: dict[int, np.ndarray] = {}
-        self.results: dict[int, np.ndarray] = {}
+        self.results = np.zeros((0, 0))
 
     def write(self, row, feeds):
         if feeds["x"][0, 0] == 666:
@@ -25,8 +25,8 @@ class Memory:
             assert row + k not in self.rows, "two requests have the same row"
             self.rows[row + k] = values.copy()
 
-    def read(self, row, rows):
-        return {"y": np.stack([self.results[k] for k in range(row, row + rows)])}
+    def read(self):
+        return {"y": self.results.copy()}
 
 
 class Doubling:
@@ -51,7 +51,9 @@ class Doubling:
         if self.problem:
             memory.rows.clear()
             raise self.problem
-        memory.results = {k: 2 * values for k, values in memory.rows.items()}
+        memory.results = np.zeros(shapes["x"])
+        for row, values in memory.rows.items():
+            memory.results[row] = 2 * values
         assert len(memory.rows) <= rows
         memory.rows = {}
 
