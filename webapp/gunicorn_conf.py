@@ -11,6 +11,7 @@ from typing import Any
 
 from webapp.logs import configuration
 from webapp.metrics import forget_process
+from webapp.pauses import forgive
 from webapp.settings import read
 from webapp.shared import Shared
 
@@ -46,6 +47,7 @@ def share_memory_pools() -> None:
 def on_starting(server: Any) -> None:
     """Before the first process starts: an empty folder for what they share, and a gentler way to stop."""
     share_memory_pools()
+    forgive(server)
     if _values["state_dir"]:
         folder = Path(_values["state_dir"])
         folder.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
 
 from webapp.errors import WORDS, shape
 from webapp.lane import Lane, head_lines, head_of
+from webapp.pauses import Pauses
 from webapp.plain import MOST_BYTES, Plain, read_head
 from webapp.settings import read
 from webapp.wire import (
@@ -85,7 +86,7 @@ class Worker(ThreadWorker):
         self.client_timeout_s = values["client_timeout_s"]
         self.pace, self.budget = Pace(self.client_timeout_s), Budget(values["bodies_mb"] << 20)
         self.present, self.lock = 0, threading.Lock()  # threads that have a connection
-        self.shown = 0.0
+        self.shown, self.pauses = 0.0, Pauses()
         self.date: tuple[int, str] = (0, "")
         super().init_process()
 
@@ -227,6 +228,8 @@ class Worker(ThreadWorker):
         """In the main loop, at least once a second."""
         super().murder_pending()
         now = time.monotonic()
+        if stopped := self.pauses.look(now):
+            self.pace.put_off(stopped)
         self.pace.cut(now)
         if now >= self.shown + SHOW_S:
             self.shown = now

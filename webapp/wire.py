@@ -187,6 +187,11 @@ class Pace:
         with self.lock:
             self.until.pop(client, None)
 
+    def put_off(self, seconds: float) -> None:
+        """This process was stopped for so long: that is no client's fault."""
+        with self.lock:
+            self.until = {client: until + seconds for client, until in self.until.items()}
+
     def cut(self, now: float) -> None:
         """Tell the threads that read from clients whose time is up that nothing more will come."""
         with self.lock:

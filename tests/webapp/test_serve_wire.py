@@ -3,11 +3,12 @@
 import socket
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from webapp import wire
+from webapp import pauses, wire
 from webapp.gate import Full
 
 
@@ -104,6 +105,30 @@ def test_a_client_that_is_too_slow_hears_no_more(pair):
     pace.arrived(server)
     pace.cut(time.monotonic() + 60)
     client.sendall(b"y")
+
+
+def test_a_client_has_its_time_again_when_the_server_was_stopped(pair):
+    server, client = pair
+    pace = wire.Pace(5.0)
+    pace.begin(server)
+    pace.put_off(60)
+    pace.cut(time.monotonic() + 60)
+    client.sendall(b"y")
+    assert server in pace.until and server.recv(1) == b"y"
+
+
+def test_processes_that_were_stopped_with_their_parent_are_not_replaced(monkeypatch):
+    clock, replaced = [1000.0], []
+    monkeypatch.setattr(pauses.time, "monotonic", lambda: clock[0])
+    server = SimpleNamespace(timeout=30, murder_workers=lambda: replaced.append(clock[0]))
+    pauses.forgive(server)
+    for seconds in (1, 4.9, 40, 1, 28, 1, 1):  # asleep for 40, then for 28
+        clock[0] += seconds
+        server.murder_workers()
+    for _ in range(31):
+        clock[0] += 1
+        server.murder_workers()
+    assert replaced == [1001.0, 1005.9, *(clock[0] - k for k in (3, 2, 1, 0))], "30 s after a pause it looks again"
 
 
 def test_a_socket_that_is_about_to_close_lets_nobody_in_and_resets_nobody():
