@@ -24,10 +24,11 @@ MAY_BE_ASKED = re.compile(rf"/v2/{MODEL}/ready|/api/{MODEL}/predict|/static/.*")
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, repo) -> Iterator[str]:
-    """gunicorn with the embedded models."""
+    """gunicorn with the embedded models, which are loaded: until then the page says that the server cannot look."""
     folder = tmp_path_factory.mktemp("server")
     (folder / "models").mkdir()
     with running_server(folder, repo, drain_s=0) as server:
+        server.wait_until_ready()
         yield f"http://127.0.0.1:{server.port}"
 
 
@@ -73,7 +74,9 @@ def test_the_server_looks_once_the_person_agreed_and_until_one_click(browser, si
         page.on("request", lambda request: asked.append(request.url.removeprefix(site)))
         page.click("[data-part=begin]")
         page.click("[data-part=server-agree]")
-        expect(page.locator("[data-part=word]")).to_have_text("Facing the screen")
+        # Without a compiler a look may take seconds, and only a session of a second or more has an end to show.
+        expect(page.locator("[data-part=word]")).to_have_text("Facing the screen", timeout=60_000)
+        expect(page.locator("[data-part=timeline-words]")).to_contain_text("so far", timeout=60_000)
         expect(page.locator("[data-part=server-bar]")).to_contain_text("On the server")
         assert re.fullmatch(r"\d+ KB|\d\.\d MB", page.inner_text("[data-part=server-sent]"))
         for address in ("/api/models/document_corners/predict", "/v2/models/document_corners/infer"):

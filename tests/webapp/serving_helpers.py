@@ -1,5 +1,6 @@
 """Bundles with small ONNX models made on the spot, and servers that run them."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -9,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,6 +122,15 @@ class Server:
             assert self.process.poll() is None, self.log.read_text()
             time.sleep(0.05)
         raise AssertionError(f"the server did not start:\n{self.log.read_text()}")
+
+    def wait_until_ready(self) -> None:
+        """Until it says that its models are loaded."""
+        for _ in range(START_S * 20):
+            with contextlib.suppress(urllib.error.HTTPError):
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/v2/health/ready", timeout=START_S).close()
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"the models were not loaded:\n{self.log.read_text()}")
 
     def lines(self) -> list[dict[str, Any]]:
         """What it logged, parsed."""
