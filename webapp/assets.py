@@ -15,6 +15,7 @@ from pathlib import Path
 import brotli
 from flask import Response, request
 
+from webapp.link import Linker
 from webapp.minify import smaller
 from webapp.squeeze import squeezer
 
@@ -40,6 +41,16 @@ MIME = {
 COMPRESSIBLE = {".css", ".js", ".json", ".svg", ".txt", ".wasm", ".webmanifest"}
 SLOW_COMPRESSION_BYTES = 1 << 20
 WEIGHTS = ".dat"
+
+# What a page starts with is linked into the module that pages import: the runtime on both sides of its worker, and the
+# families of operators that most models have. The worker's own module only names others, and says `serve`.
+ENTRY = "runtime/index.js"
+WORKER = "runtime/worker.js"
+FAMILIES = ("conv", "pool", "matmul", "unary", "binary", "norm", "softmax", "reduce", "layout", "resize")
+STARTED = (
+    "runtime/worker_client.js",
+    *(f"runtime/ops/{family}/{part}.js" for family in FAMILIES for part in ("index", "wasm")),
+)
 PRIVATE_NAMES = {"package.json"}
 
 
@@ -73,12 +84,17 @@ def compress(plain: bytes, encoding: str) -> bytes:
     return brotli.compress(plain, quality=11 if len(plain) <= SLOW_COMPRESSION_BYTES else 6)
 
 
-def served(path: Path, *, minify: bool) -> bytes:
-    """A file as visitors get it: of a module only the code, its comments (a third of it) stay in the source."""
-    content = path.read_bytes()
-    if not minify or path.suffix != ".js":
-        return content
-    return smaller(content.decode()).encode()
+def modules(contents: dict[str, bytes]) -> tuple[dict[str, bytes], frozenset[str]]:
+    """Modules as visitors get them: linked, and of each only the code; comments (a third of it) stay in the source.
+
+    And the names of those that are in another one now, to which they only point.
+    """
+    sources = {name: content.decode() for name, content in contents.items() if name.endswith(".js")}
+    signs: frozenset[str] = frozenset()
+    if ENTRY in sources:
+        linker = Linker(sources, ENTRY, STARTED, but=(WORKER,))
+        sources, signs = linker.linked(), frozenset(linker.members) - {ENTRY}
+    return {name: smaller(source).encode() for name, source in sources.items()}, signs
 
 
 @dataclass
@@ -137,18 +153,19 @@ class Asset:
 
 @dataclass(frozen=True)
 class Tree:
-    """All files of static/ at one moment. `version` names this exact content."""
+    """All files of static/ at one moment. `version` names this exact content; `signs` only point to another file."""
 
     version: str
     files: dict[str, Asset]
     signature: tuple
+    signs: frozenset[str]
 
 
 class Assets:
     """The static tree.
 
-    With `reload` it is looked at again on each use, so that an edited file gets a new address, and modules keep their
-    comments, so that a debugger shows what was written.
+    With `reload` it is looked at again on each use, so that an edited file gets a new address, and modules are served
+    as they are, so that a debugger shows what was written.
     """
 
     def __init__(self, root: Path, *, reload: bool = False) -> None:
@@ -164,14 +181,17 @@ class Assets:
     def read(self) -> Tree:
         """Hash every file."""
         signature = self.signature()
-        files = {}
-        for name, path in walk(self.root):
-            content = served(path, minify=not self.reload)
-            asset = Asset(path, hashlib.sha256(content).hexdigest(), len(content))
+        paths, files, signs = dict(walk(self.root)), {}, frozenset()
+        contents = {name: path.read_bytes() for name, path in paths.items()}
+        if not self.reload:
+            linked, signs = modules(contents)
+            contents |= linked
+        for name, content in contents.items():
+            asset = Asset(paths[name], hashlib.sha256(content).hexdigest(), len(content))
             asset.plain = content if asset.compressible else None
             files[name] = asset
         listing = "\n".join(f"{name} {asset.sha256}" for name, asset in files.items())
-        return Tree(hashlib.sha256(listing.encode()).hexdigest()[:16], files, signature)
+        return Tree(hashlib.sha256(listing.encode()).hexdigest()[:16], files, signature, signs)
 
     def current(self) -> Tree:
         """The tree to answer from."""

@@ -219,7 +219,7 @@ def asset_list() -> Response:
         {
             "url": f"/static/{tree.version}/{name}",
             "name": name,
-            "keep": when_kept(name),
+            "keep": "used" if name in tree.signs else when_kept(name),
             "sha256": asset.sha256,
             "bytes": asset.bytes,
         }

@@ -39,11 +39,6 @@ POLICY = (
     "connect-src 'self' blob: data:; worker-src 'self' blob:; img-src 'self' data:"
 )
 START_S = 60
-OF_THE_PAGE = (
-    "runtime/index.js", "runtime/choose.js", "runtime/source.js", "runtime/errors.js", "runtime/fetch.js",
-    "runtime/worker_client.js", "runtime/capture.js", "runtime/tensor.js", "media/image.js", "media/image_size.js",
-)  # fmt: skip
-"""Modules that a page of the product names in its head, so that none waits for another to name it."""
 LARGE = (
     "onnxruntime-web/dist/ort-wasm-simd-threaded.wasm", "onnxruntime-web/dist/ort.wasm.min.mjs",
     "@litertjs/core/wasm/*_internal.wasm", "@litertjs/core/dist/index.js",
@@ -129,7 +124,7 @@ def early() -> str:
     links = [f'<link rel=modulepreload href="{escape(name)}">' for name in ("kit.js", f"engine_{engine}.js")]
     if engine == "inpage":
         assets = current_app.extensions["inpage_assets"]
-        links += [f'<link rel=modulepreload href="{assets.url(name)}">' for name in OF_THE_PAGE]
+        links.append(f'<link rel=modulepreload href="{assets.url("runtime/index.js")}">')
     for found in current_app.extensions["inpage_models"].versions(bundle)[: int(request.args.get("hints", 1))]:
         for name in found.files:
             address = escape(found.immutable_url + name)

@@ -52,7 +52,7 @@ def test_the_scanners_model_needs_nothing_that_is_not_kept_at_once(browser, serv
         context.close()
     files = {entry["url"]: entry["keep"] for entry in client.get("/assets.json").json["files"]}
     needed = {url for url in asked if url.startswith("/static/")}
-    assert any("/runtime/ops/conv/" in url for url in needed)
+    assert any("/runtime/wasm/kernels" in url for url in needed)
     assert not {url for url in needed if files.get(url) not in ("always", "relaxed")}
 
 
