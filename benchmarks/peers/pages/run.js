@@ -65,3 +65,4 @@ try {
 } catch (error) {
   globalThis.found = { failed: String(error?.stack ?? error) };
 }
+if (wish.first) console.log(`found ${JSON.stringify(globalThis.found)}`); // whoever waits for this asks nothing of the page meanwhile
