@@ -37,10 +37,11 @@ READY, PREDICT = "**/v2/models/document_corners/ready", "**/api/models/document_
 
 @pytest.fixture(scope="module")
 def real_server(tmp_path_factory, repo) -> Iterator[Server]:
-    """gunicorn with the embedded models."""
+    """gunicorn with the embedded models, which are loaded."""
     folder = tmp_path_factory.mktemp("server")
     (folder / "models").mkdir()
     with running_server(folder, repo, drain_s=0) as server:
+        server.wait_until_ready()
         yield server
 
 
