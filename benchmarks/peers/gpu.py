@@ -26,6 +26,7 @@ from benchmarks.peers.host import show
 from benchmarks.peers.prepare import HERE, MODELS, NETS, REPO, prepare
 from tests.conftest import chromium_path
 from tests.runtime.gpu_kit import GPU_FLAGS
+from webapp.assets import Assets
 
 GPU_NETS = ("mobilenet_v2", "mobilenet_v3_small", "db_256", "db_640")
 BUNDLES = {"db_640": "db_256"}  # one bundle takes any size
@@ -41,7 +42,8 @@ NPM = (
     "@paddlejs/paddlejs-backend-webgl/lib/index.js",
 )  # fmt: skip
 ENGINES: tuple[dict[str, str], ...] = (
-    {"engine": "inpage", "backend": "wasm"},  # what the others' answers are compared with
+    {"engine": "inpage", "backend": "wasm"},  # the others' answers are compared with the first one's
+    {"engine": "inpage", "backend": "auto"}, {"engine": "inpage", "backend": "auto", "all": "1"},
     {"engine": "inpage", "backend": "webgpu"}, {"engine": "ort", "backend": "webgpu"},
     {"engine": "tfjs", "backend": "webgpu"}, {"engine": "inpage", "backend": "webgl"},
     {"engine": "ort", "backend": "webgl"}, {"engine": "tfjs", "backend": "webgl"},
@@ -133,9 +135,10 @@ def paddlejs_package(name: str, shape: list[int], out: Path) -> bool:
 
 def fill(folder: Path, names: list[str], runs: int) -> None:
     """The page and everything it fetches, at the addresses that the pages of the comparison use."""
-    unwanted = shutil.ignore_patterns("*.c", "*.h", "*.py", "__pycache__", "models", "pages")
-    for part in ("runtime", "media"):
-        shutil.copytree(REPO / "static" / part, folder / "static" / part, ignore=unwanted)
+    for name, asset in Assets(REPO / "static").current().files.items():  # as visitors of this product's pages get them
+        if name.startswith(("runtime/", "media/")):
+            (folder / "static" / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / "static" / name).write_bytes(asset.plain or asset.path.read_bytes())
     shutil.copytree(HERE / "pages", folder / "bench" / "pages")
     for file in NPM:
         (folder / "bench" / "npm" / file).parent.mkdir(parents=True, exist_ok=True)

@@ -56,7 +56,7 @@ async function compare(net, engines, runs) {
   for (const one of ready) {
     const times = one.times.sort((p, q) => p - q), flight = await one.page.flight(FLIGHT, runs).catch((error) => String(error));
     await say({ net: net.net, ...one.engine, median_ms: at(times, 0.5), p25_ms: at(times, 0.25), p75_ms: at(times, 0.75), runs: times.length,
-      in_flight_ms: typeof flight === 'number' ? rounded(flight) : flight, first_ms: rounded(one.found.first_ms), note: one.found.note || undefined,
+      in_flight_ms: typeof flight === 'number' ? rounded(flight) : flight, first_ms: rounded(one.found.first_ms), note: one.found.note || undefined, chosen: one.page.chosen?.(),
       error: right ? errorOf(one.page.outputs[0], right) : null });
   }
   for (const { frame } of ready) frame.remove();
