@@ -76,6 +76,8 @@ def test_the_judgement_weighs_the_better_opinion_more_and_says_what_a_limit_cost
     sharp, dull = (truth - 0.5) * 4 + rng.normal(0, 1, 2000), (truth - 0.5) * 0.5 + rng.normal(0, 1, 2000)
     weights = fitted(np.stack([dull, sharp], 1), truth)
     assert weights[1] > 4 * weights[0] > 0 and abs(weights[2]) < 0.3
+    with pytest.raises(ValueError, match="found 3 faces in 3 places"):
+        fitted(np.zeros((3, 2)), np.ones(3))
     faces, others = np.array([[0, 3.0], [0, 0.5]]), np.array([[0, 2.0], [0, -2.0], [0, -3.0]])
     lines = costs(np.array([0.0, 1.0, 0.0]), faces, others, np.array([7, 7, 9]), 4)
     assert {least: rest for least, *rest in lines}[0.7] == [0.5, 0.75]

@@ -26,7 +26,7 @@ from training.faces.sources import Scenes, face_crop, scenes
 from training.faces.tasks import HELD, in_parts, shrunk, signed
 
 SIDES = (640,)  # at which the validation split is looked at
-LOWEST = 0.4  # of the detector's scores: with less, no head makes it a face
+LOWEST, LOWEST_SMALL = 0.4, 0.05  # of the detector's scores: with less, no head makes it a face
 LIMITS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 DRAWN = (1, 2)  # which of faceless()'s groups are textures and lookalikes
 SURE = 8.0  # the head's logarithm counts up to here
@@ -34,10 +34,12 @@ RIDGE = 1e-3
 
 
 @torch.no_grad()
-def opinions(detector: Network, head: Network, picture: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+def opinions(
+    detector: Network, head: Network, picture: np.ndarray, side: int, lowest: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Of uint8 [3,h,w]: boxes [k,4] x y w h, both logarithms of odds [k,2]."""
     small = shrunk(picture, side)
-    scores, boxes, _ = cells.found(detector(signed(small)), small.shape[2:], LOWEST, most=60)[0]
+    scores, boxes, _ = cells.found(detector(signed(small)), small.shape[2:], lowest, most=60)[0]
     boxes = boxes.numpy() * max(picture.shape[1:]) / side
     boxes[:, :2] -= boxes[:, 2:] / 2
     if not len(boxes):
@@ -50,17 +52,17 @@ def opinions(detector: Network, head: Network, picture: np.ndarray, side: int) -
 @torch.no_grad()
 def second(head: Network, crops: np.ndarray) -> torch.Tensor:
     """The head's logarithm of the odds of a face in uint8 [n,3,128,128]: [n]."""
-    return torch.cat([head(x)[3][:, 0] for x in in_parts(crops, "cpu")]).clamp(-SURE, SURE)
+    return torch.cat([torch.zeros(0), *(head(x)[3][:, 0] for x in in_parts(crops, "cpu"))]).clamp(-SURE, SURE)
 
 
-def with_faces(detector: Network, head: Network, found: Scenes) -> tuple[np.ndarray, np.ndarray]:
+def with_faces(detector: Network, head: Network, found: Scenes, lowest: float) -> tuple[np.ndarray, np.ndarray]:
     """Opinions [k,2] and whether they are about a face [k]; what is near a face, or unsure, is left out."""
     rows, truths = [np.zeros((0, 2))], [np.zeros(0)]
     for picture, (w, h), faces, zones in zip(
         found.pictures, found.sizes.astype(int), found.boxes, found.ignore, strict=True
     ):
         for side in SIDES:
-            boxes, values = opinions(detector, head, picture[:, :h, :w], side)
+            boxes, values = opinions(detector, head, picture[:, :h, :w], side, lowest)
             if not len(boxes):
                 continue
             near = iou(boxes, faces[faces[:, 2] > 0]).max(1, initial=0)
@@ -71,7 +73,9 @@ def with_faces(detector: Network, head: Network, found: Scenes) -> tuple[np.ndar
 
 
 def fitted(values: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Weights of both opinions and the bias, by Newton's method."""
+    """Weights of both opinions and the bias, by Newton's method; ValueError when there is nothing to tell apart."""
+    if not 0 < truth.sum() < len(truth):
+        raise ValueError(f"the detector found {int(truth.sum())} faces in {len(truth)} places: train it longer")
     x, weights = np.c_[values, np.ones(len(values))], np.zeros(3)
     for _ in range(40):
         p = 1 / (1 + np.exp(-x @ weights))
@@ -98,22 +102,26 @@ def main() -> None:
     parser.add_argument("--mistakes", type=Path, required=True)
     parser.add_argument("--networks", type=Path, required=True)
     parser.add_argument("--score", type=float, default=0.55)
+    parser.add_argument(
+        "--small", action="store_true", help="a few pictures, as train.py --small has them, and low scores"
+    )
     args = parser.parse_args()
+    lowest = LOWEST_SMALL if args.small else LOWEST
     detector, head = (load(name, checkpoint_of(args.networks, name, False)) for name in ("detector", "head"))
-    values, truth = with_faces(detector, head, scenes(args.faces, "val"))
-    groups = [p for p, _ in faceless(scenes(args.faces, "train"), args.backdrops, False)]
+    values, truth = with_faces(detector, head, scenes(args.faces, "val", args.small), lowest)
+    groups = [p for p, _ in faceless(scenes(args.faces, "train", args.small), args.backdrops, args.small)]
     natural = np.concatenate([np.full(len(p), k not in DRAWN) for k, p in enumerate(groups)])
     pictures = np.concatenate(groups)
     found = read(args.mistakes, len(pictures))
     kept = torch.from_numpy(natural)[found.rows] & (found.rows % HELD == 0)
-    found = found.where(kept & (found.scores > LOWEST))
+    found = found.where(kept & (found.scores > lowest))
     seen = second(head, mistake_crops(found, pictures))
     none = torch.stack([torch.logit(found.scores), seen], 1).numpy()
     weights = fitted(np.concatenate([values, none]), np.concatenate([truth, np.zeros(len(none))]))
     for line in costs(weights, values[truth > 0], none, found.rows.numpy(), int(natural[::HELD].sum())):
         print("limit {:.2f}: {:.3f} of the faces, nothing in {:.3f} of the pictures without".format(*line))
     judge = dict(zip(("detector", "head", "bias"), weights.round(4).tolist(), strict=True))
-    judge |= {"sure": SURE, "look": LOWEST}
+    judge |= {"sure": SURE, "look": lowest}
     (args.networks / "judge.json").write_text(json.dumps({"judge": judge, "score": args.score}) + "\n")
     print(judge)
 

@@ -107,17 +107,19 @@ def plain(network: Network, pictures: np.ndarray, real: bool) -> Seen:
     return joined([look(network, x, torch.full((len(x),), float(real))) for x in in_parts(pictures, "cpu")])
 
 
-def material(network: Network, folder: Path, backdrops: list[Path], mined: Path, batches: int) -> tuple[Seen, Seen]:
+def material(
+    network: Network, folder: Path, backdrops: list[Path], mined: Path, batches: int, small: bool
+) -> tuple[Seen, Seen]:
     """To learn from, to judge by."""
-    train = scenes(folder, "train")
-    other = np.concatenate([p for p, _ in faceless(train, backdrops, False)])
+    train = scenes(folder, "train", small)
+    other = np.concatenate([p for p, _ in faceless(train, backdrops, small)])
     found = read(mined, len(other))
     found = found.where(found.scores > LOWEST)
     found = found.where(torch.randperm(len(found.rows))[:KEPT])
     mistaken, kept = mistake_crops(found, other), found.rows % HELD == 0
     del other
     learned, judged = mistaken[~kept.numpy()], mistaken[kept.numpy()]
-    val = with_small_faces(crops(folder, "val"), scenes(folder, "val")).pictures
+    val = with_small_faces(crops(folder, "val"), scenes(folder, "val", small)).pictures
     judge = joined([plain(network, judged, False), plain(network, val, True)])
     known = with_small_faces(crops(folder, "train"), train)
     parts = [plain(network, learned[::4], False), plain(network, known.pictures[::2], True)]
@@ -137,12 +139,13 @@ def main() -> None:
     parser.add_argument("--head", required=True, type=Path)
     parser.add_argument("--batches", type=int, default=60)
     parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--small", action="store_true", help="a few pictures, as train.py --small has them")
     parser.add_argument("-o", "--output", required=True, type=Path)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     held = torch.load(args.head, map_location="cpu")
     network = resumed(make("head"), held["weights"])
-    seen, judged = material(network, args.faces, args.backdrops, args.mistakes, args.batches)
+    seen, judged = material(network, args.faces, args.backdrops, args.mistakes, args.batches, args.small)
     print(f"{len(seen.real)} crops; told apart before: {told(network, judged):.4f}", flush=True)
     fit(network, seen, judged)
     torch.save(held | {"weights": network.state_dict()}, args.output)

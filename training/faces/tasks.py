@@ -64,18 +64,14 @@ class DetectorTask:
     """mined: an earlier detector's mistakes; pictures without a face are shown more often the more it has there."""
 
     def __init__(self, faces: Path, backdrops: list[Path], device: str, small: bool, mined: Path | None) -> None:
-        train = scenes(faces, "train")
-        if small:
-            train = Scenes(*(x[::16] for x in vars(train).values()))
+        train = scenes(faces, "train", small)
         lib = library(train, faceless(train, backdrops, small), device)
         if mined:
             found = read(mined, len(lib.empty_weight)).to(device)
             lib.empty_weight.mul_(0.4).index_add_(0, found.rows, found.scores**2)
         self.mosaics = Mosaics(lib)
         self.device, self.small = device, small
-        self.val = scenes(faces, "val")
-        if small:
-            self.val = Scenes(*(x[::16] for x in vars(self.val).values()))
+        self.val = scenes(faces, "val", small)
 
     def terms(self, forward: Forward, step: int, batch: int) -> Terms:
         size = (192, 256) if self.small else SCENES[step % len(SCENES)]
@@ -224,8 +220,7 @@ class HeadTask:
     """mined: mistakes of the detector, which the head learns to see through."""
 
     def __init__(self, faces: Path, backdrops: list[Path], device: str, small: bool, mined: Path | None) -> None:
-        train = scenes(faces, "train")
-        some = Scenes(*(x[:: 16 if small else 1] for x in vars(train).values()))
+        some = scenes(faces, "train", small)
         other = np.concatenate([p for p, _ in faceless(some, backdrops, small)])
         self.device, self.val, self.held, learned = device, crops(faces, "val"), None, None
         if mined:

@@ -44,7 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int)
     parser.add_argument("--still", action="store_true", help="keep batch norm's statistics: for small batches")
     parser.add_argument("--seed", type=int, default=2026)
-    parser.add_argument("--small", action="store_true", help="a sixteenth of the pictures, small scenes: to try it out")
+    parser.add_argument("--small", action="store_true", help="few pictures, small scenes and batches: to try it out")
     return parser.parse_args()
 
 
@@ -171,7 +171,7 @@ def fit(args: argparse.Namespace, task: object, network: Network) -> None:
 
 def main() -> None:
     args = arguments()
-    args.rate, args.batch = args.rate or RATES[args.name], args.batch or BATCHES[args.name]
+    args.rate, args.batch = args.rate or RATES[args.name], args.batch or BATCHES[args.name] // (4 if args.small else 1)
     args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(args.seed)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
