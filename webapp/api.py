@@ -6,8 +6,9 @@ from typing import Any
 from flask import Blueprint, Response, current_app, jsonify, request
 
 from webapp import pictures, runs, security
+from webapp.bundle import picture_spec
 from webapp.errors import AnswerError
-from webapp.models import Models, picture_spec
+from webapp.models import Models
 from webapp.openapi import document
 from webapp.tensors import InferRequest
 from webapp.v2 import fresh, package_version, serving, state

@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from webapp.bundle import Bundle
 from webapp.engines import Engine, EngineError, Load, Options, Pending
 from webapp.engines.trial import trial
-from webapp.models import Bundle
 from webapp.tensors import Layout
 
 log = logging.getLogger(__name__)

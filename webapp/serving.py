@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from webapp.bundle import Bundle
 from webapp.engines import ENGINES, Load, Options, Pending
 from webapp.loading import Loaded, Loader, NoEngine
-from webapp.models import Bundle, Models
+from webapp.models import Models
 
 RETRY_S = 30.0  # how long an engine that failed for a passing reason is left alone
 MOST_WAIT = 16  # requests for the first look; health checks need threads meanwhile

@@ -2,10 +2,10 @@
 
 import math
 
+from webapp.bundle import NoPictures
 from webapp.engines import RunError
 from webapp.errors import AnswerError
 from webapp.gate import Full, Late
-from webapp.models import NoPictures
 from webapp.pictures import NotAPicture, TooLarge
 from webapp.serving import NotReady, Starting, UnknownModel
 from webapp.tensors import TensorError

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from webapp.bundle import Bundle
 from webapp.engines import RunError
 from webapp.engines.together import MOST_ROWS, Ask, Together, joined, room_for, rows_are_free
 from webapp.gate import Full, Late
-from webapp.models import Bundle
 
 
 class Slow:

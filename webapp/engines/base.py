@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from webapp.models import Bundle
+from webapp.bundle import Bundle
 
 Arrays = dict[str, np.ndarray]
 

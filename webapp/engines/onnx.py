@@ -5,9 +5,9 @@ import re
 from functools import partial
 from typing import Any
 
+from webapp.bundle import Bundle
 from webapp.engines.base import Arrays, Engine, EngineError, Options, RunError
 from webapp.engines.together import Together, rows_are_free
-from webapp.models import Bundle
 
 CODES = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 FATAL_ONLY = 4  # what it has to say comes back as an exception, and is logged by us

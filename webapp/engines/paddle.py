@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from webapp.bundle import PROGRAMS, WEIGHTS, Bundle
 from webapp.engines.base import Arrays, Engine, EngineError, Options, RunError
 from webapp.engines.trial import TRIAL_S, trial_feeds
-from webapp.models import PROGRAMS, WEIGHTS, Bundle
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ import threading
 import time
 from urllib.parse import quote, urlsplit
 
+from webapp.bundle import Bundle
 from webapp.engines.base import Arrays, Engine, EngineError, Options, RunError
-from webapp.models import Bundle
 from webapp.tensors import TensorError, binary_request, read_binary_response
 
 KEPT_CONNECTIONS = 8

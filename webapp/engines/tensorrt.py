@@ -19,12 +19,12 @@ from trt.cuda import cuda
 from trt.library import make, make_log, tensorrt
 from trt.runner import rows_of
 from webapp.batcher import Batcher
+from webapp.bundle import Bundle, NoPictures, picture_spec
 from webapp.engines import onnx
 from webapp.engines.base import Arrays, Engine, EngineError, Options, Pending, RunError
 from webapp.engines.builds import PASSING, BuildProcess, build_of, forget
 from webapp.engines.trial import trial_shape
 from webapp.gate import Gate
-from webapp.models import Bundle, NoPictures, picture_spec
 
 BUFFERS = 4  # batches under way: filled, waiting for the GPU, on the GPU, read
 MB = 1 << 20

@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from webapp.bundle import Bundle
 from webapp.engines.base import Arrays, Engine, RunError
 from webapp.engines.rows import Kind, Place, Rows, side_by_side
 from webapp.gate import Bell, Late, Usual
-from webapp.models import Bundle
 
 MOST_ROWS = 8  # more rows save little, and the first of them waits for the last
 MOST_BYTES = 16 << 20  # of inputs in one run

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from webapp.bundle import Bundle, NoPictures, picture_spec
 from webapp.engines.base import Arrays, Engine, EngineError, RunError
-from webapp.models import Bundle, NoPictures, picture_spec
 from webapp.tensors import NAMES
 
 SEED = 20261121
