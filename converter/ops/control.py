@@ -36,3 +36,16 @@ def loop(condition: np.ndarray, x: list[np.ndarray], body: Graph) -> list[np.nda
 def choose(condition: np.ndarray, x: list[np.ndarray], then: Graph, otherwise: Graph) -> list[np.ndarray]:
     # then(X) where Condition holds, else otherwise(X)
     return compute(then if truth(condition) else otherwise, x)
+
+
+@op("write_to_array", inputs="X I Array")
+def write_to_array(x: np.ndarray, i: np.ndarray, array: np.ndarray) -> np.ndarray:
+    # Array [n, *X] (without elements any shape) with X at place I, or behind the last → [n or n + 1, *X]
+    at, length = int(i.reshape(-1)[0]), len(array)
+    if not 0 <= at <= length:
+        raise ConvertError(f"place {at} is outside a list of {length} elements")
+    if at == 0 and length <= 1:
+        return x[None].copy()
+    if array.shape[1:] != x.shape:
+        raise ConvertError(f"an element {list(x.shape)} differs from the list's, {list(array.shape[1:])}")
+    return np.concatenate([array[:at], x[None], array[at + 1:]])

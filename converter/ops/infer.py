@@ -114,6 +114,8 @@ def dtype_of(graph: Graph, node: Node, declared: str, output: int = 0) -> str:
     """The dtype of an output of the operator."""
     if node.type in ("top_k_v2", "argsort") and output == 1:
         return "int64"
+    if node.type == "distribute_fpn_proposals":
+        return "float32" if 1 <= output <= len(node.outputs["Out"]) // 2 else "int32"
     if node.type in DTYPES:
         return DTYPES[node.type][output]
     if node.blocks:

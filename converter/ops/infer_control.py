@@ -64,3 +64,8 @@ def choose(sizes, node, shapes):
         out.append(ways[0][i] if nothing is not None and nothing.size == 0
                    else common(sizes, name, ways[0][i], ways[1][i], set()))
     return out
+
+
+@rule("write_to_array")
+def write_to_array(sizes, node, shapes):
+    return [(sizes.symbol(), *shapes["X"][0])]

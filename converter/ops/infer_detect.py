@@ -10,7 +10,8 @@ DTYPES = {
     "prior_box": ("float32", "float32"), "anchor_generator": ("float32", "float32"), "box_coder": ("float32",),
     "yolo_box": ("float32", "float32"), "roi_align": ("float32",), "multiclass_nms": ("float32",),
     "multiclass_nms3": ("float32", "int32", "int32"), "matrix_nms": ("float32", "int32", "int32"),
-    "where_index": ("int64",),
+    "where_index": ("int64",), "generate_proposals_v2": ("float32", "float32", "int32"),
+    "collect_fpn_proposals": ("float32", "int32"), "roi_pool": ("float32",),
 }
 """The dtypes of the outputs, where neither an input nor an attribute says them."""
 
@@ -52,6 +53,29 @@ def yolo_box(sizes, node, shapes):
 @rule("roi_align")
 def roi_align(sizes, node, shapes):
     return [(shapes["ROIs"][0][0], shapes["X"][0][1], node.attrs["pooled_height"], node.attrs["pooled_width"])]
+
+
+@rule("roi_pool")
+def roi_pool(sizes, node, shapes):
+    return roi_align(sizes, node, shapes)
+
+
+@rule("generate_proposals_v2")
+def generate_proposals(sizes, node, shapes):
+    count = sizes.symbol()
+    return [(count, 4), (count, 1), shapes["Scores"][0][:1]]
+
+
+@rule("distribute_fpn_proposals")
+def distribute_fpn_proposals(sizes, node, shapes):
+    levels = (len(node.outputs["Out"]) - 1) // 2
+    return [(shapes["FpnRois"][0][0], 1), *((sizes.symbol(), 4) for _ in range(levels)),
+            *shapes["RoisNum"] * levels]
+
+
+@rule("collect_fpn_proposals")
+def collect_fpn_proposals(sizes, node, shapes):
+    return [(sizes.symbol(), 4), shapes["MultiLevelRoIsNum"][0]]
 
 
 @rule("multiclass_nms")

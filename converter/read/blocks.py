@@ -22,10 +22,13 @@ def operators(desc: Any, index: int, where: str, program: RawProgram, translate:
         raise ConvertError(f"an operator runs block {index}, which does not exist, is another's or lies too deep",
                            where=where, hint="the file is damaged; export the model again")
     seen.add(index)
-    ops = []
+    ops = [RawOp("create_array", {}, {"Out": [name]}, {}, f"the list {name}")
+           for name in _own(desc.blocks[index]) if name in program.arrays]
     for position, op in enumerate(desc.blocks[index].ops):
         inner = [attr for attr in op.attrs if attr.type in (_BLOCK, _BLOCKS)]
         raw = translate(op, position, where)
+        if raw.type == "write_to_array":    # what it writes to keeps the other elements
+            raw.inputs["Array"] = list(raw.outputs.get("Out", []))
         if inner:
             if raw.type not in ("while", "conditional_block") or inner[0].type != _BLOCK:
                 raise ConvertError(f"this kind of control flow is not supported: {raw.type}", where=where,
@@ -36,11 +39,12 @@ def operators(desc: Any, index: int, where: str, program: RawProgram, translate:
     return ops
 
 
-def _own(block: Any) -> set[str]:
-    return {var.name.decode("utf-8", "backslashreplace") for var in block.vars}
+def _own(block: Any) -> dict[str, None]:
+    """The variables that a block declares, in order."""
+    return dict.fromkeys(var.name.decode("utf-8", "backslashreplace") for var in block.vars)
 
 
-def _functional(raw: RawOp, body: list[RawOp], own: set[str], program: RawProgram) -> RawOp:
+def _functional(raw: RawOp, body: list[RawOp], own: dict[str, None], program: RawProgram) -> RawOp:
     """What the block writes of the program around it is what it gives; a loop also takes it."""
     written = [name for op in body for slot, names in op.outputs.items() if slot not in _BOOKKEEPING for name in names]
     given = [name for name in dict.fromkeys(written) if name not in own and name in program.values]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from converter.read.canonical import Builder, Op
+from converter.read.canonical_more import several
 from converter.read.canonical_ops import handles
 
 
@@ -87,15 +88,54 @@ def yolo_box(b: Builder, op: Op) -> None:
     b.emit(op, "yolo_box", {"X": [op.one("X")], "ImgSize": [op.one("ImgSize")]}, attrs, out=out)
 
 
-@handles("roi_align")
-def roi_align(b: Builder, op: Op) -> None:
-    attrs = {"pooled_height": int(op.attr("pooled_height", 1)), "pooled_width": int(op.attr("pooled_width", 1)),
-             "spatial_scale": float(op.attr("spatial_scale", 1.0)),
-             "sampling_ratio": int(op.attr("sampling_ratio", -1)), "aligned": bool(op.attr("aligned", False))}
+@handles("roi_align", "roi_pool")
+def regions(b: Builder, op: Op) -> None:
+    attrs: dict[str, Any] = {"pooled_height": int(op.attr("pooled_height", 1)),
+                             "pooled_width": int(op.attr("pooled_width", 1)),
+                             "spatial_scale": float(op.attr("spatial_scale", 1.0))}
+    if op.type == "roi_align":
+        attrs |= {"sampling_ratio": int(op.attr("sampling_ratio", -1)), "aligned": bool(op.attr("aligned", False))}
     if not op.maybe("RoisNum"):
         raise op.error("without RoisNum depends on LoD, which is not supported")
     inputs = {slot: [op.one(slot)] for slot in ("X", "ROIs", "RoisNum")}
-    b.emit(op, "roi_align", inputs, attrs, out=joined(b, op, {"Out": "float32"}))
+    b.emit(op, op.type, inputs, attrs, out=joined(b, op, {"Out": "float32"}))
+
+
+@handles("generate_proposals_v2")
+def generate_proposals(b: Builder, op: Op) -> None:
+    attrs: dict[str, Any] = {name: int(op.attr(name, default))
+                             for name, default in (("pre_nms_topN", 6000), ("post_nms_topN", 1000))}
+    attrs |= {name: float(op.attr(name, default))
+              for name, default in (("nms_thresh", 0.5), ("min_size", 0.1), ("eta", 1.0))}
+    attrs["pixel_offset"] = bool(op.attr("pixel_offset", True))
+    inputs = {slot: [op.one(slot)] for slot in ("Scores", "BboxDeltas", "ImShape", "Anchors", "Variances")}
+    out = joined(b, op, {"RpnRois": "float32", "RpnRoiProbs": "float32", "RpnRoisNum": "int32"})
+    b.emit(op, op.type, inputs, attrs, out=out)
+
+
+@handles("distribute_fpn_proposals")
+def distribute(b: Builder, op: Op) -> None:
+    """Where each box went, the boxes of each level, their numbers."""
+    attrs: dict[str, Any] = {name: int(required(op, name))
+                             for name in ("min_level", "max_level", "refer_level", "refer_scale")}
+    attrs["pixel_offset"] = bool(op.attr("pixel_offset", True))
+    count = attrs["max_level"] - attrs["min_level"] + 1
+    if not 1 <= count <= 64:
+        raise op.error(f"has levels {attrs['min_level']} to {attrs['max_level']}")
+    if not op.maybe("RoisNum"):
+        raise op.error("without RoisNum depends on LoD, which is not supported")
+    out = several(b, op, {"RestoreIndex": 1, "MultiFpnRois": count, "MultiLevelRoIsNum": count},
+                  {"RestoreIndex": "int32", "MultiFpnRois": "float32", "MultiLevelRoIsNum": "int32"})
+    b.emit(op, op.type, {slot: [op.one(slot)] for slot in ("FpnRois", "RoisNum")}, attrs, out=out)
+
+
+@handles("collect_fpn_proposals")
+def collect(b: Builder, op: Op) -> None:
+    inputs = {slot: op.inputs.get(slot, []) for slot in ("MultiLevelRois", "MultiLevelScores", "MultiLevelRoIsNum")}
+    if not inputs["MultiLevelRoIsNum"]:
+        raise op.error("without MultiLevelRoIsNum depends on LoD, which is not supported")
+    b.emit(op, op.type, inputs, {"post_nms_topN": int(required(op, "post_nms_topN"))},
+           out=joined(b, op, {"FpnRois": "float32", "RoisNum": "int32"}))
 
 
 @handles("multiclass_nms", "multiclass_nms2", "multiclass_nms3")

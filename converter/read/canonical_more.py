@@ -20,12 +20,13 @@ def several(b: Builder, op: Op, slots: dict[str, int], dtypes: dict[str, str]) -
         if slot not in slots:
             b.dropped.update(dict.fromkeys(names, f"{op.where}, slot {slot},"))
     made = []
+    first = next(name for given in op.outputs.values() for name in given)
     for slot, count in slots.items():
         names = op.outputs.get(slot) or []
         if len(names) not in (0, count):
             raise op.error(f"output '{slot}' has {len(names)} tensors, not {count}")
         made += [b.write(name) for name in names] or \
-            [b.temporary(f"{op.out_names[0]}.{slot}", (), dtypes[slot]) for _ in range(count)]
+            [b.temporary(f"{first}.{slot}", (), dtypes[slot]) for _ in range(count)]
     return made
 
 

@@ -14,6 +14,7 @@ from converter.graph import Graph
 from converter.ops import REGISTRY
 from converter.read import (
     bundle,
+    canonical_array,
     canonical_composed,
     canonical_control,
     canonical_detect,
@@ -36,7 +37,7 @@ from converter.read.foreign import in_folder_instead, refuse_foreign
 
 assert handles and canonical_more and canonical_detect and canonical_composed and canonical_control and canonical_einsum
 assert canonical_unary and canonical_sequence and canonical_quant and canonical_volume
-assert canonical_sample and canonical_rare
+assert canonical_sample and canonical_rare and canonical_array
 _PLAIN_STEMS = ("inference", "model", "__model__", "infer")
 _KINDS = "a Paddle 3 inference.json, a .pdmodel, a fluid __model__, a Paddle.js model.json, or one of our bundles"
 

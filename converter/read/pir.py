@@ -32,6 +32,7 @@ MAX_VERSION = 4
 _DTYPES = {"0.t_bool": "bool", "0.t_f16": "float16", "0.t_f32": "float32", "0.t_f64": "float64", "0.t_i8": "int8",
            "0.t_ui8": "uint8", "0.t_i16": "int16", "0.t_i32": "int32", "0.t_i64": "int64"}
 _DIALECTS = {"0": "builtin", "1": "pd_op", "2": "cf", "3": "custom_op", "4": "dist_op"}
+_ARRAY = "1.t_dense_tensor_array"
 _NON_FINITE = {"INF": float("inf"), "-INF": float("-inf"), "NAN": float("nan")}
 _AGAIN = "the file is damaged, or from a newer Paddle; export the model again"
 
@@ -116,6 +117,13 @@ class _Reader:
         slots = {"Condition": inputs[0]}
         if name == "while":
             slots["X"] = [value for values in inputs[1:] for value in values]
+        filled = self._filled(parts)            # where they stand: results of every way through the operator
+        outputs += filled
+        for part in parts:
+            part.outs += filled
+        if name == "while":
+            slots["X"] += filled
+            parts[0].args += filled
         self.program.ops.append(RawOp(name, slots, {"Out": outputs}, dict(zip(titles, parts, strict=True)),
                                       f"pd_op.{name} ({', '.join(outputs[:1])})"))
 
@@ -134,6 +142,12 @@ class _Reader:
                 self.operator(op, self.index)
         self.program.ops, self.names, self.depth = around, before, self.depth - 1
         return made
+
+    def _filled(self, parts: list[RawBlock]) -> list[str]:
+        """Lists of the program around that these blocks write to, those that blocks inside them do included."""
+        own = {name for part in parts for op in part.ops if op.type == "create_array" for name in op.outputs["Out"]}
+        written = [name for part in parts for op in part.ops for name in op.outputs.get("Out", [])]
+        return [name for name in dict.fromkeys(written) if name in self.program.arrays and name not in own]
 
     def _parameter(self, op: dict[str, Any]) -> None:
         outputs = op["O"] if isinstance(op["O"], list) else [op["O"]]
@@ -180,7 +194,9 @@ class _Reader:
         outputs: dict[str, list[str]] = {}
         for position, output in enumerate(op["O"]):
             slot = known.outputs[position] if position < len(known.outputs) else f"Out{position}" if position else "Out"
-            outputs[slot] = self._result(output, name)
+            if known.type == "write_to_array":      # in place: its result is the list that it takes
+                self.names[output["%"]] = inputs[0]
+            outputs[slot] = inputs[0] if known.type == "write_to_array" else self._result(output, name)
         titles = (*known.inputs, *(f"Input{i}" for i in range(len(known.inputs), len(inputs))))
         slots = {slot: names for slot, names in zip(titles, inputs, strict=False) if names and slot != "Discarded"}
         renamed = {known.attrs.get(key, key): value for key, value in attrs.items() if key != "place"}
@@ -203,17 +219,17 @@ class _Reader:
                 raise ConvertError(f"the name '{name}' stands twice", where=self.where)
             dtype, dims = self._tensor(part, name)
             self.program.values[name] = Value(name, symbolic(dims, self.fresh), dtype)
+            if part["#"] == _ARRAY:
+                self.program.arrays.add(name)
         self.names[id] = names
         return names
 
     def _tensor(self, type: dict[str, Any], name: str) -> tuple[str, list[int]]:
         """Dtype and sizes. An unsupported dtype keeps its Paddle name: only an error if it is used."""
-        if type.get("#") != "0.t_dtensor":
-            raise ConvertError(f"'{name}' is of type {type.get('#')}, not a dense tensor", where=self.where,
-                               hint="lists that a loop fills become tensor arrays, which are not supported: write into "
-                                    "a tensor of fixed size instead")
-        kind = type["D"][0]["#"]
-        return _DTYPES.get(kind, kind), [int(size) for size in type["D"][1]]
+        if type.get("#") not in ("0.t_dtensor", _ARRAY):
+            raise ConvertError(f"'{name}' is of type {type.get('#')}, not a dense tensor", where=self.where)
+        kind, sizes = type["D"][0]["#"], [int(size) for size in type["D"][1]]
+        return _DTYPES.get(kind, kind), [-1, *sizes] if type["#"] == _ARRAY else sizes
 
     def _attribute(self, attr: dict[str, Any]) -> Any:
         kind, data = attr["#"], attr.get("D")

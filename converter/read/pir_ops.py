@@ -115,6 +115,12 @@ _TABLE = """
     multiclass_nms3 | = | BBoxes Scores RoisNum || Out Index NmsRoisNum
     matrix_nms | = | BBoxes Scores || Out Index RoisNum
     roi_align | = | X ROIs RoisNum || Out
+    roi_pool | = | X ROIs RoisNum || Out Argmax
+    generate_proposals | generate_proposals_v2 | Scores BboxDeltas ImShape Anchors Variances | \
+        pre_nms_top_n:pre_nms_topN post_nms_top_n:post_nms_topN | RpnRois RpnRoiProbs RpnRoisNum
+    distribute_fpn_proposals | = | FpnRois RoisNum || MultiFpnRois MultiLevelRoIsNum RestoreIndex
+    collect_fpn_proposals | = | MultiLevelRois MultiLevelScores MultiLevelRoIsNum | \
+        post_nms_topn:post_nms_topN | FpnRois RoisNum
     nonzero | where_index | Condition || Out
     masked_select | = | X Mask || Y
     unique | = | X || Out Indices Index Counts
@@ -181,6 +187,14 @@ _TABLE = """
     reverse | flip | X || Out
     einsum | = | Operands || Out
     masked_fill | = | X Mask Value || Out
+    create_array | = ||| Out
+    array_length | lod_array_length | X || Out
+    array_read | read_from_array | X I || Out
+    array_write | write_to_array | Array X I || Out
+    array_to_tensor | tensor_array_to_tensor | X || Out OutIndex
+    slice_array | = | Input StartsTensor EndsTensor || Out
+    slice_array_dense | = | Input StartsTensor || Out
+    assign_array | assign | X || Out
 """
 
 _SAME = """relu sigmoid tanh silu swish elu gelu mish softplus exp log sqrt rsqrt square abs floor ceil round sign

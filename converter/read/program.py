@@ -31,6 +31,7 @@ def read(path: Path, params_path: Path | None = None) -> RawProgram:
     declared = _variables(block, program)
     for inner in desc.blocks[1:]:
         _variables(inner, program)
+    _arrays(desc, program)
     program.ops = blocks.operators(desc, 0, str(path), program, _operator)
     if declared:
         program.params = _weights(path, params_path, declared)
@@ -61,6 +62,21 @@ def _variables(block: Any, program: RawProgram) -> dict[str, Value]:
         if var.persistable:
             declared[name] = program.values[name]
     return declared
+
+
+def _arrays(desc: Any, program: RawProgram) -> None:
+    """Declare lists of tensors: as long as it will be, and of what is written into them first."""
+    written: dict[str, str] = {}
+    for op in (op for block in desc.blocks for op in block.ops if text(op.type) == "write_to_array"):
+        slots = _slots(op.inputs) | _slots(op.outputs)
+        for name, source in zip(slots.get("Out", []), slots.get("X", []), strict=False):
+            written.setdefault(name, source)
+    for name in (text(var.name) for block in desc.blocks for var in block.vars
+                 if var.type.type == proto.TENSOR_ARRAY):
+        source = program.values.get(written.get(name, ""))
+        if source is not None and name not in program.values:
+            program.values[name] = Value(name, ("?", *source.shape), source.dtype)
+            program.arrays.add(name)
 
 
 def _operator(op: Any, index: int, where: str) -> RawOp:

@@ -52,6 +52,8 @@ class RawProgram:
     where: str = ""
     lod: dict[str, int] = field(default_factory=dict)
     """How deep sequences lie in each other in a variable's rows, where they do."""
+    arrays: set[str] = field(default_factory=set)
+    """Lists of tensors, whose values are one tensor with the elements along the first axis."""
 
 
 def symbol_maker() -> Callable[[], str]:

@@ -32,11 +32,11 @@ _MESSAGES = {
     "ProgramDesc": "1 blocks BlockDesc*, 4 version Version, 5 op_version_map OpVersionMap",
 }
 
-# framework.proto VarType.Type: the tensor dtypes among it, and the one kind of variable that holds numbers.
+# framework.proto VarType.Type: the tensor dtypes among it, and the kinds of variables that hold numbers.
 DTYPES = {0: "bool", 1: "int16", 2: "int32", 3: "int64", 4: "float16", 5: "float32", 6: "float64",
           20: "uint8", 21: "int8"}
 UNREADABLE_DTYPES = {22: "bfloat16", 23: "complex64", 24: "complex128", 32: "float8_e4m3fn", 33: "float8_e5m2"}
-DENSE_TENSOR = 7
+DENSE_TENSOR, TENSOR_ARRAY = 7, 13
 
 # AttrType → the field that holds the value.
 ATTR_FIELDS = {0: "i", 1: "f", 2: "s", 3: "ints", 4: "floats", 5: "strings", 6: "b", 7: "bools", 8: "block_idx",

@@ -1,4 +1,4 @@
-"""Priors, box coding, YOLO heads, suppression of overlaps."""
+"""Priors, box coding, YOLO heads, suppression of overlaps, two stages."""
 
 import numpy as np
 
@@ -58,6 +58,39 @@ def matrix(name, bboxes, score, **attrs):
     wanted = {"score_threshold": 0.2, "post_threshold": 0.15, "nms_top_k": -1, "keep_top_k": -1, "background_label": -1}
     return Case(f"matrix_nms_{name}", "matrix_nms", {"BBoxes": [bboxes], "Scores": [score]}, {**wanted, **attrs},
                 outputs=3, tol=1e-6)
+
+
+def proposals(name, shape, sizes=((20, 24),), score=None, step=8, **attrs):
+    n, a, h, w = shape
+    anchor = boxes(h, w, a, seed="anchor", scale=16)
+    anchor += np.stack(np.meshgrid(np.arange(w), np.arange(h)) * 2, -1)[:, :, None].astype(np.float32) * step
+    score = rand(*shape, low=0.0, high=1.0, seed="score") if score is None else score
+    inputs = {"Scores": [score], "BboxDeltas": [rand(n, 4 * a, h, w, low=-1.0, high=1.0)],
+              "ImShape": [np.array(sizes, np.float32)], "Anchors": [anchor],
+              "Variances": [np.abs(rand(h, w, a, 4, seed="v")) + np.float32(0.1)]}
+    given = {"pre_nms_topN": 30, "post_nms_topN": 12, "nms_thresh": 0.5, "min_size": 2.0, "pixel_offset": True, **attrs}
+    return Case(f"generate_proposals_{name}", "generate_proposals_v2", inputs, given, outputs=3)
+
+
+def distribute(name, rois, numbers, low=2, high=5, scale=40, **attrs):
+    inputs = {"FpnRois": [rois], "RoisNum": [numbers]}
+    attrs = {"min_level": low, "max_level": high, "refer_level": 4, "refer_scale": scale, **attrs}
+    return Case(f"distribute_fpn_proposals_{name}", "distribute_fpn_proposals", inputs, attrs,
+                outputs=1 + 2 * (high - low + 1), tol=0.0)
+
+
+def collect(name, numbers, top):
+    lengths = [int(n.sum()) for n in numbers]
+    inputs = {"MultiLevelRois": [boxes(k, seed=f"level {i}") for i, k in enumerate(lengths)],
+              "MultiLevelScores": [scores(k, 1, seed=f"level {i}") for i, k in enumerate(lengths)],
+              "MultiLevelRoIsNum": numbers}
+    return Case(f"collect_fpn_proposals_{name}", "collect_fpn_proposals", inputs, {"post_nms_topN": top}, outputs=2,
+                tol=0.0)
+
+
+def pooled(name, shape, rois, numbers, **attrs):
+    attrs = {"pooled_height": 2, "pooled_width": 3, **attrs}
+    return Case(f"roi_pool_{name}", "roi_pool", {"X": [rand(*shape)], "ROIs": [rois], "RoisNum": [numbers]}, attrs)
 
 
 SIZES = {"min_sizes": [8.0, 12.0], "max_sizes": [16.0, 24.0]}
@@ -120,4 +153,21 @@ CASES = [
     matrix("background_pixels", boxes(1, 12, scale=30), scores(1, 3, 12), background_label=0, normalized=False),
     matrix("same_boxes", np.repeat(boxes(1, 1), 4, 1), scores(1, 1, 4, low=0.5), post_threshold=0.0),
     matrix("none_left", B, S, post_threshold=2.0),
+    proposals("plain", (1, 3, 4, 5)),
+    proposals("all_of_them", (1, 2, 3, 3), pre_nms_topN=-1, post_nms_topN=-1, pixel_offset=False),
+    proposals("two_pictures", (2, 3, 3, 4), sizes=((20, 24), (13, 9)), pixel_offset=False, nms_thresh=0.7),
+    proposals("eta", (1, 3, 4, 4), nms_thresh=0.9, eta=0.8),
+    proposals("ties", (1, 2, 2, 4), score=np.round(rand(1, 2, 2, 4, low=0.0, high=1.0, seed="tie"), 1), pre_nms_topN=0,
+              step=3),
+    proposals("nothing_large_enough", (1, 1, 2, 3), min_size=500.0),
+    distribute("plain", boxes(9, scale=90), vector(9)),
+    distribute("two_pictures_no_pixel", boxes(11, scale=60), vector(4, 7), pixel_offset=False),
+    distribute("one_level_inside_out", boxes(3, scale=60)[:, [2, 3, 0, 1]].copy(), vector(3), low=3, high=3),
+    distribute("levels_stay_empty", boxes(2, scale=9), vector(2)),
+    collect("best", [vector(2, 3), vector(0, 4), vector(1, 1)], 6),
+    collect("all", [vector(3), vector(2)], 100),
+    pooled("plain", (1, 3, 7, 9), boxes(4, scale=9), vector(4)),
+    pooled("scaled", (2, 2, 6, 5), boxes(5, scale=20), vector(2, 3), spatial_scale=0.25),
+    pooled("outside", (1, 2, 5, 6), boxes(3, scale=30) - np.float32(8), vector(3), pooled_width=2),
+    pooled("inside_out_one_pixel", (1, 1, 1, 1), boxes(2, scale=6)[:, [2, 3, 0, 1]].copy(), vector(2)),
 ]

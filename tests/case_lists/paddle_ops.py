@@ -30,6 +30,9 @@ SEVERAL = {"rnn": ("Out", "State"), "lstm": ("Hidden", "Cell"), "top_k_v2": ("Ou
           "argsort": ("Out", "Indices"),
            "prior_box": ("Boxes", "Variances"), "anchor_generator": ("Anchors", "Variances"),
            "yolo_box": ("Boxes", "Scores"), "multiclass_nms3": ("Out", "Index", "NmsRoisNum"),
+           "generate_proposals_v2": ("RpnRois", "RpnRoiProbs", "RpnRoisNum"),
+           "distribute_fpn_proposals": ("RestoreIndex", "MultiFpnRois", "MultiLevelRoIsNum"),
+           "collect_fpn_proposals": ("FpnRois", "RoisNum"),
            "matrix_nms": ("Out", "Index", "RoisNum"), "unique": ("Out", "Indices", "Index", "Counts")}
 """Operators whose outputs are one of each slot, the last slot taking the rest."""
 EXTRA_OUTPUTS = {
@@ -38,7 +41,7 @@ EXTRA_OUTPUTS = {
     "reshape2": ["XShape"], "transpose2": ["XShape"], "squeeze2": ["XShape"], "unsqueeze2": ["XShape"],
     "flatten2": ["XShape"], "flatten_contiguous_range": ["XShape"], "layer_norm": ["Mean", "Variance"],
     "instance_norm": ["SavedMean", "SavedVariance"], "group_norm": ["Mean", "Variance"],
-    "batch_norm": ["SavedMean", "SavedVariance"], "max_pool2d_with_index": ["Mask"],
+    "roi_pool": ["Argmax"], "batch_norm": ["SavedMean", "SavedVariance"], "max_pool2d_with_index": ["Mask"],
 }
 SEQUENCES = {"lstm": "Input", "gru": "Input", "ctc_align": "Input", "crf_decoding": "Emission"}
 """The input whose rows are one sequence."""
@@ -80,6 +83,9 @@ def run_op(type: str, inputs: dict[str, list[np.ndarray]], attrs: dict[str, Any]
         results = [block.create_var(name=f"out_{i}") for i in range(count)]
         *each, last = SEVERAL.get(type, (OUT_SLOT.get(type, "Out"),))
         outputs = {slot: [result] for slot, result in zip(each, results, strict=False)} | {last: results[len(each):]}
+        if type == "distribute_fpn_proposals":
+            half = len(results) // 2 + 1
+            outputs = {each[0]: results[:1], each[1]: results[1:half], last: results[half:]}
         outputs.update({slot: [block.create_var(name=f"extra_{slot}")] for slot in EXTRA_OUTPUTS.get(type, [])})
         if type == "batch_norm":            # both are updated in place while training
             outputs.update(MeanOut=slots["Mean"], VarianceOut=slots["Variance"])
@@ -164,6 +170,17 @@ def deformable_columns(inputs: dict[str, list[np.ndarray]], attrs: dict[str, Any
     return run_op(type, {**inputs, "Filter": [picks]}, {**moves, "groups": channels, "im2col_step": 1})[0]
 
 
+def written_to_list(x: np.ndarray, i: np.ndarray, array: np.ndarray) -> np.ndarray:
+    """A list of these elements, one more written, then all of them stacked."""
+    program = paddle.static.Program()
+    with paddle.static.program_guard(program, paddle.static.Program()):
+        made = paddle.tensor.create_array(str(x.dtype))
+        for at, element in [*enumerate(array), (int(i.reshape(-1)[0]), x)]:
+            paddle.tensor.array_write(paddle.assign(element), paddle.full([1], at, "int64"), made)
+        out, _ = paddle.tensor.manipulation.tensor_array_to_tensor(made, axis=0, use_stack=True)
+    return np.array(paddle.static.Executor(paddle.CPUPlace()).run(program, fetch_list=[out])[0])
+
+
 COMPOSED = {"swish": swish, "hard_swish": hard_swish, "relu6": relu6, "pool2d": pool2d}
 """Operators that Paddle 3 computes wrongly for some attributes: another way to the answer, or None."""
 
@@ -195,6 +212,8 @@ def expected(case: Case) -> list[np.ndarray]:
         x = np.expand_dims(inputs["X"][0], depth)
         attrs["data_format"] = "NDHWC" if depth == 1 else "NCDHW"
         return [np.squeeze(run_op("pad3d", {"X": [x]}, attrs)[0], depth)]
+    if case.op == "write_to_array":
+        return [written_to_list(*(arrays[0] for arrays in inputs.values()))]
     if case.op == "deformable_columns":
         return [deformable_columns(inputs, attrs)]
     if case.op in COMPOSED and (out := COMPOSED[case.op](inputs["X"][0], attrs)) is not None:

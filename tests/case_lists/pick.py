@@ -1,4 +1,4 @@
-"""Picking by value."""
+"""Picking by value, and lists that grow."""
 
 import numpy as np
 
@@ -17,6 +17,11 @@ def unique(name, x, **attrs):
     return Case(f"unique_{name}", "unique", {"X": [x]}, attrs, outputs=4, tol=0.0)
 
 
+def write(name, x, at, array):
+    inputs = {"X": [x], "I": [vector(at, dtype="int64")], "Array": [array]}
+    return Case(f"write_to_array_{name}", "write_to_array", inputs, const=[] if array.size else ["Array"], tol=0.0)
+
+
 X = rand(2, 3, 5)
 CASES = [
     where("bool", X > 0.5),
@@ -33,4 +38,9 @@ CASES = [
     unique("int32_positions", vector(5, 5, 1, 9, 1), dtype="int32"),
     unique("rows", ints(6, 2, low=0, high=1), axis=[0]),
     unique("columns", ints(2, 7, low=0, high=1), axis=[1]),
+    write("first", rand(2, 3), 0, np.zeros(0, np.float32)),
+    write("behind_the_last", rand(2, 3), 2, rand(2, 2, 3)),
+    write("in_place_of_one", rand(3), 1, rand(4, 3)),
+    write("other_shape_in_place_of_the_only_one", rand(2, 1), 0, rand(1, 5)),
+    write("whole_numbers", ints(3, dtype="int32"), 1, ints(1, 3, dtype="int32")),
 ]

@@ -88,3 +88,26 @@ def test_paddle_3_names(tmp_path):
     graph = read(p.save(tmp_path / "m"))
     assert [node.type for node in graph.nodes if node.type not in ("scale", "greater_than")] == ["where_index",
                                                                                                  "masked_select"]
+
+
+def test_the_second_stage_is_read_from_both_formats(tmp_path):
+    names = {"MultiFpnRois": ["p2", "p3"], "RestoreIndex": ["where"]}
+    graph = legacy(tmp_path, "distribute_fpn_proposals", {"FpnRois": ["b"], "RoisNum": ["n"]}, names,
+                   {"b": [-1, 4], "n": [1]}, ["p3", "where"], min_level=2, max_level=3, refer_level=3, refer_scale=40,
+                   pixel_offset=False)
+    made = graph.nodes[0].outputs["Out"]
+    assert made[:3] == ["where", "p2", "p3"] and len(made) == 5     # the numbers per picture that nobody asked for
+    p = Pir()
+    given = [p.data(name, shape) for name, shape in (("s", [1, 2, 3, 3]), ("d", [1, 8, 3, 3]), ("m", [1, 2]),
+                                                     ("a", [3, 3, 2, 4]), ("v", [3, 3, 2, 4]))]
+    outs = [p.result(shape) for shape in ([-1, 4], [-1, 1])] + [p.result([1], "int32")]
+    p.add("1.generate_proposals", given, outs, {"pre_nms_top_n": 9, "post_nms_top_n": 5, "nms_thresh": 0.5,
+                                                "min_size": 0.0, "eta": 1.0, "pixel_offset": False})
+    p.fetch(outs[0]["%"], "boxes")
+    node = read(p.save(tmp_path / "pir")).nodes[0]
+    assert node.type == "generate_proposals_v2"
+    assert node.attrs == {"pre_nms_topN": 9, "post_nms_topN": 5, "nms_thresh": 0.5, "min_size": 0.0, "eta": 1.0,
+                          "pixel_offset": False}
+    with pytest.raises(ConvertError, match="without RoisNum depends on LoD"):
+        legacy(tmp_path, "roi_pool", {"X": ["x"], "ROIs": ["b"]}, {"Out": ["o"]}, {"x": [1, 2, 5, 5], "b": [3, 4]},
+               ["o"])

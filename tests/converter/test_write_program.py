@@ -20,7 +20,8 @@ from converter.trial import samples
 from converter.verify import compare, sets_of
 from converter.write import program
 
-REFUSED = {"unique", "if", "while", "deformable_columns", "lstm", "gru", "ctc_align", "crf_decoding"}
+REFUSED = {"unique", "if", "while", "deformable_columns", "lstm", "gru", "ctc_align", "crf_decoding", "write_to_array",
+           "generate_proposals_v2", "distribute_fpn_proposals", "collect_fpn_proposals", "roi_pool"}
 ON_INT8 = ("_int8", "quantize_linear")
 
 

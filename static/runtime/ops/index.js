@@ -43,9 +43,12 @@ const TYPES = {
   resize: ['nearest_interp_v2', 'bilinear_interp_v2', 'bicubic_interp_v2'],
   sample: ['grid_sampler', 'deformable_columns'],
   recurrent: ['rnn', 'lstm', 'gru'],
-  detect: ['prior_box', 'anchor_generator', 'box_coder', 'yolo_box', 'roi_align', 'multiclass_nms', 'multiclass_nms3', 'matrix_nms'],
+  detect: [
+    'prior_box', 'anchor_generator', 'box_coder', 'yolo_box', 'roi_align', 'multiclass_nms', 'multiclass_nms3', 'matrix_nms',
+    'generate_proposals_v2', 'distribute_fpn_proposals', 'collect_fpn_proposals', 'roi_pool',
+  ],
   pick: ['where_index', 'masked_select', 'unique', 'ctc_align', 'crf_decoding'],
-  control: ['while', 'if'],
+  control: ['while', 'if', 'write_to_array'],
   quant: [
     'quantize_linear', 'dequantize_linear', 'conv2d_int8', 'fc_int8', 'add_int8', 'mul_int8', 'max_pool_int8', 'mean_int8',
     'resize_int8',

@@ -1,6 +1,6 @@
-// Control flow, on the host: graphs inside operators, run as often as the data says.
-import { ANY } from '../dtype.js';
-import { ShapeError, unplanned } from '../node.js';
+// Control flow, on the host: graphs inside operators, run as often as the data says, and lists that loops fill.
+import { ANY, INTEGER } from '../dtype.js';
+import { count, ShapeError, unplanned } from '../node.js';
 
 /** @typedef {import('../node.js').HostTensor} HostTensor */
 
@@ -14,6 +14,23 @@ function truth({ data, shape }) {
 
 /** What changes from round to round is not known when a plan is made. @param {HostTensor[]} tensors @returns {HostTensor[]} */
 const fresh = (tensors) => tensors.map(({ data, shape, dtype }) => ({ data, shape, dtype }));
+
+/**
+ * Array [n, ...X] (without elements of any shape) with X at place I, or behind the last.
+ * @param {import('../node.js').HostNode} node @returns {HostTensor[]}
+ */
+function writeToArray(node) {
+  const x = node.x(), array = node.x('Array'), at = Number(node.x('I').data[0]), length = array.shape[0] ?? 0;
+  if (!(at >= 0 && at <= length)) throw new ShapeError(`place ${at} is outside a list of ${length} elements`);
+  const fresh = at === 0 && length <= 1, size = count(x.shape);
+  if (!fresh && array.shape.slice(1).join() !== x.shape.join()) {
+    throw new ShapeError(`an element [${x.shape}] differs from the list's, [${array.shape.slice(1)}]`);
+  }
+  const longer = Math.max(length, at + 1), data = /** @type {any} */ (new /** @type {any} */ (x.data).constructor(longer * size));
+  if (!fresh) data.set(array.data);
+  data.set(x.data, at * size);
+  return [{ data, shape: [longer, ...x.shape], dtype: x.dtype }];
+}
 
 /** @type {Record<string, import('../node.js').Rule>} */
 export const rules = {
@@ -40,4 +57,5 @@ export const rules = {
     shape: unplanned,
     host: (node, run) => run(truth(node.x('Condition')) ? node.attrs.then : node.attrs.otherwise, node.inputs.X ?? []),
   },
+  write_to_array: { attrs: [], types: { X: ANY, I: INTEGER, Array: ANY }, shape: unplanned, host: writeToArray },
 };

@@ -1,7 +1,8 @@
 // Boxes of detectors. Priors and anchors follow from shapes: the plan computes them. Offsets and YOLO heads are kernels,
-// suppression of overlaps runs on the host (suppress.js). A box is [left, top, right, bottom].
+// suppression of overlaps and the proposals of two-stage detectors run on the host (suppress.js, proposals.js). A box is [left, top, right, bottom].
 import { FLOAT, INTEGER } from '../dtype.js';
 import { count, ShapeError } from '../node.js';
+import { rules as proposals } from './proposals.js';
 import { rules as suppression } from './suppress.js';
 
 /** @typedef {import('../node.js').OpNode} OpNode */
@@ -177,4 +178,5 @@ export const rules = {
     },
   },
   ...suppression,
+  ...proposals,
 };

@@ -29,7 +29,7 @@ function area(box, p, extra) {
 }
 
 /** Intersection over union of two boxes. @param {Floats} box @param {number} p @param {number} q @param {boolean} normalized */
-function overlap(box, p, q, normalized) {
+export function overlap(box, p, q, normalized) {
   if (box[q] > box[p + 2] || box[q + 2] < box[p] || box[q + 1] > box[p + 3] || box[q + 3] < box[p + 1]) return 0;
   const extra = normalized ? 0 : 1;
   const w = f(f(Math.min(box[p + 2], box[q + 2]) - Math.max(box[p], box[q])) + extra);
