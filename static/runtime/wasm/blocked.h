@@ -28,8 +28,8 @@ INLINE void end_vectors(const int n, f32x4 *v, const Activation *t) {
     f32x4 lo = splat(t->alpha), hi = splat(t->beta);
     UNROLL for (int i = 0; i < n; i++) v[i] = clamp(v[i], lo, hi);
   } else if (t->kind == END_HARD_SWISH) {
-    f32x4 zero = splat(0.f), top = splat(t->alpha), rate = splat(1 / t->beta), start = splat(t->gamma);
-    UNROLL for (int i = 0; i < n; i++) v[i] = mul(mul(v[i], rate), clamp(add(v[i], start), zero, top));
+    f32x4 zero = splat(0.f), top = splat(t->alpha / t->beta), rate = splat(1 / t->beta), start = splat(t->gamma / t->beta);
+    UNROLL for (int i = 0; i < n; i++) v[i] = mul(v[i], clamp(madd(start, v[i], rate), zero, top));
   }
 }
 INLINE int ends_in_registers(const Activation *t) { return t->kind == 0 || t->kind == END_HARD_SWISH; }
@@ -45,18 +45,23 @@ INLINE void tile_step(const int MR, const int STEP, f32x4 *acc, const float *x, 
     ORDER(acc[2 * m + 1]);
   }
 }
-// One tile. STEP: floats from pixel to pixel of x: 4 in blocked pictures; 1 in plain planes, where K is 1.
-INLINE void blocked_tile(const int MR, const int STEP, const BlockedTile *t, const float *x, const float *w, int n) {
+// One tile. STEP: floats from pixel to pixel of x: 4 in blocked pictures; 1 in plain planes, where K is 1. SHORT: one tap, one
+// chain, whole blocks of channels; without the other loops V8 keeps all sums in registers from the start.
+INLINE void blocked_tile(const int MR, const int STEP, const int SHORT, const BlockedTile *t, const float *x, const float *w, int n) {
   f32x4 acc[2 * TILE_PIXELS], sum[2 * TILE_PIXELS];
   f32x4 b0 = load(t->bias + n), b1 = load(t->bias + n + 4);
   UNROLL for (int m = 0; m < MR; m++) acc[2 * m] = b0, acc[2 * m + 1] = b1;
-  int run = 0, split = 0;
-  int tap = 0;
+  int run = 0, split = 0, tap = 0;
+  if (SHORT) {
+    x += t->taps[0];
+    for (int c = t->K >> 2; c; c--, x += t->xc, w += 32) UNROLL for (int i = 0; i < 4; i++) tile_step(MR, 4, acc, x + i, w + 8 * i);
+    tap = 1;
+  }
   if (STEP == 1) { // three at a time: the loop itself costs as much as a tap
     for (; tap + 3 <= t->T; tap += 3, w += 24) UNROLL for (int i = 0; i < 3; i++) tile_step(MR, 1, acc, x + t->taps[tap + i], w + 8 * i);
     for (; tap < t->T; tap++, w += 8) tile_step(MR, 1, acc, x + t->taps[tap], w);
   }
-  for (; tap < t->T; tap++) {
+  if (!SHORT && STEP == 4) for (; tap < t->T; tap++) {
     const float *A = x + t->taps[tap];
     for (int left = t->K; left > 0; left -= CHAIN) {
       int k = imin(left, CHAIN);

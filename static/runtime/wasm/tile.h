@@ -16,6 +16,16 @@ typedef struct {
   f32x4 lo, hi;
 } Tile;
 
+INLINE void tile_product(const int MR, const int am, f32x4 (*acc)[2], const float *A, const float *B) {
+  f32x4 b0 = load(B), b1 = load(B + 4);
+  UNROLL for (int m = 0; m < MR; m++) {
+    f32x4 x = load_splat(A + m * am);
+    acc[m][0] = madd(acc[m][0], x, b0);
+    ORDER(acc[m][0]);
+    acc[m][1] = madd(acc[m][1], x, b1);
+    ORDER(acc[m][1]);
+  }
+}
 INLINE void tile_rows(const int MR, const int am, const int ak, const Tile *t) {
   f32x4 acc[TILE_ROWS][2];
   if (t->bias_kind == BIAS_COLUMN) {
@@ -27,20 +37,15 @@ INLINE void tile_rows(const int MR, const int am, const int ak, const Tile *t) {
     UNROLL for (int m = 0; m < MR; m++) acc[m][0] = acc[m][1] = splat(0.f);
   }
   const float *A = t->A, *B = t->B;
-  for (int left = t->K; left > 0; left -= RUN) {
-    f32x4 part[TILE_ROWS][2];
-    UNROLL for (int m = 0; m < MR; m++) part[m][0] = part[m][1] = splat(0.f);
-    for (int k = imin(left, RUN); k; k--, A += ak, B += TILE_COLUMNS) {
-      f32x4 b0 = load(B), b1 = load(B + 4);
-      UNROLL for (int m = 0; m < MR; m++) {
-        f32x4 x = load_splat(A + m * am);
-        part[m][0] = madd(part[m][0], x, b0);
-        ORDER(part[m][0]);
-        part[m][1] = madd(part[m][1], x, b1);
-        ORDER(part[m][1]);
-      }
+  int k = imin(t->K, RUN);
+  for (; k; k--, A += ak, B += TILE_COLUMNS) tile_product(MR, am, acc, A, B);
+  if (t->K > RUN) { // with the sums so far in memory: registers are for those at hand
+    for (int left = t->K - RUN; left > 0; left -= RUN) {
+      f32x4 part[TILE_ROWS][2];
+      UNROLL for (int m = 0; m < MR; m++) part[m][0] = part[m][1] = splat(0.f);
+      for (k = imin(left, RUN); k; k--, A += ak, B += TILE_COLUMNS) tile_product(MR, am, part, A, B);
+      UNROLL for (int m = 0; m < MR; m++) acc[m][0] = add(acc[m][0], part[m][0]), acc[m][1] = add(acc[m][1], part[m][1]);
     }
-    UNROLL for (int m = 0; m < MR; m++) acc[m][0] = add(acc[m][0], part[m][0]), acc[m][1] = add(acc[m][1], part[m][1]);
   }
   const float *R = t->R;
   float *C = t->C;

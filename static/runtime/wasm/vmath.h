@@ -10,8 +10,9 @@
 // e^x; overflow gives inf, underflow goes through denormals to 0, NaN stays.
 INLINE f32x4 v_exp(f32x4 x) {
   x = clamp(x, K(-110.f), K(130.f));
-  f32x4 n = wasm_f32x4_nearest(mul(x, K(1.44269504088896341f)));
-  f32x4 r = sub(sub(x, mul(n, K(0.693359375f))), mul(n, K(-2.12194440e-4f)));
+  // added to 1.5 * 2^23, a number is rounded to a whole one, which its last bits then hold
+  f32x4 magic = K(12582912.f), t = madd(magic, x, K(1.44269504088896341f)), n = sub(t, magic);
+  f32x4 r = madd(madd(x, n, K(-0.693359375f)), n, K(2.12194440e-4f));
   f32x4 p = K(1.9875691500e-4f);
   p = madd(K(1.3981999507e-3f), p, r);
   p = madd(K(8.3334519073e-3f), p, r);
@@ -20,9 +21,9 @@ INLINE f32x4 v_exp(f32x4 x) {
   p = madd(K(5.0000001201e-1f), p, r);
   p = add(madd(r, p, mul(r, r)), K(1.f));
   // 2^n in two factors, so that neither leaves the range of normal numbers
-  i32x4 whole = wasm_i32x4_trunc_sat_f32x4(n), half = wasm_i32x4_shr(whole, 1), bias = isplat(127);
-  f32x4 s0 = wasm_i32x4_shl(wasm_i32x4_add(half, bias), 23);
-  f32x4 s1 = wasm_i32x4_shl(wasm_i32x4_add(wasm_i32x4_sub(whole, half), bias), 23);
+  i32x4 whole = wasm_i32x4_sub(t, magic), half = wasm_i32x4_shr(whole, 1), one = K(1.f);
+  f32x4 s0 = wasm_i32x4_add(wasm_i32x4_shl(half, 23), one);
+  f32x4 s1 = wasm_i32x4_add(wasm_i32x4_shl(wasm_i32x4_sub(whole, half), 23), one);
   return mul(mul(p, s0), s1);
 }
 

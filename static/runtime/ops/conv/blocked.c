@@ -108,8 +108,8 @@ typedef struct {
   Activation act;
 } ConvBlocked;
 
-#define CASE(rows) case rows: blocked_tile(rows, STEP, t, t->x, w, n); break
-INLINE void any_tile(const int STEP, const BlockedTile *t, int rows, const float *w, int n) {
+#define CASE(rows) case rows: blocked_tile(rows, STEP, SHORT, t, t->x, w, n); break
+INLINE void any_tile(const int STEP, const int SHORT, const BlockedTile *t, int rows, const float *w, int n) {
   switch (rows) {
     CASE(1);
     CASE(2);
@@ -150,7 +150,7 @@ static void gather(const ConvBlocked *a, Cut cut, int first, int last, float *y)
   }
 }
 
-static inline void conv_share(const int STEP, const ConvBlocked *a, Cut cut, Share tiles, Share channels, float *gathered) {
+INLINE void conv_share(const int STEP, const int SHORT, const ConvBlocked *a, Cut cut, Share tiles, Share channels, float *gathered) {
   int P4 = 4 * a->OH * a->OW, blocks = (a->O + 3) / 4, yn = blocks * P4;
   int size = a->T * a->K, all = size * (channels.to - channels.from), depth = STEP == 4 ? a->K : a->T;
   int group = imax(LEAST, (all <= NEAR ? FEW : MANY) / (depth * TILE_PIXELS));
@@ -168,7 +168,7 @@ static inline void conv_share(const int STEP, const ConvBlocked *a, Cut cut, Sha
         if (gathered) t.x = from, t.xc = 4 * s.rows, from += (a->K + 3) / 4 * 4 * s.rows;
         t.y = a->y + y;
         t.res = a->res ? a->res + y : 0;
-        any_tile(STEP, &t, s.rows, w, n);
+        any_tile(STEP, SHORT, &t, s.rows, w, n);
       }
     }
   }
@@ -189,22 +189,23 @@ static void end_rows(const ConvBlocked *a, Cut cut, Share tiles, Share channels)
   }
 }
 
-static inline void conv_part(const int STEP, const ConvBlocked *a, int part, int parts) {
+static inline void conv_part(const int STEP, const int SHORT, const ConvBlocked *a, int part, int parts) {
   int per = (a->OW + TILE_PIXELS - 1) / TILE_PIXELS, all = a->N * a->OH * per, panels8 = (a->O + 7) / 8;
   Cut cut = {per, a->OW / per, a->OW % per};
   Share tiles = a->across ? (Share){0, all} : share(all, part, parts);
   Share mine = a->across ? share(panels8, part, parts) : (Share){0, panels8};
   Share channels = {mine.from * 8, mine.to * 8};
-  conv_share(STEP, a, cut, tiles, channels, a->gathered ? a->gathered + part * a->room : 0);
+  conv_share(STEP, SHORT, a, cut, tiles, channels, a->gathered ? a->gathered + part * a->room : 0);
   end_rows(a, cut, tiles, channels);
 }
 KERNEL(conv_blocked, ConvBlocked) {
-  conv_part(4, a, part, parts);
+  if (a->T == 1 && a->K <= CHAIN && a->K % 4 == 0) conv_part(4, 1, a, part, parts);
+  else conv_part(4, 0, a, part, parts);
   return 0;
 }
 // x as plain planes with a border, taps over channels too, K = 1: for pictures of up to four channels.
 KERNEL(conv_entry, ConvBlocked) {
-  conv_part(1, a, part, parts);
+  conv_part(1, 0, a, part, parts);
   return 0;
 }
 

@@ -14,10 +14,10 @@ typedef struct {
 enum { PIXELS = 8, BAND = 3000 }; // pixels in registers; floats of rows in a first-level cache
 
 // TX neighbouring results from `rows` rows of taps. Three taps take each pixel once. So do five where there are PIXELS
-// results: pixels KS apart follow one another, and every sum waits for as many others before its own next product. Fewer
-// results would wait for themselves: then pixels are read once for each tap.
+// results; fewer would wait for themselves: then pixels are read once for each tap. Pixels KS apart follow one another, so
+// that a sum waits for others before its own next product.
 INLINE void run(const int KS, const int S, const int TX, const float *x, int pitch, int rows, const float *w, f32x4 *acc) {
-  const int once = KS == 3 || TX == PIXELS, STEP = KS == 3 ? 1 : KS;
+  const int once = KS == 3 || TX == PIXELS;
   for (; rows; rows--, x += pitch, w += 4 * KS) {
     f32x4 k[KS];
     UNROLL for (int j = 0; j < KS; j++) {
@@ -27,7 +27,7 @@ INLINE void run(const int KS, const int S, const int TX, const float *x, int pit
         ORDER(acc[i]);
       }
     }
-    if (once) UNROLL for (int first = 0; first < STEP; first++) UNROLL for (int i = first; i < (TX - 1) * S + KS; i += STEP) {
+    if (once) UNROLL for (int first = 0; first < KS; first++) UNROLL for (int i = first; i < (TX - 1) * S + KS; i += KS) {
       f32x4 v = load(x + 4 * i);
       UNROLL for (int j = 0; j < KS; j++)
         if (i >= j && (i - j) % S == 0 && (i - j) / S < TX) {
@@ -38,11 +38,12 @@ INLINE void run(const int KS, const int S, const int TX, const float *x, int pit
   }
 }
 
-// `lines` rows of results below one another, or the part of them that has all its columns of taps.
+// `lines` rows of results below one another, of which columns [x0, x1) have all their taps: those are cut into `per` pieces,
+// the first `big` of them of small + 1 pixels. x: column 0 of the first row of taps.
 typedef struct {
   const float *x, *w, *bias, *res;
   float *y;
-  int pitch, rows, per, small, big, lines, step, next; // per pieces, the first `big` of them of small + 1 pixels
+  int pitch, rows, per, small, big, lines, step, next, x0, x1, OW, left, W;
   const Activation *act;
 } Rows;
 INLINE void finish(const int TX, f32x4 *acc, const float *res, float *y, const Activation *act) {
@@ -59,10 +60,25 @@ INLINE void finish(const int TX, f32x4 *acc, const float *res, float *y, const A
       finish(n, acc, res, y, r->act); \
     } \
     break;
+// The columns whose taps reach over the edge.
+INLINE void edges(const int KS, const int S, const Rows *r) {
+  for (int ox = r->x0 ? 0 : r->x1; ox < r->OW; ox = ox + 1 == r->x0 ? r->x1 : ox + 1) {
+    int first = ox * S - r->left, j0 = imax(0, -first), j1 = imin(KS, r->W - first), at = 4 * ox;
+    const float *x = r->x + 4 * first;
+    for (int l = r->lines; l; l--, x += r->step, at += r->next) {
+      f32x4 sum[2] = {load(r->bias), splat(0.f)};
+      for (int p = 0; p < r->rows; p++)
+        UNROLL for (int j = 0; j < KS; j++)
+          if (j >= j0 && j < j1) sum[j & 1] = madd(sum[j & 1], load(x + p * r->pitch + 4 * j), load(r->w + 4 * (p * KS + j)));
+      sum[0] = add(sum[0], sum[1]);
+      finish(1, sum, r->res ? r->res + at : 0, r->y + at, r->act);
+    }
+  }
+}
 INLINE void lines(const int KS, const int S, const Rows *r) {
   f32x4 bias = load(r->bias);
-  for (int i = 0, at = 0, n; i < r->per; i++, at += n) {
-    const float *x = r->x + 4 * S * at, *res = r->res ? r->res + 4 * at : 0;
+  for (int i = 0, at = r->x0, n; i < r->per; i++, at += n) {
+    const float *x = r->x + 4 * (S * at - r->left), *res = r->res ? r->res + 4 * at : 0;
     float *y = r->y + 4 * at;
     n = r->small + (i < r->big);
     switch (n) {
@@ -76,23 +92,7 @@ INLINE void lines(const int KS, const int S, const Rows *r) {
       PIECE(8)
     }
   }
-}
-
-// Results [from, to) of every row whose columns of taps reach over the edge; x is the plane's first pixel of the first row.
-static void edge(const Depthwise *a, const Rows *r, const float *x, float *y, const float *res, int from, int to) {
-  for (int l = 0; l < r->lines; l++, x += r->step)
-    for (int ox = from; ox < to; ox++) {
-      f32x4 even = load(r->bias), odd = splat(0.f);
-      int first = ox * a->sw - a->left, j0 = imax(0, -first), j1 = imin(a->kw, a->W - first), at = l * r->next + 4 * ox;
-      for (int p = 0; p < r->rows; p++)
-        for (int j = j0; j < j1; j++) {
-          f32x4 v = load(x + p * r->pitch + 4 * (first + j)), k = load(r->w + 4 * (p * a->kw + j));
-          if (j & 1) odd = madd(odd, v, k);
-          else even = madd(even, v, k);
-        }
-      even = add(even, odd);
-      finish(1, &even, res ? res + at : 0, y + at, r->act);
-    }
+  edges(KS, S, r);
 }
 
 static void lines31(const Rows *r) { lines(3, 1, r); }
@@ -100,39 +100,41 @@ static void lines32(const Rows *r) { lines(3, 2, r); }
 static void lines51(const Rows *r) { lines(5, 1, r); }
 static void lines52(const Rows *r) { lines(5, 2, r); }
 typedef void (*Lines)(const Rows *);
+static Lines lines_of(const Depthwise *a) {
+  if (a->dh != 1 || a->dw != 1 || a->kh != a->kw) return 0;
+  if (a->kh == 3) return a->sw == 1 ? lines31 : a->sw == 2 ? lines32 : 0;
+  if (a->kh == 5) return a->sw == 1 ? lines51 : a->sw == 2 ? lines52 : 0;
+  return 0;
+}
 
-INLINE void cut(Rows *r, int count) {
+INLINE void cut(Rows *r, int from, int to) {
+  int count = to - from;
+  r->x0 = from, r->x1 = to;
   r->per = (count + PIXELS - 1) / PIXELS;
   r->small = r->per ? count / r->per : 0;
   r->big = r->per ? count % r->per : 0;
 }
 // From the padded copy, which a first-level cache holds: piece after piece, each from top to bottom.
 static void small_plane(Lines lines, const Depthwise *a, const float *x, Rows r) {
-  r.pitch = 4 * a->PW, r.step = a->sh * r.pitch, r.x = x, r.rows = a->kh, r.lines = a->OH;
-  cut(&r, a->OW);
+  r.pitch = 4 * a->PW, r.step = a->sh * r.pitch, r.x = x, r.rows = a->kh, r.lines = a->OH, r.left = 0;
+  cut(&r, 0, a->OW);
   lines(&r);
 }
 // From the picture itself: bands of rows that a first-level cache holds, the clipped ones one by one.
 static void large_plane(Lines lines, const Depthwise *a, const float *x, Rows r) {
   const int KS = a->kw, S = a->sw, band = imax(1, BAND / (4 * a->W * a->sh));
   int x0 = imin(a->OW, (a->left + S - 1) / S), x1 = imax(x0, imin(a->OW, (a->W - KS + a->left) / S + 1));
-  int whole = imax(0, (a->H - KS + a->top) / a->sh + 1); // rows of results below have taps past the plane
+  int whole = imin(a->OH, imax(0, (a->H - KS + a->top) / a->sh + 1)); // rows of results below have taps past the plane
   const float *w = r.w;
-  r.pitch = 4 * a->W, r.step = a->sh * r.pitch;
-  cut(&r, x1 - x0);
-  for (int oy = 0; oy < a->OH; oy += r.lines) {
-    int first = oy * a->sh - a->top, r0 = imax(0, -first), r1 = imax(r0, imin(KS, a->H - first)), at = oy * r.next;
-    const float *line = x + (first + r0) * r.pitch, *res = r.res ? r.res + at : 0;
-    Rows mine = r;
-    mine.lines = r.lines = r0 == 0 && r1 == KS ? imax(1, imin(band, imin(whole, a->OH) - oy)) : 1;
-    mine.rows = r1 - r0;
-    mine.w = w + 4 * r0 * KS;
-    mine.x = line + 4 * (x0 * S - a->left);
-    mine.y = r.y + at + 4 * x0;
-    mine.res = res ? res + 4 * x0 : 0;
-    lines(&mine);
-    edge(a, &mine, line, r.y + at, res, 0, x0);
-    edge(a, &mine, line, r.y + at, res, x1, a->OW);
+  r.pitch = 4 * a->W, r.step = a->sh * r.pitch, r.left = a->left, r.W = a->W;
+  cut(&r, x0, x1);
+  for (int oy = 0; oy < a->OH; oy += r.lines, r.y += r.lines * r.next, r.res = r.res ? r.res + r.lines * r.next : 0) {
+    int first = oy * a->sh - a->top, r0 = imax(0, -first), r1 = imax(r0, imin(KS, a->H - first));
+    r.lines = r0 == 0 && r1 == KS ? imax(1, imin(band, whole - oy)) : 1;
+    r.rows = r1 - r0;
+    r.w = w + 4 * r0 * KS;
+    r.x = x + (first + r0) * r.pitch;
+    lines(&r);
   }
 }
 
@@ -165,11 +167,7 @@ static const float *pad_plane(const Depthwise *a, const float *x, float *padded)
 
 KERNEL(depthwise, Depthwise) {
   int blocks = (a->C + 3) / 4, taps = a->kh * a->kw, P4 = 4 * a->OH * a->OW;
-  Lines square = 0;
-  if (a->dh == 1 && a->dw == 1 && a->kh == a->kw) {
-    if (a->kh == 3) square = a->sw == 1 ? lines31 : a->sw == 2 ? lines32 : 0;
-    if (a->kh == 5) square = a->sw == 1 ? lines51 : a->sw == 2 ? lines52 : 0;
-  }
+  Lines square = lines_of(a);
   float *padded = a->padded + part * a->PH * a->PW * 4;
   if (a->padded) for (int i = 0; i < a->PH * a->PW; i++) store(padded + 4 * i, splat(0.f));
   Share my = share(a->N * blocks, part, parts);
@@ -178,7 +176,7 @@ KERNEL(depthwise, Depthwise) {
     const float *w = a->w + u % blocks * taps * 4, *bias = a->bias + u % blocks * 4;
     float *y = a->y + u * P4;
     if (a->padded) x = pad_plane(a, x, padded);
-    Rows r = {.w = w, .bias = bias, .res = res, .y = y, .next = 4 * a->OW, .act = &a->act};
+    Rows r = {.w = w, .bias = bias, .res = res, .y = y, .next = 4 * a->OW, .OW = a->OW, .act = &a->act};
     if (!square) any_plane(a, x, w, bias, res, y);
     else if (a->padded) small_plane(square, a, x, r);
     else large_plane(square, a, x, r);

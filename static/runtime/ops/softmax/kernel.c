@@ -26,11 +26,11 @@ static void row(const float *x, float *y, int n, int log) {
     f32x4 lanes = wasm_i32x4_lt(wasm_i32x4_const(0, 1, 2, 3), isplat(n - i));
     total += sum4(wasm_v128_and(e, lanes));
   }
-  f32x4 t = log ? v_log(splat(total)) : splat(total);
+  f32x4 t = log ? v_log(splat(total)) : splat(1 / total);
   i = 0;
-  if (!log) for (; i + 4 <= n; i += 4) store(y + i, div(load(y + i), t));
+  if (!log) for (; i + 4 <= n; i += 4) store(y + i, mul(load(y + i), t));
   for (; i < n; i += 4) {
-    f32x4 v = log ? sub(sub(load_n(x + i, n - i), top), t) : div(load_n(y + i, n - i), t);
+    f32x4 v = log ? sub(sub(load_n(x + i, n - i), top), t) : mul(load_n(y + i, n - i), t);
     store_n(y + i, v, n - i);
   }
 }
