@@ -15,13 +15,14 @@ const faceAt = (x) => ({
 
 const CADENCE = { side: 640, everyMs: 500, emptyMs: 200, most: 40, bodyMs: Infinity, frameMs: 30 };
 
-/** A looker at people who stand at these places; `calls` tells what it asked for. @param {number[]} places @param {number} headMs */
-function lookerAt(places, headMs = 1) {
+/** A looker at people who stand at these places; `calls` tells what it asked for. @param {number[]} places @param {number} headMs @param {number} detectMs */
+function lookerAt(places, headMs = 1, detectMs = 10) {
   /** @type {string[]} */
   const calls = [];
   const looker = new Looker({
-    async detectFaces() {
+    async detectFaces(frame, { onTimes } = {}) {
       calls.push('find');
+      onTimes?.({ read: 0, detect: detectMs, crop: 0, head: headMs * places.length });
       return places.map(faceAt);
     },
     async readFaces(frame, boxes, { onTimes } = {}) {
@@ -47,6 +48,12 @@ test('faces are found now and then and followed in between; an empty room is sea
   calls.length = 0;
   for (const at of [650, 699, 700, 750, 899, 900]) await look(at);
   assert.deepEqual(calls, ['find', 'find'], 'at 700 and 900');
+});
+
+test('where a search is slow, it takes an eighth of the time and no more', async () => {
+  const { look, calls } = lookerAt([10, 100], 5, 110);
+  for (const at of [0, 500, 900, 959, 960]) await look(at);
+  assert.deepEqual(calls, ['find', 'read 2', 'read 2', 'read 2', 'find']);
 });
 
 test('of a crowd as many heads are read as a frame has time for, all of them in turn', async () => {

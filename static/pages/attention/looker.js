@@ -20,7 +20,7 @@ import { Follower } from './follow.js';
  * @property {number} side longer side of what the detector sees
  * @property {number} [score] lowest score of a face, where not the bundle's: at 320 pixels a pale face in the sun is at 0.38,
  *   and one person before the screen is likelier than none
- * @property {number} everyMs between two searches of the whole picture while faces are followed
+ * @property {number} everyMs between two searches of the whole picture while faces are followed, or more where it is slow
  * @property {number} emptyMs the same while there is nobody
  * @property {number} most faces that are read at all
  * @property {number} bodyMs between two looks at the shoulders; Infinity: never
@@ -30,9 +30,11 @@ import { Follower } from './follow.js';
 /** @type {Readonly<Record<Mode, Readonly<Cadence>>>} */
 export const ON_DEVICE = Object.freeze({
   solo: Object.freeze({ side: 320, score: 0.35, everyMs: 700, emptyMs: 120, most: 1, bodyMs: 1000, frameMs: 25 }),
-  room: Object.freeze({ side: 640, everyMs: 700, emptyMs: 250, most: 40, bodyMs: Infinity, frameMs: 36 }),
+  room: Object.freeze({ side: 640, everyMs: 700, emptyMs: 250, most: 40, bodyMs: Infinity, frameMs: 30 }),
 });
 const FEWEST = 4;
+/** A search may take this share of the time: on a slow device the whole picture is searched less often. */
+const SEARCH_SHARE = 1 / 8;
 
 export class Looker {
   /** @type {{head: Head, follower: Follower}[]} the one that waits longest for being read comes first */
@@ -40,6 +42,7 @@ export class Looker {
   foundAt = -Infinity;
   bodyAt = -Infinity;
   headMs = 2; // a head's share of a frame, as measured
+  searchMs = 0; // the last search, its heads included
 
   /** @param {Pick<Detector, 'detectFaces' | 'readFaces' | 'readUpperBody'>} detector @param {Readonly<Cadence>} cadence */
   constructor(detector, cadence) {
@@ -53,10 +56,12 @@ export class Looker {
     /** @type {Times} */
     const times = { read: 0, detect: 0, crop: 0, head: 0, body: 0 };
     const options = { onTimes: (/** @type {import('./detect.js').Times} */ spent) => { Object.assign(times, spent); } };
-    if (now - this.foundAt < (this.known.length ? everyMs : emptyMs)) await this.follow(frame, options, times);
+    const apart = this.known.length ? Math.max(everyMs, this.searchMs / SEARCH_SHARE) : emptyMs;
+    if (now - this.foundAt < apart) await this.follow(frame, options, times);
     else {
       this.foundAt = now;
       await this.find(frame, options);
+      this.searchMs = times.read + times.detect + times.crop + times.head;
     }
     const first = this.known[0]?.head;
     let joints = null;
