@@ -19,6 +19,7 @@ export { parseModel };
  * @property {AbortSignal} [signal]
  * @property {Partial<import('./fetch.js').FetchPolicy>} [policy]
  * @property {boolean} [cache] keep shards in the Cache API (default true)
+ * @property {import('./near.js').Near} [near] files that are fetched already; default: those that the page names
  * @property {(graph: Graph) => void|Promise<void>} [check] may refuse the graph: at once before its weights are fetched, later while they are
  */
 /**
@@ -38,7 +39,7 @@ const PARALLEL = 6;
  * @throws {InPageError}
  */
 export async function loadBundle(address, options = {}) {
-  const source = await openSource(address);
+  const source = await openSource(address, options.near);
   const policy = { ...DEFAULT_POLICY, ...options.policy };
   const scope = new Scope(options);
   try {
@@ -152,7 +153,8 @@ async function loadParts(source, text, policy, scope, options) {
   const { chunks } = graph;
   const total = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
   const joined = allocate(total, source.model);
-  const store = options.cache === false ? null : await openStore();
+  const isNear = (/** @type {Chunk} */ { file }) => source.isNear?.(file) ?? false; // the browser keeps those itself
+  const store = options.cache === false || chunks.every(isNear) ? null : await openStore();
   const loaded = new Array(chunks.length).fill(0);
   /** @type {boolean[]} */
   const fetched = new Array(chunks.length).fill(false);
@@ -162,7 +164,7 @@ async function loadParts(source, text, policy, scope, options) {
       loaded[i] = bytes;
       scope.report('weights', loaded.reduce((sum, part) => sum + part, 0), total);
     };
-    const shard = await readShard(source, chunks[i], store, { policy, signal: scope.signal, onBytes });
+    const shard = await readShard(source, chunks[i], isNear(chunks[i]) ? null : store, { policy, signal: scope.signal, onBytes });
     const start = i ? i * chunks[0].bytes : 0; // all but the last have the same size
     joined.set(shard.data, start);
     fetched[i] = shard.fetched;
@@ -175,7 +177,7 @@ async function loadParts(source, text, policy, scope, options) {
   scope.report('prepare', total, total);
   const kept = chunks.map(({ sha256: hash, bytes }, i) => ({
     hash, bytes, data: fetched[i] ? joined.subarray(i * chunks[0].bytes, i * chunks[0].bytes + bytes) : null,
-  }));
+  })).filter((_, i) => !isNear(chunks[i]));
   return {
     graph,
     weights: decodeWeights(graph.vars, joined.buffer),

@@ -15,6 +15,7 @@ import { InPageError, abortError, throwIfAborted } from './errors.js';
  * @property {AbortSignal} [signal]
  * @property {(bytes: number) => void} [onBytes] bytes of this attempt so far
  * @property {RequestCache} [cache]
+ * @property {(url: string, init: RequestInit) => Promise<Response>} [fetch]
  */
 
 /** @type {FetchPolicy} */
@@ -71,7 +72,7 @@ async function attemptFetch(url, options) {
   let timer = setTimeout(onStall, policy.stall_ms);
   const alive = () => { clearTimeout(timer); timer = setTimeout(onStall, policy.stall_ms); };
   try {
-    const response = await fetch(url, { signal: controller.signal, cache });
+    const response = await (options.fetch ?? fetch)(url, { signal: controller.signal, cache });
     alive();
     if (!response.ok) throw statusFailure(url, response);
     return await readBody(url, response, options, alive);

@@ -35,13 +35,13 @@ import { checkFeeds, checkNames } from './tensor.js';
 
 /**
  * @param {string|URL|import('./source.js').Source} address
- * @param {LoadOptions} [options] `worker` is not looked at
+ * @param {LoadOptions & {near?: import('./near.js').Near}} [options] `worker` is not looked at
  * @param {Parts} [parts]
  * @returns {Promise<LocalModel>}
  * @throws {InPageError}
  */
 export async function loadLocal(address, options = {}, parts = { createEngine, unsupported, kernels }) {
-  const { signal, onProgress, retries, policy, cache } = options;
+  const { signal, onProgress, retries, policy, cache, near } = options;
   const backend = chooseBackend(options.backend);
   const where = typeof address === 'object' && 'model' in address ? address.model : String(address);
   throwIfAborted(signal, where);
@@ -53,7 +53,7 @@ export async function loadLocal(address, options = {}, parts = { createEngine, u
   try {
     const [bundle, wasm] = await Promise.all([
       loadBundle(address, {
-        onProgress, cache, signal: stop.signal, policy: patience,
+        onProgress, cache, near, signal: stop.signal, policy: patience,
         check: async (graph) => refuseUnsupported(await parts.unsupported(graph)),
       }),
       unlessAborted(parts.kernels(), stop.signal, where),

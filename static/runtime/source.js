@@ -1,6 +1,7 @@
 // Where a bundle lies: over HTTP, or in a folder when running under Node.
 import { InPageError } from './errors.js';
 import { fetchBytes } from './fetch.js';
+import { namedInHead, nearPage } from './near.js';
 
 /** @typedef {import('./fetch.js').FetchOptions} FetchOptions */
 /**
@@ -9,6 +10,7 @@ import { fetchBytes } from './fetch.js';
  * @property {boolean} cached whether copies may sit in caches, so that reading again can help
  * @property {(file: string) => string} locate a file of the bundle, for messages
  * @property {(file: string, options: FetchOptions) => Promise<Uint8Array<ArrayBuffer>>} read '' is model.json
+ * @property {(file: string) => boolean} [isNear] whether it is fetched already, so that no copy of ours is sooner
  */
 
 export const IN_NODE = typeof globalThis.process?.versions?.node === 'string' && !('document' in globalThis);
@@ -16,16 +18,18 @@ export const IN_NODE = typeof globalThis.process?.versions?.node === 'string' &&
 /**
  * @param {string|URL|Source} address the bundle's folder, with or without slash, or its model.json; in Node also a path; a
  *   source is taken as it is
+ * @param {import('./near.js').Near} [near]
  * @returns {Promise<Source>}
  * @throws {InPageError} invalid_input when it is not an address
  */
-export async function openSource(address) {
+export async function openSource(address, near) {
   if (typeof address === 'object' && 'read' in address) return address;
   if (IN_NODE && isPath(address)) {
     const { folderSource } = await import('./source_node.js');
     return folderSource(address);
   }
-  return httpSource(resolveUrl(address));
+  const model = resolveUrl(address);
+  return httpSource(model, near ?? nearPage(namedInHead(folderOf(model))));
 }
 
 /** @param {string|URL} address */
@@ -55,8 +59,11 @@ export function resolveUrl(address) {
   return url;
 }
 
-/** @param {URL} model @returns {Source} */
-function httpSource(model) {
+/** @param {URL} model */
+export const folderOf = (model) => new URL('.', model).href;
+
+/** @param {URL} model @param {import('./near.js').Near} near @returns {Source} */
+function httpSource(model, near) {
   /** @param {string} file */
   const locate = (file) => {
     const url = new URL(file, model);
@@ -67,6 +74,7 @@ function httpSource(model) {
     model: model.href,
     cached: true,
     locate: (file) => (file ? locate(file) : model.href),
-    read: (file, options) => fetchBytes(file ? locate(file) : model.href, options),
+    read: (file, options) => fetchBytes(file ? locate(file) : model.href, { ...options, fetch: near.fetch.bind(near) }),
+    isNear: (file) => near.has(locate(file)),
   };
 }

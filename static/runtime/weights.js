@@ -88,6 +88,8 @@ function halfTable() {
  * @returns {Float32Array}
  */
 export function widen(halves) {
+  const Half = /** @type {any} */ (globalThis).Float16Array; // twice as fast, where there is one
+  if (Half) return new Float32Array(new Half(halves.buffer, halves.byteOffset, halves.length));
   table ??= halfTable();
   const out = new Float32Array(halves.length);
   for (let i = 0; i < halves.length; i++) out[i] = table[halves[i]];

@@ -14,6 +14,7 @@ import './held.js';
 import './kernels.js';
 import './local.js';
 import './manifest.js';
+import './near.js';
 import './ops/dtype.js';
 import './ops/index.js';
 import './ops/node.js';

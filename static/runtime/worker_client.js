@@ -1,6 +1,8 @@
 // Models in a worker, as if they were here. One worker serves all models of a page and ends with the last of them.
 import { capture, closeAll } from './capture.js';
 import { InPageError, abortError, asInPageError, throwIfAborted } from './errors.js';
+import { forward, namedInHead } from './near.js';
+import { folderOf } from './source.js';
 import { checkNames } from './tensor.js';
 
 /** @typedef {import('./index.js').Feeds} Feeds */
@@ -37,9 +39,11 @@ export async function loadRemote(address, { signal, onProgress, backend, precisi
   const home = host();
   home.retain();
   try {
-    const request = { address, options: { backend, precision, retries, cache, policy } };
+    const near = namedInHead(folderOf(new URL(address))), loaded = new AbortController();
+    const request = { address, options: { backend, precision, retries, cache, policy }, near };
     const { id, answer } = home.call('load', request, { signal, onProgress });
-    return new RemoteModel(home, id, await answer);
+    for (const url of near) forward(url, loaded.signal, (delivery, transfer) => home.deliver(id, delivery, transfer));
+    return new RemoteModel(home, id, await answer.finally(() => loaded.abort()));
   } catch (thrown) {
     home.release();
     throw thrown;
@@ -126,6 +130,11 @@ export class WorkerHost {
       signal?.addEventListener('abort', onAbort);
     });
     return { id, answer: answer.finally(() => signal?.removeEventListener('abort', onAbort)) };
+  }
+
+  /** A part of a file for a load in progress. @param {number} load @param {import('./near.js').Delivery} delivery @param {Transferable[]} transfer */
+  deliver(load, delivery, transfer) {
+    if (this.pending.has(load)) this.worker?.postMessage({ id: ++this.lastId, type: 'deliver', load, delivery }, transfer);
   }
 
   /** @param {number} id @param {string} type @param {unknown} error */

@@ -1,10 +1,12 @@
 // Answers worker_client.js: the models live here, behind numbers.
 import { asInPageError } from './errors.js';
 import { loadLocal } from './local.js';
+import { Deliveries } from './near.js';
 
 /**
  * @typedef {{id: number, type: 'hello', lock: string}
- *   | {id: number, type: 'load', address: string, options: import('./index.js').LoadOptions}
+ *   | {id: number, type: 'load', address: string, options: import('./index.js').LoadOptions, near: string[]}
+ *   | {id: number, type: 'deliver', load: number, delivery: import('./near.js').Delivery}
  *   | {id: number, type: 'run', model: number, feeds: import('./index.js').Feeds}
  *   | {id: number, type: 'profile', model: number, feeds: import('./index.js').Feeds}
  *   | {id: number, type: 'dispose', model: number}
@@ -19,7 +21,7 @@ import { loadLocal } from './local.js';
  */
 
 /** @typedef {import('./index.js').LoadOptions} LoadOptions */
-/** @typedef {(address: string, options: LoadOptions) => Promise<import('./local.js').LocalModel>} Load */
+/** @typedef {(address: string, options: LoadOptions & {near: Deliveries}) => Promise<import('./local.js').LocalModel>} Load */
 
 /**
  * @param {Port} port the worker's global, or one end of a channel in tests
@@ -39,6 +41,8 @@ class Desk {
     this.models = new Map();
     /** @type {Map<number, AbortController>} by the id of the request that may be aborted */
     this.aborts = new Map();
+    /** @type {Map<number, Deliveries>} of the loads in progress */
+    this.deliveries = new Map();
   }
 
   /** @param {Request} request */
@@ -58,7 +62,10 @@ class Desk {
   async handle(request) {
     switch (request.type) {
       case 'hello': return { value: { locked: await holdLock(request.lock) } };
-      case 'load': return this.handleLoad(request.id, request.address, request.options);
+      case 'load': return this.handleLoad(request);
+      case 'deliver':
+        this.deliveries.get(request.load)?.take(request.delivery);
+        return {};
       case 'run': return this.handleRun(request.id, request.model, request.feeds);
       case 'profile': return this.handleProfile(request.model, request.feeds);
       case 'dispose':
@@ -71,13 +78,12 @@ class Desk {
     }
   }
 
-  /** @param {number} id becomes the model's number @param {string} address @param {LoadOptions} options */
-  async handleLoad(id, address, options) {
-    const model = await this.load(address, {
-      ...options,
-      signal: this.signalOf(id),
-      onProgress: (progress) => this.port.postMessage({ id, progress }, []),
-    });
+  /** @param {Extract<Request, {type: 'load'}>} request its id becomes the model's number */
+  async handleLoad({ id, address, options, near: urls }) {
+    const near = new Deliveries(urls), onProgress = (/** @type {any} */ progress) => this.port.postMessage({ id, progress }, []);
+    this.deliveries.set(id, near);
+    const model = await this.load(address, { ...options, near, signal: this.signalOf(id), onProgress })
+      .finally(() => this.deliveries.delete(id));
     this.models.set(id, model);
     const { name, inputs, outputs, labels, preprocess, postprocess, precision, backend, numerics } = model;
     return {

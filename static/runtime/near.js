@@ -1,0 +1,96 @@
+// Files of a bundle that the page names in its head: the browser fetches them before anybody asks, but for the page alone.
+// A model in a worker gets them from the page, part by part; read by the worker itself, they would be unpacked twice.
+
+/**
+ * @typedef {object} Near files that somebody else fetches already
+ * @property {(url: string) => boolean} has
+ * @property {(url: string, init: RequestInit) => Promise<Response>} fetch also what it does not have
+ */
+/** @typedef {{url: string, part?: Uint8Array<ArrayBuffer>, ends?: boolean, failed?: boolean}} Delivery */
+
+/**
+ * The addresses below a folder that the page names.
+ * @param {string} folder ends with a slash
+ * @returns {string[]} none in a worker
+ */
+export function namedInHead(folder) {
+  /** @type {Iterable<HTMLLinkElement>} */
+  const links = globalThis.document?.querySelectorAll('link[rel=preload][as=fetch]') ?? [];
+  return [...new Set(Array.from(links, ({ href }) => href))].filter((href) => href.startsWith(folder));
+}
+
+/** What the page itself has at hand. @param {string[]} urls @returns {Near} */
+export const nearPage = (urls) => ({ has: (url) => urls.includes(url), fetch: (url, init) => fetch(url, init) });
+
+/**
+ * Sends a file on as it comes.
+ * @param {string} url @param {AbortSignal} signal @param {(delivery: Delivery, transfer: Transferable[]) => void} send
+ */
+export async function forward(url, signal, send) {
+  try {
+    const response = await fetch(url, { signal });
+    if (!response.ok || !response.body) throw new TypeError(`status ${response.status}`);
+    const reader = response.body.getReader();
+    for (let { value: part, done } = await reader.read(); !done; { value: part, done } = await reader.read()) {
+      if (part) send({ url, part }, [part.buffer]);
+    }
+    send({ url, ends: true }, []);
+  } catch {
+    if (!signal.aborted) send({ url, failed: true }, []); // the worker asks for it itself, and finds out why
+  }
+}
+
+/** One file that is being sent: its answer, as soon as a first part is there; null where the page could not get it. */
+class Arrival {
+  constructor() {
+    /** @type {(response: Response|null) => void} */
+    this.begin = () => {};
+    /** @type {Promise<Response|null>} */
+    this.response = new Promise((resolve) => { this.begin = resolve; });
+    /** @type {ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>|undefined} */
+    this.controller = undefined;
+    this.whole = new Response(new ReadableStream({ start: (controller) => { this.controller = controller; } }));
+  }
+
+  /** @param {unknown} reason */
+  fail(reason) {
+    this.begin(null);
+    this.controller?.error(reason);
+    this.controller = undefined;
+  }
+
+  /** @param {Delivery} delivery */
+  take({ part, ends, failed }) {
+    if (failed) return this.fail(new TypeError('the page lost the connection'));
+    this.begin(this.whole);
+    if (part) this.controller?.enqueue(part);
+    if (ends) this.controller?.close();
+  }
+}
+
+/** In a worker: what the page sends. @implements {Near} */
+export class Deliveries {
+  /** @param {string[]} urls what will come */
+  constructor(urls) {
+    this.arrivals = new Map(urls.map((url) => [url, new Arrival()]));
+    this.asked = new Set();
+  }
+
+  /** @param {string} url */
+  has(url) {
+    return this.arrivals.has(url);
+  }
+
+  /** @param {Delivery} delivery */
+  take(delivery) {
+    this.arrivals.get(delivery.url)?.take(delivery);
+  }
+
+  /** Once each from what is sent; who asks again wants it from the network. @param {string} url @param {RequestInit} init */
+  async fetch(url, init) {
+    const arrival = this.asked.has(url) ? undefined : this.arrivals.get(url);
+    this.asked.add(url);
+    init.signal?.addEventListener('abort', () => arrival?.fail(init.signal?.reason), { once: true });
+    return await arrival?.response ?? fetch(url, init);
+  }
+}
