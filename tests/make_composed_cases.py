@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import numpy as np  # noqa: E402
-from case_lists.case import Case, rand, tensor  # noqa: E402
+from case_lists.case import Case, rand, tensor, vector  # noqa: E402
 from case_lists.paddle_ops import run_op  # noqa: E402
 
 OUT = HERE / "converter" / "composed_cases.json"
@@ -46,6 +46,12 @@ def resize(name: str, op: str, size: list[int], x: tuple[int, ...], layout: str 
         "interp_method": method})
 
 
+def places(name: str, ordered: np.ndarray, values: np.ndarray, **attrs: Any) -> Case:
+    given = {"out_int32": False, "right": False, **attrs}
+    return Case(f"searchsorted_{name}", "searchsorted", {"SortedSequence": [ordered], "Values": [values]}, given)
+
+
+STAIRS, STEPS = np.float32([0, 1, 1, 2, 2, 2, 5]), np.float32([-1, 0, 1, 2, 3, 5, 6])
 VOLUME = (1, 2, 5, 4, 7)
 CASES = [
     conv("plain", VOLUME, (3, 2, 2, 3, 3)), conv("strides", (2, 3, 6, 7, 5), (4, 3, 3, 2, 3), strides=[2, 3, 1]),
@@ -102,6 +108,15 @@ CASES = [
                                                           "ZeroPoint": [np.zeros(1, np.float32)]},
            {"quant_axis": -1, "bit_length": 8, "round_type": kind, "is_test": True}, const=["Scale", "ZeroPoint"])
       for kind in (0, 1)),
+    places("plain", np.sort(rand(7)), np.round(rand(3, 4), 1)), places("right", STAIRS, STEPS, right=True),
+    places("left_int32", STAIRS, STEPS, out_int32=True),
+    places("rows", np.sort(rand(2, 3, 5)), rand(2, 3, 4)),
+    Case("reverse", "reverse", {"X": [rand(2, 3, 4)]}, {"axis": [0, 2]}),
+    Case("kron", "kron", {"X": [rand(2, 3)], "Y": [rand(3, 2)]}),
+    Case("kron_of_other_rank", "kron", {"X": [rand(2, 3, 2)], "Y": [rand(4)]}),
+    Case("kron_vectors", "kron", {"X": [rand(3)], "Y": [rand(2)]}),
+    Case("repeat_interleave_numbers", "repeat_interleave", {
+        "X": [rand(2, 4, 3)], "RepeatsTensor": [vector(2, 0, 1, 3, dtype="int64")]}, {"Repeats": 0, "dim": 1}),
 ]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from converter.ops.spec import REGISTRY
 from converter.read.canonical import Builder, Op
-from converter.read.canonical_ops import handles, unbind
+from converter.read.canonical_ops import HANDLERS, handles, unbind
 
 
 def several(b: Builder, op: Op, slots: dict[str, int], dtypes: dict[str, str]) -> list[str]:
@@ -200,8 +200,10 @@ def cumsum(b: Builder, op: Op) -> None:
 def repeat_interleave(b: Builder, op: Op) -> None:
     repeats, axis = op.attr("Repeats", op.attr("repeats", 1)), op.attr("dim", op.attr("axis", 0))
     op.skip("Repeats", "repeats", "dim", "axis", "output_size")
-    if op.inputs.get("RepeatsTensor"):
-        raise op.error("a number of repeats per slice is not supported")
+    if op.inputs.get("RepeatsTensor"):      # a number for each slice
+        op.inputs["RepeatTensor"], op.attrs["dim"] = op.inputs["RepeatsTensor"], axis
+        HANDLERS["repeat_interleave_with_tensor_index"](b, op)
+        return
     b.emit(op, "repeat_interleave", {"X": [op.one("X")]}, {"repeats": int(repeats), "dim": int(axis)})
 
 

@@ -20,6 +20,7 @@ from converter.read import (
     canonical_detect,
     canonical_einsum,
     canonical_more,
+    canonical_places,
     canonical_quant,
     canonical_rare,
     canonical_sample,
@@ -37,7 +38,7 @@ from converter.read.foreign import in_folder_instead, refuse_foreign
 
 assert handles and canonical_more and canonical_detect and canonical_composed and canonical_control and canonical_einsum
 assert canonical_unary and canonical_sequence and canonical_quant and canonical_volume
-assert canonical_sample and canonical_rare and canonical_array
+assert canonical_sample and canonical_rare and canonical_array and canonical_places
 _PLAIN_STEMS = ("inference", "model", "__model__", "infer")
 _KINDS = "a Paddle 3 inference.json, a .pdmodel, a fluid __model__, a Paddle.js model.json, or one of our bundles"
 

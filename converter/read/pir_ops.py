@@ -187,6 +187,10 @@ _TABLE = """
     reverse | flip | X || Out
     einsum | = | Operands || Out
     masked_fill | = | X Mask Value || Out
+    searchsorted | = | SortedSequence Values || Out
+    kron | = | X Y || Out
+    repeat_interleave_with_tensor_index | = | X RepeatTensor | axis:dim | Out
+    depend | assign | X Discarded || Out
     create_array | = ||| Out
     array_length | lod_array_length | X || Out
     array_read | read_from_array | X I || Out
