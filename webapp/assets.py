@@ -42,15 +42,13 @@ COMPRESSIBLE = {".css", ".js", ".json", ".svg", ".txt", ".wasm", ".webmanifest"}
 SLOW_COMPRESSION_BYTES = 1 << 20
 WEIGHTS = ".dat"
 
-# What a page starts with is linked into the module that pages import: the runtime on both sides of its worker, and the
-# families of operators that most models have. The worker's own module only names others, and says `serve`.
-ENTRY = "runtime/index.js"
-WORKER = "runtime/worker.js"
+# What starts together is linked: into the module that pages import, what they need until their worker answers; into
+# another, what runs a model, with the families of operators that most models have. The worker's own module only names
+# others, and says `serve`.
+ENTRY, ON_PAGES = "runtime/index.js", ("runtime/worker_client.js",)
+LOCAL, WORKER = "runtime/local.js", "runtime/worker.js"
 FAMILIES = ("conv", "pool", "matmul", "unary", "binary", "norm", "softmax", "reduce", "layout", "resize")
-STARTED = (
-    "runtime/worker_client.js",
-    *(f"runtime/ops/{family}/{part}.js" for family in FAMILIES for part in ("index", "wasm")),
-)
+IN_WORKERS = tuple(f"runtime/ops/{family}/{part}.js" for family in FAMILIES for part in ("index", "wasm"))
 PRIVATE_NAMES = {"package.json"}
 
 
@@ -92,8 +90,10 @@ def modules(contents: dict[str, bytes]) -> tuple[dict[str, bytes], frozenset[str
     sources = {name: content.decode() for name, content in contents.items() if name.endswith(".js")}
     signs: frozenset[str] = frozenset()
     if ENTRY in sources:
-        linker = Linker(sources, ENTRY, STARTED, but=(WORKER,))
-        sources, signs = linker.linked(), frozenset(linker.members) - {ENTRY}
+        pages = Linker(sources, ENTRY, ON_PAGES)
+        sources = pages.linked()
+        workers = Linker(sources, LOCAL, IN_WORKERS, but=(WORKER,), known=(ENTRY,))
+        sources, signs = workers.linked(), frozenset(pages.members + workers.members) - {ENTRY, LOCAL}
     return {name: smaller(source).encode() for name, source in sources.items()}, signs
 
 

@@ -47,15 +47,15 @@ def imports_of(module: str, source: str) -> list[str]:
     return [target_of(module, address) for _, address in sorted(found)]
 
 
-def in_order(sources: dict[str, str], roots: tuple[str, ...]) -> list[str]:
-    """The roots and all that they import, each after what it imports itself."""
+def in_order(sources: dict[str, str], roots: tuple[str, ...], known: tuple[str, ...] = ()) -> list[str]:
+    """The roots and all that they import, each after what it imports itself; what is known is not looked into."""
     order: list[str] = []
     path: list[str] = []
 
     def visit(module: str) -> None:
         if module in path:
             raise LinkError(f"modules import each other in a circle: {' -> '.join([*path, module])}")
-        if module in order:
+        if module in order or module in known:
             return
         if module not in sources:
             raise LinkError(f"{path[-1] if path else 'the list of roots'} names {module}, which does not exist")
@@ -77,25 +77,34 @@ class Linker:
         entry: keeps its own exports, and gives those of the others under names with a number.
         roots: what is put in besides the entry, with all that they import.
         but: of these no more than what they import: they do their work when they are imported.
+        known: entries of linkers that were here before; they stay where they are.
     """
 
-    def __init__(self, sources: dict[str, str], entry: str, roots: tuple[str, ...], but: tuple[str, ...] = ()) -> None:
-        self.sources, self.entry = sources, entry
-        self.members = [name for name in in_order(sources, (entry, *roots, *but)) if name not in but]
+    def __init__(
+        self, sources: dict[str, str], entry: str, roots: tuple[str, ...] = (), *, but: tuple[str, ...] = (),
+        known: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        self.sources, self.entry, self.known = sources, entry, known
+        self.members = [name for name in in_order(sources, (entry, *roots, *but), known) if name not in but]
         self.number = {name: number for number, name in enumerate(self.members)}
         self.exports: dict[str, list[str]] = {}
 
     def linked(self) -> dict[str, str]:
         """Every module as it is served: the entry, other members (a word on where they are), and those outside."""
-        body = [f"const ${self.number[name]} = (() => {{\n{self.factory(name)}\n}})();" for name in self.members]
+        body = [f"import * as {self.place(name)} from '{relative(self.entry, name)}';" for name in self.known]
+        body += [f"const {self.place(name)} = (() => {{\n{self.factory(name)}\n}})();" for name in self.members]
         for name in self.members:
             names = self.exports[name]
             given = names if name == self.entry else [f"{export}: {self.outer(name, export)}" for export in names]
             if names:
-                body.append(f"export const {{ {', '.join(given)} }} = ${self.number[name]};")
+                body.append(f"export const {{ {', '.join(given)} }} = {self.place(name)};")
         result = {name: self.outside(name, source) for name, source in self.sources.items() if name not in self.number}
         result |= {name: self.sign(name) for name in self.members}
         return result | {self.entry: "\n".join(body) + "\n"}
+
+    def place(self, module: str) -> str:
+        """What a module's exports are called within the entry."""
+        return f"$known{self.known.index(module)}" if module in self.known else f"${self.number[module]}"
 
     def outer(self, module: str, export: str) -> str:
         """The name of a member's export for those outside."""
@@ -112,14 +121,14 @@ class Linker:
 
         def imported(match: re.Match) -> str:
             names, space, address = match.groups()
-            place = f"${self.number[target_of(module, address)]}"
+            place = self.place(target_of(module, address))
             if space:
                 return f"const {space} = {place};"
             pairs = [name if name == own else f"{name}: {own}" for name, own in names_of(names or "")]
             return f"const {{ {', '.join(pairs)} }} = {place};" if pairs else ""
 
         def reexported(match: re.Match) -> str:
-            place = f"${self.number[target_of(module, match[2])]}"
+            place = self.place(target_of(module, match[2]))
             exports.extend(f"{own}: {place}.{name}" for name, own in names_of(match[1]))
             return ""
 
@@ -147,7 +156,7 @@ class Linker:
             return match[0]
         target = target_of(module, match[1])
         if target in self.number:
-            return f"Promise.resolve(${self.number[target]})"
+            return f"Promise.resolve({self.place(target)})"
         return f"import('{relative(self.entry, target)}')"
 
     def outside(self, module: str, source: str) -> str:

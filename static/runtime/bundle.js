@@ -164,9 +164,9 @@ async function loadParts(source, text, policy, scope, options) {
       loaded[i] = bytes;
       scope.report('weights', loaded.reduce((sum, part) => sum + part, 0), total);
     };
-    const shard = await readShard(source, chunks[i], isNear(chunks[i]) ? null : store, { policy, signal: scope.signal, onBytes });
-    const start = i ? i * chunks[0].bytes : 0; // all but the last have the same size
-    joined.set(shard.data, start);
+    const start = i ? i * chunks[0].bytes : 0, into = joined.subarray(start, start + chunks[i].bytes); // all but the last have the same size
+    const shard = await readShard(source, chunks[i], isNear(chunks[i]) ? null : store, { policy, signal: scope.signal, into, onBytes });
+    if (shard.data.buffer !== joined.buffer) into.set(shard.data);
     fetched[i] = shard.fetched;
     onBytes(chunks[i].bytes);
   }).catch(async (thrown) => {
@@ -256,8 +256,8 @@ async function inParallel(count, scope, task) {
  * One chunk from the cache or the source, its hash checked. A copy that does not match is asked for once more past
  * all caches before the bundle is called damaged.
  * @param {import('./source.js').Source} source @param {Chunk} chunk @param {import('./cache.js').ShardStore|null} store
- * @param {{policy: import('./fetch.js').FetchPolicy, signal: AbortSignal, onBytes: (bytes: number) => void}} options
- * @returns {Promise<{data: Uint8Array<ArrayBuffer>, fetched: boolean}>}
+ * @param {{policy: import('./fetch.js').FetchPolicy, signal: AbortSignal, into?: Uint8Array<ArrayBuffer>, onBytes: (bytes: number) => void}} options
+ * @returns {Promise<{data: Uint8Array<ArrayBuffer>, fetched: boolean}>} data: `into`, where the source can fill it
  */
 async function readShard(source, { file, bytes, sha256: hash }, store, options) {
   const kept = await store?.get(hash);

@@ -12,6 +12,7 @@ import { InPageError, abortError, throwIfAborted } from './errors.js';
  * @property {FetchPolicy} policy
  * @property {number} [bytes] the exact size, when it is known
  * @property {number} limit the most that is read
+ * @property {Uint8Array<ArrayBuffer>} [into] where it goes, of the exact size
  * @property {AbortSignal} [signal]
  * @property {(bytes: number) => void} [onBytes] bytes of this attempt so far
  * @property {RequestCache} [cache]
@@ -37,7 +38,7 @@ class AttemptFailed extends Error {
 /**
  * @param {string} url
  * @param {FetchOptions} options
- * @returns {Promise<Uint8Array<ArrayBuffer>>} in a buffer of its own
+ * @returns {Promise<Uint8Array<ArrayBuffer>>} `into`, or in a buffer of its own
  * @throws {InPageError} not_found (404, 410), network, damaged (shorter or longer than `bytes`), aborted
  */
 export async function fetchBytes(url, options) {
@@ -94,9 +95,9 @@ async function attemptFetch(url, options) {
  * @param {string} url @param {Response} response @param {FetchOptions} options @param {() => void} alive
  * @returns {Promise<Uint8Array<ArrayBuffer>>}
  */
-async function readBody(url, response, { bytes, limit, onBytes }, alive) {
+async function readBody(url, response, { bytes, limit, into, onBytes }, alive) {
   const most = bytes ?? limit;
-  let out = new Uint8Array(bytes ?? Math.min(limit, 65536));
+  let out = into ?? new Uint8Array(bytes ?? Math.min(limit, 65536));
   let length = 0;
   const reader = response.body?.getReader();
   for (;;) {

@@ -1,4 +1,4 @@
-"""Modules that start together are served as one, which does what they do."""
+"""Modules that start together are served as one, which does what they did."""
 
 import json
 import subprocess
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from webapp.assets import ENTRY, Assets
+from webapp.assets import ENTRY, LOCAL, Assets
 from webapp.link import Linker, LinkError
 from webapp.paths import data_folder
 
@@ -78,21 +78,35 @@ def test_linked_modules_do_the_same(tmp_path):
 def test_what_is_not_known_is_refused(source: str, message: str):
     sources = {"a/entry.js": source, "a/data.js": "", "a/b.js": "import { x } from './entry.js';\n"}
     with pytest.raises(LinkError, match=message):
-        Linker(sources, "a/entry.js", ()).linked()
+        Linker(sources, "a/entry.js").linked()
 
 
 def test_a_name_space_of_a_linked_module_is_refused_outside():
     with pytest.raises(LinkError, match="import \\* of entry.js"):
-        Linker({"entry.js": "", "late.js": "import * as all from './entry.js';"}, "entry.js", ()).linked()
+        Linker({"entry.js": "", "late.js": "import * as all from './entry.js';"}, "entry.js").linked()
 
 
-def test_the_runtime_is_served_as_one_module(tmp_path):
+def test_two_linkers_share_what_the_first_one_put_together(tmp_path):
+    first = Linker(SMALL, "data.js")
+    second = Linker(first.linked(), "a/entry.js", known=("data.js",))
+    assert (first.members, second.members) == (["first.js", "data.js"], ["a/twice.js", "a/entry.js"])
+    linked = second.linked()
+    assert "from '../data.js'" in linked["a/entry.js"] and "'./data.js'" in linked["all.js"]
+    assert said(linked, tmp_path) == said(SMALL, tmp_path / "plain")
+
+
+def test_the_runtime_is_served_as_two_modules(tmp_path):
     tree = Assets(data_folder("static")).current()
-    script = tmp_path / "index.mjs"
-    script.write_bytes(tree.files[ENTRY].content())
-    check = f"import * as all from {json.dumps(script.as_uri())}; console.log(JSON.stringify(Object.keys(all)))"
-    answer = subprocess.run(["node", "--input-type=module", "-e", check], capture_output=True, text=True, check=True)
-    assert {"load", "capabilities", "InPageError"} <= set(json.loads(answer.stdout))
-    assert {"runtime/local.js", "runtime/worker_client.js", "runtime/ops/conv/wasm.js"} <= tree.signs
-    assert "runtime/worker.js" not in tree.signs and "runtime/ops/recurrent/index.js" not in tree.signs
+    for name in (ENTRY, LOCAL):
+        (tmp_path / Path(name).name).write_bytes(tree.files[name].content())
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    script = (
+        "import * as page from './index.js'; import { loadLocal } from './local.js';"
+        "console.log(JSON.stringify([typeof loadLocal, ...Object.keys(page)]));"
+    )
+    (tmp_path / "all.js").write_text(script)
+    answer = subprocess.run(["node", tmp_path / "all.js"], capture_output=True, text=True, check=True)
+    assert {"function", "load", "capabilities", "InPageError"} <= set(json.loads(answer.stdout))
+    assert {"runtime/errors.js", "runtime/worker_client.js", "runtime/ops/conv/wasm.js"} <= tree.signs
+    assert not {ENTRY, LOCAL, "runtime/worker.js", "runtime/ops/recurrent/index.js"} & tree.signs
     assert not Assets(data_folder("static"), reload=True).current().signs

@@ -44,7 +44,7 @@ try {
     import(`./engine_${wish.engine}.js`), meta ?? bytesOf('net.json').then((bytes) => JSON.parse(new TextDecoder().decode(bytes))), meta ? null : bytesOf('input.bin'),
   ]);
   const count = known.shape.reduce((p, q) => p * q, 1), input = given ? new Float32Array(given) : new Float32Array(count);
-  if (!given) for (let i = 0; i < count; i++) input[i] = Math.sin(i);
+  if (!given) for (let i = 0; i < count; i++) input[i] = (i % 251) / 251 - 0.5;
   const run = await setup(wish, known, input);
   const before = performance.now(), outputs = await run();
   const first_ms = performance.now(), first_run_ms = first_ms - before; // the clock starts with the navigation
