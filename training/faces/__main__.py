@@ -75,7 +75,9 @@ def main() -> int:
     train(args.faces, args.work, drawn, minutes, small + (["--device", args.device] if args.device else []))
     look_again(args.faces, args.work, drawn, small)
     subprocess.run(module("faces.export", args.work, "-o", output), check=True)
-    evaluate = module("faces.evaluate", "--faces", args.faces, "--bundles", output)
+    evaluate = module(
+        "faces.evaluate", "--faces", args.faces, "--bundles", output, *(["--splits", "val"] if small else [])
+    )
     return subprocess.run([*evaluate, "--table", args.work / "table.md"], check=False).returncode
 
 

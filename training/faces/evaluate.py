@@ -118,7 +118,7 @@ def detector_rows(page: Page, faces: Path, splits: list[str], side: int, score: 
         "AP30, human boxes": average_precision(matched(human, 0.3)),
         "recall of faces of 32 px and more at precision 0.9": recall,
         "the score where that is": at,
-        f"precision at {score}": float(m.right[above].mean()),
+        f"precision at {score}": float(m.right[above].mean()) if above.any() else float("nan"),
         f"recall at {score}": float(m.right[above].sum() / len(m.truth_sizes)),
         "error of five points / face size": size,
         "error of five points / distance of the eyes": eyes,

@@ -231,7 +231,7 @@ function showSent() {
     return;
   }
   const requests = sent.requests + session.requests;
-  board.say('sent', requests ? `${requests} request${requests > 1 ? 's' : ''} were made` : '0 bytes');
+  board.say('sent', requests ? `${requests} request${requests > 1 ? 's were' : ' was'} made` : '0 bytes');
 }
 
 function watchSpeed() {
