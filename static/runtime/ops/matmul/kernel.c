@@ -16,25 +16,44 @@ KERNEL(pack_columns, PackColumns) {
   return 0;
 }
 
-// One row against one panel, four steps of k at a time: eight independent sums.
-INLINE void row_panel(const float *x, const float *B, int K, f32x4 *s) {
-  f32x4 acc[4][2];
-  UNROLL for (int i = 0; i < 4; i++) acc[i][0] = acc[i][1] = splat(0.f);
+// One row against some neighbouring panels, eight sums of each column of eights at a time: several panels arrive from memory
+// at once sooner than one after the other. sums: two vectors for each panel.
+enum { PANELS = 4 };
+INLINE void row_panels(const int COUNT, const float *x, const float *B, int K, f32x4 *sums) {
+  const int STEPS = 4 / COUNT;
+  f32x4 acc[8];
+  UNROLL for (int i = 0; i < 8; i++) acc[i] = splat(0.f);
   int k = 0;
-  for (; k + 4 <= K; k += 4, B += 32)
-    UNROLL for (int i = 0; i < 4; i++) {
+  for (; k + STEPS <= K; k += STEPS, B += 8 * STEPS)
+    UNROLL for (int i = 0; i < STEPS; i++) {
       f32x4 v = load_splat(x + k + i);
-      acc[i][0] = madd(acc[i][0], v, load(B + 8 * i));
-      ORDER(acc[i][0]);
-      acc[i][1] = madd(acc[i][1], v, load(B + 8 * i + 4));
-      ORDER(acc[i][1]);
+      UNROLL for (int p = 0; p < 2 * COUNT; p++) {
+        f32x4 *sum = acc + 2 * COUNT * i + p;
+        *sum = madd(*sum, v, load(B + p / 2 * 8 * K + 8 * i + p % 2 * 4));
+        ORDER(*sum);
+      }
     }
   for (; k < K; k++, B += 8) {
     f32x4 v = load_splat(x + k);
-    acc[0][0] = madd(acc[0][0], v, load(B));
-    acc[0][1] = madd(acc[0][1], v, load(B + 4));
+    UNROLL for (int p = 0; p < 2 * COUNT; p++) acc[p] = madd(acc[p], v, load(B + p / 2 * 8 * K + p % 2 * 4));
   }
-  UNROLL for (int j = 0; j < 2; j++) s[j] = add(add(acc[0][j], acc[1][j]), add(acc[2][j], acc[3][j]));
+  UNROLL for (int i = STEPS / 2; i; i /= 2) UNROLL for (int p = 0; p < 2 * COUNT * i; p++) acc[p] = add(acc[p], acc[p + 2 * COUNT * i]);
+  UNROLL for (int p = 0; p < 2 * COUNT; p++) sums[p] = acc[p];
+}
+// Columns [first, end) of the only row of C, without what registers cannot end.
+static void one_row(const float *x, const float *B, const float *bias, const float *R, float *C, int first, int end,
+                    int K, f32x4 lo, f32x4 hi) {
+  f32x4 sums[2 * PANELS];
+  for (int n = first, panels; n < end; n += 8 * panels) {
+    panels = end - n > 8 * (PANELS - 1) ? PANELS : 1;
+    if (panels == PANELS) row_panels(PANELS, x, B + n * K, K, sums);
+    else row_panels(1, x, B + n * K, K, sums);
+    for (int j = n; j < imin(end, n + 8 * panels); j += 4) {
+      f32x4 v = bias ? add(sums[(j - n) / 4], load(bias + j)) : sums[(j - n) / 4];
+      if (R) v = add(v, load_n(R + j, end - j));
+      store_n(C + j, clamp(v, lo, hi), end - j);
+    }
+  }
 }
 
 // C[M][N] = act(A B + bias + res), A at strides am, ak, B in panels; bias [N rounded up to 8] or 0. Only the columns of
@@ -44,7 +63,8 @@ static void multiply(const float *A, int am, int ak, const float *B, const float
   Tile t = {.am = am, .ak = ak, .K = K, .ldc = N, .bias_kind = bias ? BIAS_COLUMN : BIAS_NONE,
             .lo = act_lo(act), .hi = act_hi(act)};
   int first = 8 * mine.from, end = imin(N, 8 * mine.to);
-  for (int n = first; n < end; n += 8) {
+  if (M == 1 && ak == 1) one_row(A, B, bias, res, C, first, end, K, t.lo, t.hi);
+  else for (int n = first; n < end; n += 8) {
     int columns = imin(8, N - n);
     t.bias = bias + n;
     t.B = B + n * K;
@@ -53,15 +73,7 @@ static void multiply(const float *A, int am, int ak, const float *B, const float
       t.A = A + m * am;
       t.C = C + m * N + n;
       t.R = res ? res + m * N + n : 0;
-      if (r == 1 && ak == 1) {
-        f32x4 s[2];
-        row_panel(t.A, t.B, K, s);
-        for (int j = 0; j < columns; j += 4) {
-          f32x4 v = bias ? add(s[j / 4], load(t.bias + j)) : s[j / 4];
-          if (res) v = add(v, load_n(t.R + j, columns - j));
-          store_n(t.C + j, clamp(v, t.lo, t.hi), columns - j);
-        }
-      } else if (columns == 8) tile(r, 0, &t);
+      if (columns == 8) tile(r, 0, &t);
       else tile_partial(r, columns, 0, &t);
     }
   }
