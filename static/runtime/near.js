@@ -9,14 +9,14 @@
 /** @typedef {{url: string, part?: Uint8Array<ArrayBuffer>, ends?: boolean, failed?: boolean}} Delivery */
 
 /**
- * The addresses below a folder that the page names.
- * @param {string} folder ends with a slash
+ * The addresses of a bundle's folder that the page names.
+ * @param {string} model absolute address of its model.json
  * @returns {string[]} none in a worker
  */
-export function namedInHead(folder) {
+export function namedInHead(model) {
   /** @type {Iterable<HTMLLinkElement>} */
   const links = globalThis.document?.querySelectorAll('link[rel=preload][as=fetch]') ?? [];
-  return [...new Set(Array.from(links, ({ href }) => href))].filter((href) => href.startsWith(folder));
+  return [...new Set(Array.from(links, ({ href }) => href))].filter((href) => href.startsWith(new URL('.', model).href));
 }
 
 /** What the page itself has at hand. @param {string[]} urls @returns {Near} */

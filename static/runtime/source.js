@@ -29,7 +29,7 @@ export async function openSource(address, near) {
     return folderSource(address);
   }
   const model = resolveUrl(address);
-  return httpSource(model, near ?? nearPage(namedInHead(folderOf(model))));
+  return httpSource(model, near ?? nearPage(namedInHead(model.href)));
 }
 
 /** @param {string|URL} address */
@@ -58,9 +58,6 @@ export function resolveUrl(address) {
   if (!url.pathname.endsWith('.json')) url.pathname += url.pathname.endsWith('/') ? 'model.json' : '/model.json';
   return url;
 }
-
-/** @param {URL} model */
-export const folderOf = (model) => new URL('.', model).href;
 
 /** @param {URL} model @param {import('./near.js').Near} near @returns {Source} */
 function httpSource(model, near) {

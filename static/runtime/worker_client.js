@@ -2,7 +2,6 @@
 import { capture, closeAll } from './capture.js';
 import { InPageError, abortError, asInPageError, throwIfAborted } from './errors.js';
 import { forward, namedInHead } from './near.js';
-import { folderOf } from './source.js';
 import { checkNames } from './tensor.js';
 
 /** @typedef {import('./index.js').Feeds} Feeds */
@@ -39,7 +38,7 @@ export async function loadRemote(address, { signal, onProgress, backend, precisi
   const home = host();
   home.retain();
   try {
-    const near = namedInHead(folderOf(new URL(address))), loaded = new AbortController();
+    const near = namedInHead(address), loaded = new AbortController();
     const request = { address, options: { backend, precision, retries, cache, policy }, near };
     const { id, answer } = home.call('load', request, { signal, onProgress });
     for (const url of near) forward(url, loaded.signal, (delivery, transfer) => home.deliver(id, delivery, transfer));

@@ -87,5 +87,5 @@ test('only what lies below the folder counts, once', (t) => {
   const links = ['/m/1/model.json', '/m/1/chunk_1.dat', '/m/1/chunk_1.dat', '/m/12/model.json'].map((path) => ({ href: site + path }));
   Object.assign(globalThis, { document: { querySelectorAll: (/** @type {string} */ what) => (what.includes('preload') ? links : []) } });
   t.after(() => Reflect.deleteProperty(globalThis, 'document'));
-  assert.deepEqual(namedInHead(`${site}/m/1/`), [`${site}/m/1/model.json`, `${site}/m/1/chunk_1.dat`]);
+  assert.deepEqual(namedInHead(`${site}/m/1/model.json?key`), [`${site}/m/1/model.json`, `${site}/m/1/chunk_1.dat`]);
 });
