@@ -65,15 +65,16 @@ def finished(v: np.ndarray, activation: str, alpha: float, factor: float, zero: 
 
 @op("conv2d_int8", inputs="Input Filter Scale Bias Residual?", strides=[1, 1], paddings=[0, 0, 0, 0],
     padding_algorithm="EXPLICIT", dilations=[1, 1], groups=1, in_inverse=0.0, in_zero=0, in_low=-128, in_high=127,
-    weight_limit=32767, residual_scale=0.0, residual_zero=0, fuse_activation="", fuse_alpha=0.0, out_factor=1.0,
-    **CHANNELS, **OUTPUT)
+    weight_limit=32767, rows_limit=2**30, residual_scale=0.0, residual_zero=0, fuse_activation="", fuse_alpha=0.0,
+    out_factor=1.0, **CHANNELS, **OUTPUT)
 def conv2d_int8(x, w, scale, bias, residual, strides, paddings, padding_algorithm, dilations, groups, in_inverse,
-                in_zero, in_low, in_high, weight_limit, residual_scale, residual_zero, fuse_activation, fuse_alpha,
-                out_factor, scale_exponent, bias_exponent, out_zero, out_low, out_high):
+                in_zero, in_low, in_high, weight_limit, rows_limit, residual_scale, residual_zero, fuse_activation,
+                fuse_alpha, out_factor, scale_exponent, bias_exponent, out_zero, out_low, out_high):
     """x int8 [N,H,W,I], or float32 [N,I,H,W] where in_inverse says how to make integers of up to 16 bits of it;
     w int8 or int16 [O,kh,kw,I/groups], scale float [O], bias int16 or int32 [O], residual int8 [N,OH,OW,O] → int8
     [N,OH,OW,O].
-    in_low, in_high and weight_limit promise what x and w hold; they change no number, but kernels choose by them.
+    in_low, in_high and weight_limit promise what x and w hold, rows_limit what the magnitudes of w add up to at most
+    over any three rows of a window; they change no number, but kernels choose by them.
     v = scale * (sum of w * x + bias) [+ residual_scale * (residual - residual_zero)], then the activation."""
     if x.ndim != 4 or w.ndim != 4:
         raise ConvertError(f"conv2d_int8 needs a 4-D input and filter, got {list(x.shape)} and {list(w.shape)}")

@@ -14,7 +14,7 @@ import numpy as np
 from converter.graph import Graph, Node, Value
 from converter.ops import complete
 from converter.ops.infer import infer
-from converter.quantise.params import INT8, WIDE, Params, rows_of, short_scales, short_sums, whole
+from converter.quantise.params import INT8, ROWS, WIDE, Params, rows_of, short_scales, short_sums, three_rows, whole
 from converter.quantise.plan import CUTTING, FEW, PASSING, Plan, can_quantise, gated, is_pixel, picture, weight_slot
 
 _MOST = 2**30
@@ -176,9 +176,8 @@ class Lowering:
         rows = rows_of(node.type, data.astype(np.float32))
         depth, largest = rows[0].size, max(abs(p.low), abs(p.high))
         limit = min(self.plan.limit(node.out), _MOST // (depth * largest))
-        scale = short_scales(whole(rows, limit)[1] * p.scale / unit)
-        steps = np.ldexp(scale[0].astype(np.float64), scale[1]) * unit / p.scale
-        q = self.plan.rounded(node.out, rows, steps, limit)
+        most = ROWS if node.out in self.plan.depthwise and node.out in self.plan.narrow else _MOST
+        scale, steps, q = self._steps(node, rows, limit, p.scale / unit, most)
         flat, real = q.reshape(len(q), -1).astype(np.int64), rows.reshape(len(q), -1)
         bias = self.old.data_of(node.input("Bias"))
         total = np.zeros(len(q)) if bias is None else bias.astype(np.float64).reshape(-1)
@@ -188,7 +187,23 @@ class Lowering:
         base = node.inputs[slot][0]
         names = {slot: [self._constant(f"{base}.int8", q)], "Scale": [self._constant(f"{base}.scale", scale[0])],
                  "Bias": [self._constant(f"{base}.bias", sums[0])]}
-        return names, {"scale_exponent": scale[1], "bias_exponent": sums[1], "weight_limit": limit}
+        return names, {"scale_exponent": scale[1], "bias_exponent": sums[1], "weight_limit": limit, "rows_limit": most}
+
+    def _steps(self, node: Node, rows: np.ndarray, limit: int, factor: float,
+               most: int) -> tuple[tuple[np.ndarray, int], np.ndarray, np.ndarray]:
+        """Scales (times factor, in short), what they stand for, and whole weights; three rows of a window never add up
+        to more than `most`."""
+        wanted = whole(rows, limit)[1]
+        if most < _MOST:
+            wanted = np.maximum(wanted, three_rows(rows) / most)
+        while True:
+            scale = short_scales(wanted * factor)
+            steps = np.ldexp(scale[0].astype(np.float64), scale[1]) / factor
+            q = self.plan.rounded(node.out, rows, steps, limit)
+            over = three_rows(q) > most if most < _MOST else np.zeros(len(rows), bool)
+            if not over.any():
+                return scale, steps, q
+            wanted = np.where(over, wanted * 1.01, wanted)
 
     def _wide(self, node: Node, name: str, row: Sequence[int | str]) -> Params:
         """As many bits, from 12 to 16, as sums over a row of weights allow; around zero, with room for inputs beyond
@@ -214,7 +229,7 @@ class Lowering:
         assert data is not None
         p = self._wide(node, name, data.shape[:1] if node.type == "fc" else data.shape[1:])
         weights, exponents = self._weights(node, slot, p, 1.0)
-        del exponents["weight_limit"]
+        del exponents["weight_limit"], exponents["rows_limit"]
         inputs = {"Input": [name]} | weights
         if slot == "Filter":
             inputs["W"] = inputs.pop("Filter")

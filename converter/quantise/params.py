@@ -11,6 +11,8 @@ WIDE = 2047
 """The largest whole number in 12 bits: for what costs little room and errs much (see Layer.weights)."""
 INT8 = 127
 NARROW = 63
+ROWS = 258
+"""What the magnitudes of three rows of a depthwise window may add up to: times 127 it fits into 16 bits."""
 _TINY = 1e-12
 
 
@@ -78,3 +80,9 @@ def short_sums(sums: np.ndarray) -> tuple[np.ndarray, int]:
     """(int16 numbers, exponent): sums up to 1/65534 of the largest."""
     exponent = max(0, int(np.ceil(np.log2(max(float(np.abs(sums).max()), 1.0) / 32767))))
     return np.rint(np.ldexp(sums, -exponent)).astype(np.int16), exponent
+
+
+def three_rows(rows: np.ndarray) -> np.ndarray:
+    """The most that the magnitudes of [O, kh, …] add up to over three rows one after another, [O]."""
+    sums = np.abs(rows.reshape(*rows.shape[:2], -1)).sum(2, dtype=np.float64)
+    return np.stack([sums[:, i:i + 3].sum(1) for i in range(max(1, rows.shape[1] - 2))]).max(0)

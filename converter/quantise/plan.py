@@ -23,7 +23,8 @@ class Plan:
 
     ranges: of what becomes int8; leader: values of one scale → one of them; reach: largest magnitude; moments: of what
     flows into each layer. float_layers stay float; narrow ones (layer → its input) have 7-bit weights and take 7-bit
-    numbers, which relaxed SIMD multiplies twice as fast; limits: the largest whole weight of the others.
+    numbers, which relaxed SIMD multiplies twice as fast; depthwise: those that have 8-bit weights instead, with sums of
+    ROWS; limits: the largest whole weight of the others.
     """
 
     ranges: dict[str, tuple[float, float]]
@@ -32,6 +33,7 @@ class Plan:
     moments: dict[str, Moments] = field(default_factory=dict)
     float_layers: set[str] = field(default_factory=set)
     narrow: dict[str, str] = field(default_factory=dict)
+    depthwise: set[str] = field(default_factory=set)
     limits: dict[str, int] = field(default_factory=dict)
     done: dict[tuple[str, int, bytes], np.ndarray] = field(default_factory=dict, repr=False)
 
@@ -42,7 +44,9 @@ class Plan:
                 for name, span in self.ranges.items()}
 
     def limit(self, layer: str) -> int:
-        return NARROW if layer in self.narrow else self.limits.get(layer, INT8)
+        if layer not in self.narrow:
+            return self.limits.get(layer, INT8)
+        return INT8 if layer in self.depthwise else NARROW
 
     def rounded(self, layer: str, rows: np.ndarray, steps: np.ndarray, limit: int) -> np.ndarray:
         """rows [O, …] in units of their steps; computed once, for layers are tried in many ways."""
@@ -130,6 +134,17 @@ def is_pixel(graph: Graph, node: Node) -> bool:
     x, w = graph.values[node.inputs["Input"][0]], graph.values[node.inputs["Filter"][0]]
     return tuple(x.shape[1:]) == (w.shape[1], 1, 1) and tuple(w.shape[2:]) == (1, 1) and node.attrs["groups"] == 1 \
         and not node.input("ResidualData")
+
+
+def is_usual_depthwise(graph: Graph, node: Node) -> bool:
+    """Of 3x3 or 5x5, for which there is a faster kernel. Shapes must have been inferred."""
+    a, out = node.attrs, graph.values[node.out].shape
+    if node.type != "conv2d" or node.input("ResidualData"):
+        return False
+    shape = tuple(graph.values[node.inputs["Filter"][0]].shape)
+    wide = isinstance(out[3], str) or out[3] >= 7
+    return shape[1:] in ((1, 3, 3), (1, 5, 5)) and shape[0] == a["groups"] > 1 and wide \
+        and tuple(a["strides"]) in ((1, 1), (2, 2)) and tuple(a["dilations"]) == (1, 1)
 
 
 def ties(graph: Graph) -> dict[str, str]:

@@ -16,7 +16,17 @@ from converter.quantise.fork import Execute, Feeds
 from converter.quantise.lower import Lowering
 from converter.quantise.observe import Seen, ranges
 from converter.quantise.params import INT8, NARROW, WIDE, affine
-from converter.quantise.plan import FEW, Plan, can_quantise, is_layer, is_pixel, picture, ties, weight_slot
+from converter.quantise.plan import (
+    FEW,
+    Plan,
+    can_quantise,
+    is_layer,
+    is_pixel,
+    is_usual_depthwise,
+    picture,
+    ties,
+    weight_slot,
+)
 from converter.quantise.qdq import qdq
 from converter.quantise.report import Layer, QuantReport, Tensor
 
@@ -87,6 +97,7 @@ class Tuner:
         reach = {name: max(-one.smallest, one.largest) for name, one in seen.items()}
         plan = Plan(self._choose(seen), ties(self.graph), reach, moments)
         self._limits(plan)
+        plan.depthwise = {node.out for node in self.layers if is_usual_depthwise(self.graph, node)}
         if self.options.narrow:
             plan.narrow = {node.out: node.inputs["Input"][0] for node in self.layers if self._may_be_narrow(node, plan)}
         self.exact = self._answers(self.graph, self._spread(_MEASURED))
@@ -135,9 +146,11 @@ class Tuner:
         return chosen
 
     def _may_be_narrow(self, node: Node, plan: Plan) -> bool:
-        """Dense convolutions of int8 weights that do a good part of the work."""
+        """Dense convolutions of int8 weights that do a good part of the work, and the usual depthwise ones."""
         weight = self._weight(node)
         source = node.inputs["Input"][0]
+        if node.out in plan.depthwise:
+            return source in plan.ranges
         few = source in self.graph.inputs and int(weight.shape[1]) <= FEW
         return node.type == "conv2d" and source in plan.ranges and not few and weight.shape[1] != 1 \
             and not is_pixel(self.graph, node) and plan.limits[node.out] == INT8

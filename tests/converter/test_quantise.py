@@ -235,3 +235,31 @@ def test_layers_are_kept_finer_until_the_first_class_stays():
     strict = quantise(graph, inputs(40), Numpy, Options(budget=9.0, agreement=0.99, size=1.0))[1]
     assert loose.agreement < 0.9 <= strict.agreement
     assert sum(layer.precision == "float" for layer in strict.layers) > 0
+
+
+DEPTHWISE = """
+x: float32[N,8,16,14] = input
+w0: float32[12,8,1,1] = const
+w1: float32[12,1,5,5] = const
+w2: float32[12,1,3,3] = const
+a: float32[N,12,16,14] = conv2d(Input=x, Filter=w0, fuse_activation="relu")
+b: float32[N,12,16,14] = conv2d(Input=a, Filter=w1, paddings=[2, 2, 2, 2], groups=12, fuse_activation="relu")
+y: float32[N,12,8,7] = conv2d(Input=b, Filter=w2, paddings=[1, 1, 1, 1], strides=[2, 2], groups=12)
+return y
+"""
+
+
+def test_sums_over_depthwise_windows_fit_into_16_bits():
+    graph, rng = net(DEPTHWISE), np.random.default_rng(2)
+    feeds = [{"x": rng.standard_normal((1, 8, 16, 14)).astype(np.float32)} for _ in range(12)]
+    lowered, report = quantise(graph, feeds, Numpy, Options(budget=1.0, size=1.0))
+    nodes = [node for node in lowered.nodes if node.type == "conv2d_int8" and node.attrs["groups"] == 12]
+    assert [node.attrs["rows_limit"] for node in nodes] == [258, 258]
+    for node in nodes:
+        data = lowered.values[node.inputs["Filter"][0]].data
+        sums = np.abs(data.astype(int)).sum((2, 3))
+        most = max(sums[:, k:k + 3].sum(1).max() for k in range(data.shape[1] - 2))
+        assert data.dtype == np.int8 and 230 < most <= 258 and (node.attrs["in_low"], node.attrs["in_high"]) == (0, 127)
+    assert report.error < 0.03
+    fine, _ = quantise(graph, feeds, Numpy, Options(budget=0.0, size=1.0))
+    assert "conv2d" in {node.type for node in fine.nodes}

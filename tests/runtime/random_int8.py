@@ -16,25 +16,30 @@ def bounds(d: Draw) -> dict[str, int]:
 
 
 def conv(d: Draw) -> Made:
-    kind = d.pick("int8", "narrow", "wide", "first", "depthwise")
+    kind = d.pick("int8", "narrow", "wide", "first", "depthwise", "narrow depthwise")
     groups = d.pick(1, 1, 2) if kind != "first" else 1
     depth, outputs = d.int(1, 20), d.int(1, 20) * groups
-    if kind == "depthwise":
-        groups, depth = d.int(2, 19), 1
+    if "depthwise" in kind:
+        groups, depth = d.int(2, 40), 1
         outputs = groups
     n, h, w, (kh, kw) = d.int(1, 2), d.int(3, 9), d.int(3, 9), d.pick((1, 1), (3, 3), (2, 3), (5, 5), (3, 1))
-    limit = {"narrow": 63, "int8": 127}.get(kind, 2047)
+    if kind == "narrow depthwise":
+        w += 9
+    limit = {"narrow": 63, "int8": 127, "narrow depthwise": 63 if kh == 1 else 258 // (3 * kw)}.get(kind, 2047)
     filters = whole(d, (outputs, kh, kw, depth), -limit, limit, "int8" if limit < 128 else "int16")
     attrs = {"groups": groups, "strides": [d.int(1, 2), d.int(1, 3)], "dilations": [d.int(1, 2), d.int(1, 2)],
              "paddings": [d.int(0, 2) for _ in range(4)], "padding_algorithm": d.pick("EXPLICIT", "EXPLICIT", "SAME"),
              "in_zero": d.int(0, 127), "fuse_activation": d.pick("", "", "hard_swish", "leaky_relu"), "fuse_alpha": 0.1,
              "weight_limit": limit, "scale_exponent": d.int(-12, 3), "bias_exponent": d.int(0, 4), **bounds(d)}
+    if kind == "narrow depthwise" and kh > 1:
+        filters[d.int(0, groups - 1), d.int(0, kh - 1), d.int(0, kw - 1)] = d.pick(-1, 1)
+        attrs |= {"rows_limit": 258, "dilations": [1, 1], "strides": [d.int(1, 2)] * 2}
     attrs["out_factor"] = 7.0 if attrs["fuse_activation"] == "hard_swish" else 1.0
     if kind == "first":
         x = d.array((n, depth, h, w))
         attrs |= {"in_inverse": 500.0, "in_zero": 0, "in_low": -2047, "in_high": 2047}
     else:
-        attrs |= {"in_low": 0 if kind == "narrow" else -128, "in_high": 127}
+        attrs |= {"in_low": 0 if "narrow" in kind else -128, "in_high": 127}
         x = whole(d, (n, h, w, depth * groups), attrs["in_low"])
     usual = 40 / (limit * (1000 if kind == "first" else 64) * np.sqrt(kh * kw * depth))
     usual = np.ldexp(usual, -attrs["scale_exponent"])

@@ -55,7 +55,7 @@ INLINE f32x4 act_int8(f32x4 v, const int kind, const Ending *e, const Rounder *r
   if (kind == 2) return select(wasm_f32x4_gt(v, splat(0.f)), v, mul(v, splat(e->alpha)));
   return v;
 }
-enum { MOST_ROWS = 5 };
+enum { MOST_ROWS = 7 };
 // rows (at most MOST_ROWS) pixels of 8 channels, of which n count; pitch: bytes from pixel to pixel. What does not change is read once: the
 // stores of bytes might otherwise change it, as far as the compiler knows.
 INLINE void finish_as(const int rows, const int kind, i32x4 sums[][2], const float *scale, const int8_t *res, int8_t *y,

@@ -1,10 +1,35 @@
 // conv2d_int8 where every channel reads itself only: 8 channels at a time, window places in pairs, one product each.
 #include "../../wasm/requant.h"
 
+// Narrow: pixels within 0..127, and three rows of a window add up to 16 bits at most. The numbers are the same.
+#ifdef __wasm_relaxed_simd__
+enum { NARROW = 1 };
+#else
+enum { NARROW = 0 };
+#endif
+enum { SPAN = 7 }; // pixels at a time: their sums and a row of weights fill the registers of V8
+
 // src [C][taps], 1 or 2 bytes -> dst [C/8][taps/2][16]: of each pair of places the channels 0..3, then 4..7, the two
 // places side by side; zeros past C and past the last place.
-typedef struct { const void *src; int16_t *dst; int C, taps, bytes; } PackDepthwiseInt8;
+// Narrow: k x k, [C/8][k/2][k][8][2] bytes: of each pair of rows and each column the channels 0..7, the two rows side by
+// side; zeros past C and past the last row.
+typedef struct { const void *src; int16_t *dst; int C, taps, bytes, narrow; } PackDepthwiseInt8;
+static void pack_narrow(const PackDepthwiseInt8 *a) {
+  int8_t *d = (int8_t *)a->dst;
+  const int k = a->narrow;
+  for (int c = 0; c < a->C; c += 8)
+    for (int r = 0; r < k; r += 2)
+      for (int s = 0; s < k; s++)
+        for (int i = 0; i < 16; i++) {
+          int channel = c + i / 2, row = r + i % 2;
+          *d++ = channel >= a->C || row >= k ? 0 : ((const int8_t *)a->src)[channel * a->taps + row * k + s];
+        }
+}
 KERNEL(pack_depthwise_int8, PackDepthwiseInt8) {
+  if (NARROW && a->narrow) {
+    pack_narrow(a);
+    return 0;
+  }
   int16_t *d = a->dst;
   for (int c = 0; c < a->C; c += 8)
     for (int t = 0; t < a->taps; t += 2)
@@ -19,7 +44,7 @@ KERNEL(pack_depthwise_int8, PackDepthwiseInt8) {
 // x int8 [N][PH][PW][C] with its border, w from pack_depthwise_int8, scale and bias per channel with 8 spare at the end.
 typedef struct {
   const int8_t *x; const int16_t *w; const float *scale; const int *bias; const int8_t *res; int8_t *y;
-  int N, C, PH, PW, OH, OW, kh, kw, sh, sw, dh, dw;
+  int N, C, PH, PW, OH, OW, kh, kw, sh, sw, dh, dw, narrow;
   Ending end;
 } DepthwiseInt8;
 
@@ -54,12 +79,77 @@ INLINE void row_int8(const DepthwiseInt8 *a, const int pairs, const int8_t *x, c
   if (i < a->OW) span_int8(a, 1, pairs, x + i * step, step, offset, w, c, res ? res + i * a->C : 0, y + i * a->C, n, r);
 }
 
+#ifdef __wasm_relaxed_simd__
+// Two rows of the window: sums of SPAN pixels x 8 channels in 16 bits. Each column of the picture is read once.
+INLINE void two_rows(const int k, const int stride, const int8_t *p, const int8_t *q, int C, const int8_t *w, v128_t sums[SPAN]) {
+  v128_t weights[5];
+  UNROLL for (int s = 0; s < k; s++) weights[s] = wasm_v128_load(w + 16 * s);
+  UNROLL for (int j = 0; j < (SPAN - 1) * stride + k; j++, p += C, q += C) {
+    v128_t x = wasm_i8x16_shuffle(wasm_v128_load64_zero(p), wasm_v128_load64_zero(q), 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    UNROLL for (int m = 0; m < SPAN; m++) {
+      int s = j - m * stride;
+      if (s < 0 || s >= k) continue;
+      sums[m] = wasm_i16x8_add(sums[m], wasm_i16x8_relaxed_dot_i8x16_i7x16(weights[s], x));
+      ORDER(sums[m]);
+    }
+  }
+}
+// SPAN pixels x 8 channels from x on, in 32 bits. Sums of two rows and of the last three fit into 16.
+INLINE void span_narrow(const DepthwiseInt8 *a, const int k, const int stride, const int8_t *x, const int8_t *w, int c, i32x4 sums[SPAN][2]) {
+  i32x4 b0 = wasm_v128_load(a->bias + c), b1 = wasm_v128_load(a->bias + c + 4);
+  UNROLL for (int m = 0; m < SPAN; m++) sums[m][0] = b0, sums[m][1] = b1;
+  const int row = a->PW * a->C;
+  for (int r = 0; r < k;) {
+    v128_t part[SPAN];
+    UNROLL for (int m = 0; m < SPAN; m++) part[m] = isplat(0);
+    for (int end = k - r == 3 ? k : r + 2; r < end; r += 2, w += 16 * k)
+      two_rows(k, stride, x + r * row, x + (r + 1 < k ? r + 1 : r) * row, a->C, w, part);
+    UNROLL for (int m = 0; m < SPAN; m++) {
+      sums[m][0] = wasm_i32x4_add(sums[m][0], wasm_i32x4_extend_low_i16x8(part[m]));
+      sums[m][1] = wasm_i32x4_add(sums[m][1], wasm_i32x4_extend_high_i16x8(part[m]));
+    }
+  }
+}
+// Out of line: the sums come from four kinds of spans.
+static __attribute__((noinline)) void finish_span(i32x4 sums[SPAN][2], const DepthwiseInt8 *a, int c, int8_t *y, const Rounder *r) {
+  finish_rows(SPAN, SPAN, sums, a->scale + c, 0, y, a->C, imin(8, a->C - c), &a->end, r);
+}
+INLINE void row_narrow(const DepthwiseInt8 *a, const int k, const int stride, const int8_t *x, const int8_t *w, int c, int8_t *y,
+                       const Rounder *r) {
+  for (int i = 0; i < a->OW; i += SPAN) {
+    int at = imin(i, a->OW - SPAN); // some of the last ones may be done twice
+    i32x4 sums[SPAN][2];
+    span_narrow(a, k, stride, x + at * stride * a->C, w, c, sums);
+    finish_span(sums, a, c, y + at * a->C, r);
+  }
+}
+static void rows_narrow(const DepthwiseInt8 *a, const Rounder *r, Share my) {
+  const int pairs = (a->kh + 1) / 2, kind = a->kh + a->sw;
+  for (int row = my.from; row < my.to; row++) {
+    const int8_t *x = a->x + (row / a->OH * a->PH + row % a->OH * a->sh) * a->PW * a->C, *w = (const int8_t *)a->w;
+    for (int c = 0; c < a->C; c += 8, w += 16 * pairs * a->kw) {
+      int8_t *y = a->y + row * a->OW * a->C + c;
+      if (kind == 4) row_narrow(a, 3, 1, x + c, w, c, y, r);
+      else if (kind == 5) row_narrow(a, 3, 2, x + c, w, c, y, r);
+      else if (kind == 6) row_narrow(a, 5, 1, x + c, w, c, y, r);
+      else row_narrow(a, 5, 2, x + c, w, c, y, r);
+    }
+  }
+}
+#else
+static void rows_narrow(const DepthwiseInt8 *a, const Rounder *r, Share my) { (void)a, (void)r, (void)my; }
+#endif
+
 KERNEL(depthwise_int8, DepthwiseInt8) {
   Rounder r = rounder(a->end.to);
+  Share my = share(a->N * a->OH, part, parts);
+  if (NARROW && a->narrow) {
+    rows_narrow(a, &r, my);
+    return 0;
+  }
   int taps = a->kh * a->kw, pairs = (taps + 1) / 2, offset[MAX_PLACES + 1];
   for (int i = 0; i < taps; i++) offset[i] = (i / a->kw * a->dh * a->PW + i % a->kw * a->dw) * a->C;
   offset[taps] = 0; // beside the last place where they are odd, with weights of 0
-  Share my = share(a->N * a->OH, part, parts);
   for (int row = my.from; row < my.to; row++) {
     const int8_t *x = a->x + (row / a->OH * a->PH + row % a->OH * a->sh) * a->PW * a->C;
     int at = row * a->OW * a->C;

@@ -81,7 +81,7 @@ export const rules = {
   conv2d_int8: {
     attrs: [
       'strides', 'paddings', 'padding_algorithm', 'dilations', 'groups', 'in_inverse', 'in_zero', 'in_low', 'in_high',
-      'weight_limit', 'residual_scale', 'residual_zero', 'fuse_activation', 'fuse_alpha', 'out_factor', ...CHANNELS, ...OUTPUT,
+      'weight_limit', 'rows_limit', 'residual_scale', 'residual_zero', 'fuse_activation', 'fuse_alpha', 'out_factor', ...CHANNELS, ...OUTPUT,
     ],
     types: { Input: ['int8', 'float32'], Filter: WEIGHT, Scale: FLOAT, Bias: SUM, 'Residual?': INT8 },
     check: checkConv,

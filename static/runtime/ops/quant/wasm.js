@@ -56,13 +56,19 @@ function bordered(node, to, g) {
   return { x: padded, PH, PW };
 }
 
+/** Whether sums over three rows fit into 16 bits, see depthwise.c. @param {OpNode} node @param {Window} g */
+const isNarrowDepthwise = (node, g) => node.attrs.in_low >= 0 && node.attrs.in_high <= 127 && node.attrs.rows_limit <= 258
+  && node.x('Filter').dtype === 'int8' && (g.kh === 3 || g.kh === 5) && g.kw === g.kh && g.sw <= 2 && g.dh === 1 && g.dw === 1
+  && g.OW >= 7 && !node.maybe('Residual');
+
 /** @param {OpNode} node @param {Emitter} to @param {Window} g */
 function emitDepthwise(node, to, g) {
   const { x, PH, PW } = bordered(node, to, g), w = node.x('Filter'), taps = g.kh * g.kw;
-  const weights = to.packed(w, 'pack_depthwise_int8', 2 * up(g.C, 8) * up(taps, 2), [g.C, taps, widthOf(w)]);
+  const narrow = isNarrowDepthwise(node, g) ? g.kh : 0;
+  const weights = to.packed(w, 'pack_depthwise_int8', 2 * up(g.C, 8) * up(taps, 2), [g.C, taps, widthOf(w), narrow]);
   to.emit('depthwise_int8', [
     x, weights, ...perChannel(to, node), node.maybe('Residual'), node.out,
-    g.N, g.C, PH, PW, g.OH, g.OW, g.kh, g.kw, g.sh, g.sw, g.dh, g.dw, ...ending(node.attrs),
+    g.N, g.C, PH, PW, g.OH, g.OW, g.kh, g.kw, g.sh, g.sw, g.dh, g.dw, narrow, ...ending(node.attrs),
   ], g.N * g.O * g.OH * g.OW * taps);
 }
 
