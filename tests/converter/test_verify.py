@@ -168,3 +168,14 @@ def test_a_declared_size_that_nothing_needs_becomes_open(tmp_path, no_web):
     assert data["inputs"][0]["shape"] == ["x.0", 3, "x.2", "x.3"]
     assert data["feedShape"] == {"fc": 3, "fh": 8, "fw": 8}
     assert data["outputs"][0]["shape"] == ["x.0", 4, "x.2", "x.3"]
+
+
+def test_of_a_steep_output_in_int8_a_few_pixels_may_be_far_off():
+    right = {"y": np.repeat([0.0, 1.0], [900, 100]).reshape(1, 1, 20, 50)}
+    moved = {"y": right["y"].copy()}
+    moved["y"][0, 0, 0, :5] = 1.0
+    check, = compare(moved, right, "web", 0.3)
+    assert check.passed and check.error == 1.0 and "of the deviation" in check.note
+    assert not compare(moved, right, "web", 0.1)[0].passed
+    assert not compare({"y": np.zeros_like(right["y"])}, right, "web", 0.3)[0].passed
+    assert not compare({"y": np.full_like(right["y"], np.nan)}, right, "web", 0.3)[0].passed
