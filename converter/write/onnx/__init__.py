@@ -144,9 +144,7 @@ def _weights(emitter: Emitter, precision: str) -> None:
         if data.dtype == np.float16:
             emitter.weights[name] = data.astype(np.float32)
             if emitter.dialect.compact:
-                half = emitter.fresh(f"{name}.half")
-                emitter.constants[half] = data
-                _node(emitter, "Cast", [half], name, to=schema.DTYPES["float32"])
+                _widen(emitter, name, data)
                 continue
         emitter.constants[name] = emitter.weights.get(name, data)
 
@@ -163,8 +161,12 @@ def _in_integers(graph: Graph) -> tuple[set[str], set[str]]:
 
 def _half(data: np.ndarray) -> np.ndarray:
     """A bias in half precision, which is finer than what it is added to; as it is where that cannot hold it."""
-    largest = float(np.abs(data).max(initial=0.0))
-    return data.astype(np.float16) if np.finfo(np.float16).tiny < largest < np.finfo(np.float16).max else data
+    return data.astype(np.float16) if _fits(np.abs(data).max(initial=0.0)) else data
+
+
+def _fits(number: float) -> bool:
+    """Whether half precision holds it to three digits."""
+    return bool(np.finfo(np.float16).tiny < number < np.finfo(np.float16).max)
 
 
 def _rows(emitter: Emitter, name: str, axis: int, scales: np.ndarray | None, in_integers: bool) -> None:
@@ -175,11 +177,13 @@ def _rows(emitter: Emitter, name: str, axis: int, scales: np.ndarray | None, in_
     """
     data = np.asarray(emitter.graph.data_of(name), np.float32)
     whole, scales = narrow.to_int8(data, axis, scales)
+    if in_integers and emitter.dialect.compact and _fits(scales.min()) and _fits(scales.max()):
+        scales = scales.astype(np.float16)
     shape = [-1 if k == axis else 1 for k in range(whole.ndim)]
-    emitter.weights[name] = whole.astype(np.float32) * scales.reshape(shape)
+    emitter.weights[name] = whole.astype(np.float32) * scales.astype(np.float32).reshape(shape)
     if in_integers:
-        scale, short = emitter.fresh(f"{name}.scale"), emitter.fresh(f"{name}.int8")
-        emitter.constants[scale] = scales
+        short = emitter.fresh(f"{name}.int8")
+        scale = _widened(emitter, f"{name}.scale", scales)
         if emitter.dialect.compact:  # a zero point that is not named is 0
             emitter.constants[short] = whole
             _node(emitter, "DequantizeLinear", [short, scale], name, axis=axis)
@@ -195,6 +199,23 @@ def _rows(emitter: Emitter, name: str, axis: int, scales: np.ndarray | None, in_
         _node(emitter, "Mul", [real, scale], name)
     else:
         emitter.constants[name] = emitter.weights[name]
+
+
+def _widened(emitter: Emitter, base: str, data: np.ndarray) -> str:
+    """The name of a constant as float32."""
+    name = emitter.fresh(base)
+    if data.dtype == np.float16:
+        _widen(emitter, name, data)
+    else:
+        emitter.constants[name] = data
+    return name
+
+
+def _widen(emitter: Emitter, name: str, data: np.ndarray) -> None:
+    """A constant in half precision, and the node that makes float32 of it."""
+    half = emitter.fresh(f"{name}.half")
+    emitter.constants[half] = data
+    _node(emitter, "Cast", [half], name, to=schema.DTYPES["float32"])
 
 
 def _node(emitter: Emitter, type: str, inputs: list[str], output: str, **attrs: int) -> None:
