@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from converter.ops.shapes import transpose_out, window_out, window_pads
-from converter.read import canonical_nn
+from converter.read import canonical_pictures
 from converter.read.canonical import Builder, Op
 from converter.read.canonical_composed import Chain, centred, middle
 from converter.read.canonical_ops import handles
@@ -166,7 +166,7 @@ def nearest(b: Builder, op: Op) -> None:
     if len(b.shape_of(op.one("X"))) == 5:
         resized(b, op, "nearest_interp_v2")
     else:
-        canonical_nn.resize(b, op)
+        canonical_pictures.resize(b, op)
 
 
 def resized(b: Builder, op: Op, kind: str) -> None:

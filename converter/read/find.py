@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
+import pkgutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,33 +14,15 @@ import numpy as np
 from converter.errors import ConvertError, refusing
 from converter.graph import Graph
 from converter.ops import REGISTRY
-from converter.read import (
-    bundle,
-    canonical_array,
-    canonical_composed,
-    canonical_control,
-    canonical_detect,
-    canonical_einsum,
-    canonical_more,
-    canonical_places,
-    canonical_quant,
-    canonical_rare,
-    canonical_sample,
-    canonical_sequence,
-    canonical_unary,
-    canonical_volume,
-    paddlejs,
-    pir,
-    program,
-)
+from converter.read import bundle, paddlejs, pir, program
 from converter.read.canonical import build
-from converter.read.canonical_nn import handles  # also registers the handlers of that module, as the others do
 from converter.read.canonical_ops import HANDLERS
 from converter.read.foreign import in_folder_instead, refuse_foreign
 
-assert handles and canonical_more and canonical_detect and canonical_composed and canonical_control and canonical_einsum
-assert canonical_unary and canonical_sequence and canonical_quant and canonical_volume
-assert canonical_sample and canonical_rare and canonical_array and canonical_places
+for _module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+    if _module.name.startswith("canonical_"):   # they register the handlers of their operators
+        importlib.import_module(f"converter.read.{_module.name}")
+
 _PLAIN_STEMS = ("inference", "model", "__model__", "infer")
 _KINDS = "a Paddle 3 inference.json, a .pdmodel, a fluid __model__, a Paddle.js model.json, or one of our bundles"
 
