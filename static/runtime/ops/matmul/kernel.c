@@ -16,11 +16,10 @@ KERNEL(pack_columns, PackColumns) {
   return 0;
 }
 
-// One row against some neighbouring panels, eight sums of each column of eights at a time: several panels arrive from memory
-// at once sooner than one after the other. sums: two vectors for each panel.
-enum { PANELS = 4 };
+// One row against one panel or two side by side, which arrive from memory sooner than one after the other. Either way in
+// two chains, so that the bits do not depend on where the part of a thread begins. sums: two vectors for each panel.
+enum { PANELS = 2, STEPS = 2 };
 INLINE void row_panels(const int COUNT, const float *x, const float *B, int K, f32x4 *sums) {
-  const int STEPS = 4 / COUNT;
   f32x4 acc[8];
   UNROLL for (int i = 0; i < 8; i++) acc[i] = splat(0.f);
   int k = 0;
@@ -37,8 +36,7 @@ INLINE void row_panels(const int COUNT, const float *x, const float *B, int K, f
     f32x4 v = load_splat(x + k);
     UNROLL for (int p = 0; p < 2 * COUNT; p++) acc[p] = madd(acc[p], v, load(B + p / 2 * 8 * K + p % 2 * 4));
   }
-  UNROLL for (int i = STEPS / 2; i; i /= 2) UNROLL for (int p = 0; p < 2 * COUNT * i; p++) acc[p] = add(acc[p], acc[p + 2 * COUNT * i]);
-  UNROLL for (int p = 0; p < 2 * COUNT; p++) sums[p] = acc[p];
+  UNROLL for (int p = 0; p < 2 * COUNT; p++) sums[p] = add(acc[p], acc[p + 2 * COUNT]);
 }
 // Columns [first, end) of the only row of C, without what registers cannot end.
 static void one_row(const float *x, const float *B, const float *bias, const float *R, float *C, int first, int end,
