@@ -1,5 +1,5 @@
 // A picture read at any places.
-#include "../../wasm/simd.h"
+#include "../../wasm/corners.h"
 
 enum { ZEROS, BORDER, REFLECTION };
 
@@ -29,21 +29,9 @@ KERNEL(grid_sample, GridSample) {
       const float *g = a->grid + (n * a->places + m) * 2, *x = a->x + n * a->C * P;
       float *y = a->y + n * a->C * a->places + m;
       float column = place(g[0], a->W, a->padding, a->corners), row = place(g[1], a->H, a->padding, a->corners);
-      float left = a->nearest ? __builtin_rintf(column) : __builtin_floorf(column);
-      float top = a->nearest ? __builtin_rintf(row) : __builtin_floorf(row);
-      float fx = a->nearest ? 0 : column - left, fy = a->nearest ? 0 : row - top, weight[4];
-      int at[4];
-      for (int k = 0; k < 4; k++) {
-        float c = left + (float)(k & 1), r = top + (float)(k >> 1); // compared as floats: far outside no int holds them
-        int inside = c >= 0 && c < (float)a->W && r >= 0 && r < (float)a->H;
-        at[k] = inside ? (int)r * a->W + (int)c : 0;
-        weight[k] = inside ? (k & 1 ? fx : 1 - fx) * (k >> 1 ? fy : 1 - fy) : 0;
-      }
-      for (int c = 0; c < a->C; c++, x += P, y += a->places) {
-        float v = 0;
-        for (int k = 0; k < 4; k++) if (weight[k] != 0) v += x[at[k]] * weight[k];
-        *y = v;
-      }
+      if (a->nearest) column = __builtin_rintf(column), row = __builtin_rintf(row);
+      Corners four = corners(row, column, a->H, a->W);
+      for (int c = 0; c < a->C; c++, x += P, y += a->places) *y = between(x, &four);
     }
   return 0;
 }
