@@ -142,10 +142,11 @@ function columns(context, { x, y, width, height }, seconds, span, ink) {
 
 /** @param {CanvasRenderingContext2D} context @param {Area} area @param {readonly Second[]} seconds @param {number} span @param {Ink} ink */
 function shades(context, { x, y, width, height }, seconds, span, ink) {
+  const edge = (/** @type {number} */ at) => x + Math.floor((at * width) / span); // seconds must not overlap: two would be darker
   context.fillStyle = ink.of('ink');
   for (const { at, postures } of seconds) {
     context.globalAlpha = postures.upright * SHADES.upright + postures.leaning * SHADES.leaning + postures.slumped * SHADES.slumped;
-    context.fillRect(x + Math.floor((at * width) / span), y, Math.ceil(width / span), height);
+    context.fillRect(edge(at), y, edge(at + 1) - edge(at), height);
   }
   context.globalAlpha = 1;
 }

@@ -15,7 +15,8 @@ import { Log } from './summary.js';
 /** @typedef {{face: Head, state: State, seen: boolean}} Seen seen: in this frame, not only waited for */
 /** @typedef {{work: Mean, apart: Mean, stages: Record<keyof Times, Mean>}} Pace milliseconds of a frame, between two frames, of a stage when it is done */
 
-const HIDDEN_MS = 1000;
+/** Of a background tab: often enough that no second of the log stays empty. */
+const HIDDEN_MS = 900;
 const NO_FRAME_MS = 250;
 /** A timer that comes late must not miss the camera's next frame. */
 const LATE_MS = 8;
