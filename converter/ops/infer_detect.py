@@ -11,7 +11,7 @@ DTYPES = {
     "yolo_box": ("float32", "float32"), "roi_align": ("float32",), "multiclass_nms": ("float32",),
     "multiclass_nms3": ("float32", "int32", "int32"), "matrix_nms": ("float32", "int32", "int32"),
     "where_index": ("int64",), "generate_proposals_v2": ("float32", "float32", "int32"),
-    "collect_fpn_proposals": ("float32", "int32"), "roi_pool": ("float32",),
+    "collect_fpn_proposals": ("float32", "int32"), "roi_pool": ("float32",), "nms": ("int64",),
 }
 """The dtypes of the outputs, where neither an input nor an attribute says them."""
 
@@ -96,7 +96,7 @@ def where_index(sizes, node, shapes):
     return [(sizes.symbol(), len(shapes["Condition"][0]))]
 
 
-@rule("masked_select")
+@rule("masked_select", "nms")
 def masked_select(sizes, node, shapes):
     return [(sizes.symbol(),)]
 

@@ -132,6 +132,22 @@ def matrix_nms(bboxes, scores, score_threshold, post_threshold, nms_top_k, keep_
             np.array(counts, np.int32)]
 
 
+@op("nms", inputs="Boxes", iou_threshold=1.0)
+def nms(boxes, iou_threshold):
+    # Boxes [N,4], the best first → positions [K] of those that overlap no better one that stays
+    kept: list[int] = []
+    for at, box in enumerate(boxes):
+        if not kept or not (plain_overlaps(box, boxes[kept]) > np.float32(iou_threshold)).any():
+            kept.append(at)
+    return np.array(kept, np.int64)
+
+
+def plain_overlaps(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Intersection over union of a box [4] with others [K,4], boxes turned inside out having areas, too."""
+    inner = np.maximum(np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2]), np.float32(0)).prod(-1)
+    return inner / ((box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(-1) - inner)
+
+
 def decayed(boxes: np.ndarray, scores: np.ndarray, threshold: float, post_threshold: float, top_k: int,
             gaussian: bool, sigma: float, normalized: bool) -> list[tuple[np.float32, int]]:
     """(score, position) of one class: each score shrunk by the overlap with the better ones."""

@@ -158,6 +158,12 @@ def multiclass_nms(b: Builder, op: Op) -> None:
         b.emit(op, "multiclass_nms3", inputs, attrs, out=out)
 
 
+@handles("nms")
+def nms(b: Builder, op: Op) -> None:
+    b.emit(op, "nms", {"Boxes": [op.one("Boxes")]}, {"iou_threshold": float(op.attr("iou_threshold", 1.0))},
+           out=joined(b, op, {"KeepBoxesIdxs": "int64"}))
+
+
 @handles("matrix_nms")
 def matrix_nms(b: Builder, op: Op) -> None:
     attrs = {"score_threshold": float(required(op, "score_threshold")),

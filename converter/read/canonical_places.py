@@ -1,5 +1,5 @@
-"""Handlers, continued: places among sorted numbers, slices repeated by a list, products of all pairs, the
-reverse order."""
+"""Handlers, continued: places among sorted numbers, slices repeated by a list, products of all pairs and of
+vectors, nearly equal numbers, the reverse order."""
 
 from __future__ import annotations
 
@@ -39,6 +39,38 @@ def repeat(b: Builder, op: Op) -> None:
     place = chain.step("range", {"Start": [zero], "End": [total], "Step": [one]}, {}, dtype="int64")
     index = places(chain, ends, place, True, "int64")
     chain.step("gather", {"X": [op.one("X")], "Index": [index]}, {"axis": axis}, last=True)
+
+
+@handles("cross")
+def cross(b: Builder, op: Op) -> None:
+    """The vector product along an axis of three: the first of them where none is named."""
+    chain, x, y, axis = Chain(b, op), op.one("X"), op.one("Y"), int(op.attr("dim", op.attr("axis", 9)))
+    op.skip("axis")
+    sizes = b.shape_of(x)
+    axis = next((i for i, size in enumerate(sizes) if size == 3), 0) if axis == 9 else axis
+    if not -len(sizes) <= axis < len(sizes) or sizes[axis] != 3:
+        raise op.error(f"along axis {axis} of {list(sizes)} is not supported")
+
+    def product(first: int, second: int) -> str:
+        turned = [chain.one("roll", name, shifts=[by], axis=[axis]) for name, by in ((x, first), (y, second))]
+        return chain.two("elementwise_mul", *turned)
+
+    chain.two("elementwise_sub", product(-1, -2), product(-2, -1), last=True)
+
+
+@handles("isclose")
+def isclose(b: Builder, op: Op) -> None:
+    """|x - y| <= atol + rtol * |y|, the two being numbers in words."""
+    chain, x, y = Chain(b, op), op.one("Input"), op.one("Other")
+    least, share = (float(op.need(op.constant_attr(name.capitalize(), name, default), name)[0])
+                    for name, default in (("atol", "1e-8"), ("rtol", "1e-5")))
+    if op.attr("equal_nan", False):
+        raise op.error("equal_nan is not supported")
+    apart = chain.one("abs", chain.two("elementwise_sub", x, y))
+    limit = chain.affine(chain.one("abs", y), share, least)
+    near = chain.step("less_equal", {"X": [apart], "Y": [limit]}, dict(PLAIN), dtype="bool")
+    same = chain.step("equal", {"X": [x], "Y": [y]}, dict(PLAIN), dtype="bool")     # infinities
+    chain.step("logical_or", {"X": [near], "Y": [same]}, {}, last=True)
 
 
 @handles("reverse")

@@ -113,6 +113,7 @@ _TABLE = """
     prior_box | = | Input Image || Boxes Variances
     box_coder | = | PriorBox PriorBoxVar TargetBox || OutputBox
     multiclass_nms3 | = | BBoxes Scores RoisNum || Out Index NmsRoisNum
+    nms | = | Boxes | threshold:iou_threshold | KeepBoxesIdxs
     matrix_nms | = | BBoxes Scores || Out Index RoisNum
     roi_align | = | X ROIs RoisNum || Out
     roi_pool | = | X ROIs RoisNum || Out Argmax
@@ -187,6 +188,7 @@ _TABLE = """
     reverse | flip | X || Out
     einsum | = | Operands || Out
     masked_fill | = | X Mask Value || Out
+    isclose | = | Input Other Rtol Atol || Out
     searchsorted | = | SortedSequence Values || Out
     kron | = | X Y || Out
     repeat_interleave_with_tensor_index | = | X RepeatTensor | axis:dim | Out
@@ -207,7 +209,7 @@ _SAME = """relu sigmoid tanh silu swish elu gelu mish softplus exp log sqrt rsqr
     asinh acosh atanh bitwise_not tril triu cumprod meshgrid pixel_unshuffle channel_shuffle shuffle_channel
     temporal_shift maxout repeat_interleave trunc logit print"""
 _PAIRS = """equal not_equal less_than less_equal greater_than greater_equal logical_and logical_or
-    logical_xor bitwise_and bitwise_or bitwise_xor atan2 dot"""
+    logical_xor bitwise_and bitwise_or bitwise_xor atan2 dot cross"""
 
 
 def _rows() -> dict[str, Row]:

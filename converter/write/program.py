@@ -242,7 +242,7 @@ def _silu(program: _Program, node: Node) -> None:
 _SPLIT: dict[str, Callable[[_Program, Node], None]] = {
     "conv2d": _conv, "conv2d_transpose": _conv, "fc": _fc, "shape": _shape, "silu": _silu,
     **dict.fromkeys(("unique", "lstm", "gru", "ctc_align", "crf_decoding", "deformable_columns", "write_to_array",
-                     "generate_proposals_v2", "distribute_fpn_proposals", "collect_fpn_proposals", "roi_pool"),
+                     "generate_proposals_v2", "distribute_fpn_proposals", "collect_fpn_proposals", "roi_pool", "nms"),
                     _refused),
     **dict.fromkeys((name for name in REGISTRY if name.endswith(("_int8", "quantize_linear"))), _refused)}
 

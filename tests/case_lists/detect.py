@@ -153,6 +153,9 @@ CASES = [
     matrix("background_pixels", boxes(1, 12, scale=30), scores(1, 3, 12), background_label=0, normalized=False),
     matrix("same_boxes", np.repeat(boxes(1, 1), 4, 1), scores(1, 1, 4, low=0.5), post_threshold=0.0),
     matrix("none_left", B, S, post_threshold=2.0),
+    *(Case(f"nms_{name}", "nms", {"Boxes": [own]}, {"iou_threshold": limit}, tol=0.0) for name, own, limit in (
+        ("plain", boxes(13), 0.3), ("twins", np.repeat(boxes(3), 3, 0), 0.9), ("pixels", boxes(9, scale=20), 0.1),
+        ("inside_out", boxes(6)[:, [2, 3, 0, 1]].copy(), 0.3))),
     proposals("plain", (1, 3, 4, 5)),
     proposals("all_of_them", (1, 2, 3, 3), pre_nms_topN=-1, post_nms_topN=-1, pixel_offset=False),
     proposals("two_pictures", (2, 3, 3, 4), sizes=((20, 24), (13, 9)), pixel_offset=False, nms_thresh=0.7),

@@ -25,7 +25,7 @@ OUT_SLOT = {"conv2d": "Output", "conv2d_transpose": "Output", "batch_norm": "Y",
             "masked_select": "Y", "take_along_axis": "Result", "put_along_axis": "Result", "gru": "Hidden",
             "ctc_align": "Output", "crf_decoding": "ViterbiPath", "deformable_conv": "Output",
             "deformable_conv_v1": "Output", "conv3d": "Output", "conv3d_transpose": "Output", "unfold": "Y",
-            "fold": "Y", "affine_grid": "Output", "quantize_linear": "Y"}
+            "fold": "Y", "affine_grid": "Output", "quantize_linear": "Y", "nms": "KeepBoxesIdxs"}
 SEVERAL = {"rnn": ("Out", "State"), "lstm": ("Hidden", "Cell"), "top_k_v2": ("Out", "Indices"),
           "argsort": ("Out", "Indices"),
            "prior_box": ("Boxes", "Variances"), "anchor_generator": ("Anchors", "Variances"),

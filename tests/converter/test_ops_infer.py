@@ -15,7 +15,7 @@ from tests.converter.pass_helpers import graph_of
 
 NOT_OPS = {"preprocess"}
 BY_VALUE = {"where_index", "masked_select", "unique", "multiclass_nms", "multiclass_nms3", "matrix_nms", "ctc_align",
-            "generate_proposals_v2", "distribute_fpn_proposals", "collect_fpn_proposals", "write_to_array"}
+            "generate_proposals_v2", "distribute_fpn_proposals", "collect_fpn_proposals", "write_to_array", "nms"}
 """How much these make depends on the elements they are given."""
 FILES = sorted(p for p in (Path(__file__).parent.parent / "cases").glob("*.json") if p.stem not in NOT_OPS)
 CASES = [case for path in FILES for case in json.loads(path.read_text())]

@@ -15,7 +15,7 @@ from converter.write import onnx
 NOT_WRITTEN = {"anchor_generator", "atan2", "cumprod", "if", "linspace", "matrix_nms", "roi_align", "set_value",
                "temporal_shift", "unique", "while", "write_to_array",
                # the second stage of detectors
-               "generate_proposals_v2", "distribute_fpn_proposals", "collect_fpn_proposals", "roi_pool",
+               "generate_proposals_v2", "distribute_fpn_proposals", "collect_fpn_proposals", "roi_pool", "nms",
                # over sequences of fluid
                "lstm", "gru", "ctc_align", "crf_decoding",
                "deformable_columns",

@@ -21,7 +21,7 @@ from converter.verify import compare, sets_of
 from converter.write import program
 
 REFUSED = {"unique", "if", "while", "deformable_columns", "lstm", "gru", "ctc_align", "crf_decoding", "write_to_array",
-           "generate_proposals_v2", "distribute_fpn_proposals", "collect_fpn_proposals", "roi_pool"}
+           "generate_proposals_v2", "distribute_fpn_proposals", "collect_fpn_proposals", "roi_pool", "nms"}
 ON_INT8 = ("_int8", "quantize_linear")
 
 

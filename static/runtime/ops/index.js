@@ -44,7 +44,7 @@ const TYPES = {
   sample: ['grid_sampler', 'deformable_columns'],
   recurrent: ['rnn', 'lstm', 'gru'],
   detect: [
-    'prior_box', 'anchor_generator', 'box_coder', 'yolo_box', 'roi_align', 'multiclass_nms', 'multiclass_nms3', 'matrix_nms',
+    'prior_box', 'anchor_generator', 'box_coder', 'yolo_box', 'roi_align', 'multiclass_nms', 'multiclass_nms3', 'matrix_nms', 'nms',
     'generate_proposals_v2', 'distribute_fpn_proposals', 'collect_fpn_proposals', 'roi_pool',
   ],
   pick: ['where_index', 'masked_select', 'unique', 'ctc_align', 'crf_decoding'],

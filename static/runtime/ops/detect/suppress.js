@@ -1,6 +1,6 @@
 // Suppression of overlapping boxes, on the host: how many are left shows at run time. Arithmetic in float32 and ties as
 // in Paddle.
-import { FLOAT, INTEGER } from '../dtype.js';
+import { elements, FLOAT, INTEGER } from '../dtype.js';
 import { count, ShapeError, unplanned } from '../node.js';
 import { partialSort } from './partial_sort.js';
 
@@ -161,6 +161,24 @@ function matrixPicture(classes, _shared, attrs) {
   return partialSort(found.map((_, i) => i), best, (p, q) => found[p].score > found[q].score).map((i) => found[i]);
 }
 
+/** Positions of the boxes, the best first, that overlap no better one that stays. @param {HostNode} node @returns {HostTensor[]} */
+function plain(node) {
+  const box = /** @type {Float32Array} */ (node.x('Boxes').data), limit = f(node.attrs.iou_threshold);
+  const side = (/** @type {number} */ low, /** @type {number} */ high) => f(high - low);
+  const whole = (/** @type {number} */ p) => f(side(box[p], box[p + 2]) * side(box[p + 1], box[p + 3]));
+  /** @type {number[]} */
+  const kept = [];
+  for (let p = 0; p < box.length; p += 4) {
+    const covered = kept.some((q) => {
+      const [w, h] = [0, 1].map((axis) => Math.max(side(Math.max(box[p + axis], box[q + axis]), Math.min(box[p + 2 + axis], box[q + 2 + axis])), 0));
+      const inner = f(w * h);
+      return f(inner / f(f(whole(p) + whole(q)) - inner)) > limit;
+    });
+    if (!covered) kept.push(p);
+  }
+  return [{ data: elements(kept.map((p) => p / 4), 'int64'), shape: [kept.length], dtype: 'int64' }];
+}
+
 const ATTRS = ['score_threshold', 'nms_top_k', 'keep_top_k', 'normalized', 'background_label'];
 const GREEDY = [...ATTRS, 'nms_threshold', 'nms_eta'];
 
@@ -181,6 +199,7 @@ export const rules = {
     shape: unplanned,
     host: (node) => collect(node, onePicture),
   },
+  nms: { attrs: ['iou_threshold'], types: { Boxes: FLOAT }, shape: unplanned, host: plain },
   matrix_nms: {
     attrs: [...ATTRS, 'post_threshold', 'use_gaussian', 'gaussian_sigma'],
     types: { BBoxes: FLOAT, Scores: FLOAT },
