@@ -110,5 +110,11 @@ def _factors(moments: Moments) -> tuple[np.ndarray, np.ndarray]:
     covariance += damping[:, None, None] * np.eye(covariance.shape[1])
     order = np.argsort(-spread, 1, kind="stable")
     covariance = np.take_along_axis(np.take_along_axis(covariance, order[:, :, None], 1), order[:, None, :], 2)
-    lower = np.linalg.cholesky(np.linalg.inv(covariance))
-    return order, lower.transpose(0, 2, 1).astype(np.float32)
+    while np.isfinite(covariance).all():
+        try:
+            lower = np.linalg.cholesky(np.linalg.inv(covariance))
+            return order, lower.transpose(0, 2, 1).astype(np.float32)
+        except np.linalg.LinAlgError:       # a mean far above the spread, which float32 then loses: nearly alone each
+            damping = 10 * damping
+            covariance += damping[:, None, None] * np.eye(covariance.shape[1])
+    return order, np.broadcast_to(np.eye(covariance.shape[1], dtype=np.float32), covariance.shape)

@@ -16,6 +16,7 @@ from converter.quantise.fork import Runs
 from converter.quantise.observe import Seen, entropy, percentile, ranges
 from converter.quantise.params import affine, nearest, short_scales, short_sums, whole
 from converter.quantise.plan import ties
+from converter.quantise.rounding import Moments, compensated
 from converter.read.bundle import load_bundle
 from converter.write import onnx, web
 
@@ -263,3 +264,13 @@ def test_sums_over_depthwise_windows_fit_into_16_bits():
     assert report.error < 0.03
     fine, _ = quantise(graph, feeds, Numpy, Options(budget=0.0, size=1.0))
     assert "conv2d" in {node.type for node in fine.nodes}
+
+
+@pytest.mark.parametrize("mean", [1e3, 1e25])
+def test_weights_are_rounded_where_the_covariance_is_lost(mean):
+    rng = np.random.default_rng(7)
+    moments = Moments(1, 6, 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        moments.add((mean + 1e-3 * rng.standard_normal((1, 500, 6))).astype(np.float32))
+        rows, steps = rng.standard_normal((4, 6)), np.full(4, 0.01)
+        assert np.abs(compensated(rows, steps, 2047, moments) - rows / steps[:, None]).max() < 2
