@@ -1,9 +1,10 @@
 """model.onnx -> model.tflite for LiteRT.js, a graph model for TF.js; in an environment of its own, see prepare.py.
 
-    python tf_models.py FOLDER
+    python tf_models.py FOLDER [--int8]
 
 FOLDER holds model.onnx with fixed sizes; model.tflite and tfjs/model.json appear beside it, or NAME.failed with the
-reason. onnx2tf turns the graph into channels-last TensorFlow, as both engines want it.
+reason. onnx2tf turns the graph into channels-last TensorFlow, as both engines want it. --int8: only int8.tflite, float32
+outside and whole numbers inside, calibrated with noise.
 """
 
 import base64
@@ -24,13 +25,14 @@ import numpy as np
 UNUSED = ("tensorflow_decision_forests", "jax", "jax.experimental")  # for other kinds of models, imported all the same
 
 
-def to_tensorflow(source: Path, folder: Path) -> Path:
+def to_tensorflow(source: Path, folder: Path, **more: object) -> Path:
     """A SavedModel, and a .tflite beside it."""
     onnx2tf = importlib.import_module("onnx2tf.onnx2tf")
     # Its trial run would fetch pictures from the network; any numbers do.
     onnx2tf.download_test_image_data = lambda: np.random.default_rng(0).random((20, 128, 128, 3), dtype=np.float32)
     onnx2tf.convert(input_onnx_file_path=str(source), output_folder_path=str(folder), output_signaturedefs=True,
-                    copy_onnx_input_output_names_to_tflite=False, non_verbose=True, verbosity="error")  # fmt: skip
+                    copy_onnx_input_output_names_to_tflite=False, non_verbose=True, verbosity="error",
+                    **more)  # fmt: skip
     return folder
 
 
@@ -64,6 +66,11 @@ def main() -> int:
     folder = Path(sys.argv[1])
     with tempfile.TemporaryDirectory() as name:
         saved = Path(name) / "saved"
+        if sys.argv[2:] == ["--int8"]:
+            to_tensorflow(folder / "model.onnx", saved, output_integer_quantized_tflite=True)
+            whole = next(path for path in saved.glob("*_integer_quant.tflite") if "full" not in path.name)
+            shutil.copy(whole, folder / "int8.tflite")
+            return 0
         try:
             to_tensorflow(folder / "model.onnx", saved)
             shutil.copy(next(saved.glob("*_float32.tflite")), folder / "model.tflite")
