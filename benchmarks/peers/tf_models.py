@@ -3,8 +3,8 @@
     python tf_models.py FOLDER [--int8]
 
 FOLDER holds model.onnx with fixed sizes; model.tflite and tfjs/model.json appear beside it, or NAME.failed with the
-reason. onnx2tf turns the graph into channels-last TensorFlow, as both engines want it. --int8: only int8.tflite, float32
-outside and whole numbers inside, calibrated with noise.
+reason. onnx2tf turns the graph into channels-last TensorFlow, as both engines want it. --int8: only int8.tflite,
+float32 outside and whole numbers inside, calibrated with noise.
 """
 
 import base64
