@@ -93,8 +93,21 @@ def pool(b: Builder, op: Op) -> None:
     if size is None:
         if not attrs["adaptive"]:
             op.need(size, "the window")
-        inputs["KsizeTensor"] = [op.one("KsizeTensor")]
+        inputs["KsizeTensor"] = [together(b, op, op.inputs["KsizeTensor"])]
     b.emit(op, "pool2d", inputs, attrs)
+
+
+def together(b: Builder, op: Op, numbers: list[str]) -> str:
+    """One tensor of as many numbers as there are tensors, unless it is one already."""
+    if len(numbers) == 1:
+        return numbers[0]
+
+    def made(what: str, length: int, type: str, x: list[str], attrs: dict[str, Any]) -> str:
+        name = b.temporary(f"{op.out_names[0]}.{what}", (length,), b.dtype_of(x[0]))
+        return b.emit(op, type, {"X": x}, attrs, out=[name]).out
+
+    flat = [made("number", 1, "reshape2", [number], {"shape": [1]}) for number in numbers]
+    return made("numbers", len(flat), "concat", flat, {"axis": 0})
 
 
 @handles("batch_norm", "sync_batch_norm", "batchnorm")

@@ -82,12 +82,21 @@ def _arrays(desc: Any, program: RawProgram) -> None:
 def _operator(op: Any, index: int, where: str) -> RawOp:
     kind = text(op.type)
     attrs = {text(attr.name): _attribute(attr, f"{where}, {kind}") for attr in op.attrs}
+    inputs = _slots(op.inputs)
+    for name in [text(attr.name) for attr in op.attrs if attr.type in proto.VARIABLES]:
+        given = attrs.pop(name)     # numbers that variables hold: the input that other operators have for them
+        inputs.setdefault(_tensor_slot(name), given if isinstance(given, list) else [given])
     for name in _DTYPE_ATTRS:
         if isinstance(attrs.get(name), int):
             attrs[name] = proto.dtype_name(attrs[name], f"{where}, {kind}") if attrs[name] >= 0 else None
     outputs = _slots(op.outputs)
     first = next((names[0] for names in outputs.values() if names), f"operator {index}")
-    return RawOp(kind, _slots(op.inputs), outputs, attrs, f"{kind} ({first})")
+    return RawOp(kind, inputs, outputs, attrs, f"{kind} ({first})")
+
+
+def _tensor_slot(name: str) -> str:
+    """"output_size" may come as the tensor OutputSizeTensor."""
+    return "".join(part.capitalize() for part in ("axis" if name == "dim" else name).split("_")) + "Tensor"
 
 
 def _slots(variables: Any) -> dict[str, list[str]]:

@@ -42,6 +42,8 @@ DENSE_TENSOR, TENSOR_ARRAY = 7, 13
 ATTR_FIELDS = {0: "i", 1: "f", 2: "s", 3: "ints", 4: "floats", 5: "strings", 6: "b", 7: "bools", 8: "block_idx",
                9: "l", 10: "blocks_idx", 11: "longs", 12: "float64s", 13: "var_name", 14: "vars_name",
                15: "float64", 16: "scalar", 17: "scalars"}
+VARIABLES = (13, 14)
+"""AttrTypes of numbers that are not among the attributes: variables hold them, which these name."""
 
 
 @cache

@@ -214,3 +214,22 @@ def test_dtypes_both_ways():
     assert proto.dtype_name(proto.dtype_number("int64"), "x") == "int64"
     with pytest.raises(ConvertError, match="complex64"):
         proto.dtype_name(23, "x")
+
+
+def test_an_attribute_that_variables_hold(tmp_path):
+    """An adaptive pooling to the size of another picture."""
+    p = Legacy()
+    p.feed("x", [1, 2, -1, -1])
+    p.feed("like", [1, 3, -1, -1])
+    for name, shape, dtype in (("s", [4], "int32"), ("h", [], "int32"), ("w", [1], "int32"), ("y", [1, 2, -1, -1],
+                                                                                           "float32")):
+        p.var(name, shape, dtype)
+    p.op("shape", {"Input": ["like"]}, {"Out": ["s"]})
+    p.op("slice", {"Input": ["s"]}, {"Out": ["h"]}, axes=[0], starts=[2], ends=[3], decrease_axis=[0])
+    p.op("slice", {"Input": ["s"]}, {"Out": ["w"]}, axes=[0], starts=[3], ends=[4])
+    p.op("pool2d", {"X": ["x"]}, {"Out": ["y"]}, pooling_type="avg", adaptive=True, strides=[1, 1], paddings=[0, 0])
+    p.block.ops[-1].attrs.add(name="ksize", type=14, vars_name=[b"h", b"w"])
+    p.fetch("y")
+    x = np.arange(48, dtype=np.float32).reshape(1, 2, 4, 6)
+    found = evaluate(read(p.save(tmp_path)), {"x": x, "like": np.zeros((1, 3, 2, 3), np.float32)})["y"]
+    np.testing.assert_allclose(found, x.reshape(1, 2, 2, 2, 3, 2).mean((3, 5)))
