@@ -13,6 +13,7 @@ import numpy as np
 from converter import convert
 from tests.converter.programs import Legacy, Pir, small_legacy, small_pir, tensor_bytes
 from tests.converter.test_control import legacy_loop, pir_loop
+from tests.converter.test_read_array import legacy_list, pir_list
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "models"
 MAX_REAL_BYTES = 3 << 20
@@ -62,6 +63,8 @@ def _made(folder: Path) -> list[Seed]:
         _of_folder("legacy_layers", layers_legacy().save(folder / "legacy_layers")),
         _of_folder("legacy_loop", legacy_loop().save(folder / "legacy_loop")),
         _of_folder("pir_loop", pir_loop().save(folder / "pir_loop")),
+        _of_folder("legacy_list", legacy_list().save(folder / "legacy_list")),
+        _of_folder("pir_list", pir_list().save(folder / "pir_list")),
         _fluid(),
         paddlejs(),
     ]
