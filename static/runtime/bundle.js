@@ -20,6 +20,7 @@ export { parseModel };
  * @property {Partial<import('./fetch.js').FetchPolicy>} [policy]
  * @property {boolean} [cache] keep shards in the Cache API (default true)
  * @property {import('./near.js').Near} [near] files that are fetched already; default: those that the page names
+ * @property {boolean} [keepHalves] leave weights in float16, where the platform has arrays of it
  * @property {(graph: Graph) => void|Promise<void>} [check] may refuse the graph: at once before its weights are fetched, later while they are
  */
 /**
@@ -180,7 +181,7 @@ async function loadParts(source, text, policy, scope, options) {
   })).filter((_, i) => !isNear(chunks[i]));
   return {
     graph,
-    weights: decodeWeights(graph.vars, joined.buffer),
+    weights: decodeWeights(graph.vars, joined.buffer, options.keepHalves),
     stored: store ? store.keep(kept) : Promise.resolve(false),
   };
 }

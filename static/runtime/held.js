@@ -1,6 +1,8 @@
 // Weights by name that need not be kept as they came: what lies packed in the kernels' memory is made from there again in
 // the rare case that someone asks, so that a model takes its memory once.
 
+import { isHalf } from './tensor.js';
+
 /** @typedef {import('./ops/dtype.js').Elements} Elements */
 
 const LEAST_BYTES = 8192; // below, a plan may read the elements, and there is little to gain
@@ -24,18 +26,24 @@ export class HeldWeights extends Map {
     return this.moved.has(name) || super.has(name);
   }
 
-  /** @param {string} name @returns {Elements|undefined} */
+  /** In float32, where it is kept in float16. @param {string} name @returns {Elements|undefined} */
   get(name) {
-    return this.moved.get(name)?.restore() ?? super.get(name);
+    const data = this.moved.get(name)?.restore() ?? super.get(name);
+    return data && isHalf(data) ? Float32Array.from(data) : data;
+  }
+
+  /** As it is kept. @param {string} name @returns {Elements|undefined} */
+  kept(name) {
+    return this.moved.has(name) ? this.get(name) : super.get(name);
   }
 
   /**
-   * Gives up a weight in float32 that can be made again, once.
+   * Gives up a weight in float32, or float16, that can be made again, once.
    * @param {string} name @param {(length: number) => Elements} restore
    */
   move(name, restore) {
     const data = super.get(name);
-    if (!(data instanceof Float32Array) || data.byteLength < LEAST_BYTES) return;
+    if (!data || !(data instanceof Float32Array || isHalf(data)) || data.byteLength < LEAST_BYTES) return;
     const { length } = data;
     this.moved.set(name, { length, restore: () => restore(length) });
     super.delete(name);

@@ -53,7 +53,7 @@ export async function loadLocal(address, options = {}, parts = { createEngine, u
   try {
     const [bundle, wasm] = await Promise.all([
       loadBundle(address, {
-        onProgress, cache, near, signal: stop.signal, policy: patience,
+        onProgress, cache, near, signal: stop.signal, policy: patience, keepHalves: !gpu, // the kernels' memory takes them as they are
         check: async (graph) => refuseUnsupported(await parts.unsupported(graph)),
       }),
       unlessAborted(parts.kernels(), stop.signal, where),

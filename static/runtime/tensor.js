@@ -145,3 +145,9 @@ function kindOf(value) {
   if (value === null || typeof value !== 'object') return value === null ? 'null' : `a ${typeof value}`;
   return `a ${value.constructor?.name ?? 'object'}`;
 }
+
+/** Arrays of float16, where there are any: the browser widens them twice as fast. @type {any} */
+export const Half = /** @type {any} */ (globalThis).Float16Array;
+
+/** Whether a weight is kept in float16; to read, it is as one in float32. @param {ArrayBufferView} data @returns {data is Float32Array} */
+export const isHalf = (data) => Boolean(Half) && data instanceof Half;

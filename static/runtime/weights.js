@@ -1,5 +1,5 @@
 // The joined chunks -> one typed array per weight.
-import { DTYPES, sizeOf } from './tensor.js';
+import { DTYPES, Half, sizeOf } from './tensor.js';
 
 /** @typedef {import('./tensor.js').TensorData} TensorData */
 
@@ -22,9 +22,10 @@ export function byCodePoint(a, b) {
  * Aligned ones are views of `buffer` (no copy), the others are copied; float16 is widened, and so is int8 that has scales.
  * @param {Map<string, import('./manifest.js').Var>} vars
  * @param {ArrayBuffer} buffer all chunks, joined; its size was checked against the vars
+ * @param {boolean} [keepHalves] leave float16 to who reads it, where the platform has arrays of it
  * @returns {Map<string, TensorData>}
  */
-export function decodeWeights(vars, buffer) {
+export function decodeWeights(vars, buffer, keepHalves = false) {
   /** @type {Map<string, TensorData>} */
   const weights = new Map();
   let offset = 0;
@@ -32,7 +33,7 @@ export function decodeWeights(vars, buffer) {
     const { shape, dtype, persistable, rows } = /** @type {import('./manifest.js').Var} */ (vars.get(name));
     if (!persistable) continue;
     const length = sizeOf(shape), stored = rows ? 'int8' : dtype;
-    weights.set(name, decode(stored, buffer, offset, length));
+    weights.set(name, decode(stored, buffer, offset, length, keepHalves));
     offset += length * DTYPES[stored].bytes;
   }
   for (const { name, shape, rows } of vars.values()) {
@@ -56,14 +57,15 @@ export function scaled(bytes, shape, axis, scales) {
 
 /**
  * @param {string} dtype @param {ArrayBuffer} buffer @param {number} offset in bytes @param {number} length in elements
+ * @param {boolean} [keepHalves]
  * @returns {TensorData}
  */
-export function decode(dtype, buffer, offset, length) {
+export function decode(dtype, buffer, offset, length, keepHalves = false) {
   const { bytes, array } = DTYPES[dtype];
   const aligned = offset % bytes === 0;
   const source = aligned ? buffer : buffer.slice(offset, offset + length * bytes);
   const start = aligned ? offset : 0;
-  if (dtype === 'float16') return widen(new Uint16Array(source, start, length));
+  if (dtype === 'float16') return keepHalves && Half ? new Half(source, start, length) : widen(new Uint16Array(source, start, length));
   return new array(source, start, length);
 }
 
@@ -88,7 +90,6 @@ function halfTable() {
  * @returns {Float32Array}
  */
 export function widen(halves) {
-  const Half = /** @type {any} */ (globalThis).Float16Array; // twice as fast, where there is one
   if (Half) return new Float32Array(new Half(halves.buffer, halves.byteOffset, halves.length));
   table ??= halfTable();
   const out = new Float32Array(halves.length);

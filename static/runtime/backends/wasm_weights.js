@@ -1,16 +1,21 @@
 // The weights of a model in the kernels' memory: as they came, or as a kernel packs them.
 import { InPageError } from '../errors.js';
+import { isHalf } from '../tensor.js';
 import { align, writeStruct } from './wasm_struct.js';
 
 /** @typedef {import('../plan.js').Plan} Plan */
 /** @typedef {import('../plan.js').Resident} Resident */
 /** @typedef {import('../plan.js').Weights} Weights */
 /** @typedef {import('./wasm.js').WasmBackend} WasmBackend */
+/** @typedef {import('../ops/dtype.js').Elements|Uint32Array} Elements */
 
 const SLICE_MS = 8; // of packing, before the page has its turn
 const STRUCT = 256; // bytes, of any packing kernel
 /** Kernels that only move numbers of 32 bits: what they were given can be found in what they make. */
 const MOVES = new Set(['pack_blocks', 'pack_rows', 'pack_columns', 'pack_transposed']);
+
+/** Bytes of a weight in the kernels' memory. @param {Elements} source */
+const sizeOf = (source) => (isHalf(source) ? 4 * source.length : source.byteLength);
 
 export class Residents {
   /** @param {WasmBackend} backend @param {Weights} source */
@@ -34,13 +39,13 @@ export class Residents {
   /** Puts a weight into memory for good. @param {Resident} weight */
   reside({ key, name, bytes, pack }) {
     if (this.homes.has(key)) return;
-    const { backend } = this, source = this.source.get(name);
+    const { backend } = this, source = this.source.kept?.(name) ?? this.source.get(name);
     if (!source) throw new InPageError('invalid_model', `The weight "${name}" is missing`);
-    const home = backend.end, raw = new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
-    if (pack) this.pack(raw, home, align(home + bytes), pack);
+    const home = backend.end;
+    if (pack) this.pack(source, home, align(home + bytes), pack);
     else {
-      backend.reserve(align(home + raw.length));
-      new Uint8Array(backend.memory.buffer).set(raw, home);
+      backend.reserve(align(home + sizeOf(source)));
+      this.put(source, home);
     }
     this.homes.set(key, home);
     backend.end = align(home + bytes);
@@ -48,14 +53,21 @@ export class Residents {
     if (!pack || MOVES.has(pack.kernel)) this.source.move?.(name, (length) => this.restore({ key, name, bytes, pack }, length));
   }
 
+  /** Copies a weight, float16 as float32. @param {Elements} source @param {number} at reserved, aligned */
+  put(source, at) {
+    const { buffer } = this.backend.memory;
+    if (isHalf(source)) new Float32Array(buffer, at, source.length).set(source);
+    else new Uint8Array(buffer).set(new Uint8Array(source.buffer, source.byteOffset, source.byteLength), at);
+  }
+
   /**
-   * @param {Uint8Array} raw @param {number} home where the packed numbers go @param {number} staged memory that is free from here on
+   * @param {Elements} raw @param {number} home where the packed numbers go @param {number} staged memory that is free from here on
    * @param {{kernel: string, args: number[]}} pack
    */
   pack(raw, home, staged, { kernel, args }) {
-    const { backend } = this, struct = align(staged + raw.length);
+    const { backend } = this, struct = align(staged + sizeOf(raw));
     backend.reserve(struct + STRUCT);
-    new Uint8Array(backend.memory.buffer).set(raw, staged);
+    this.put(raw, staged);
     writeStruct(backend.view, struct, [staged, home, ...args], () => 0);
     backend.kernels[kernel](struct, 0, 1);
   }
@@ -71,7 +83,7 @@ export class Residents {
       return raw;
     }
     const places = Uint32Array.from(raw, (_, i) => i + 1), told = align(top), n = bytes / 4;
-    this.pack(new Uint8Array(places.buffer), told, align(told + bytes), pack);
+    this.pack(places, told, align(told + bytes), pack);
     const packed = new Float32Array(memory.buffer, home, n), from = new Uint32Array(memory.buffer, told, n);
     for (let i = 0; i < n; i++) if (from[i]) raw[from[i] - 1] = packed[i];
     return raw;
