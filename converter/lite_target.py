@@ -22,9 +22,9 @@ from converter.write import program
 FOLDER = "lite"
 
 
-def prepare(graph: Graph, work: Path) -> tuple[Path, Path]:
+def prepare(graph: Graph, work: Path, precision: str = "float32") -> tuple[Path, Path]:
     """The graph as a Paddle 2 program, before the passes."""
-    return program.write(graph, work)
+    return program.write(graph, work, mul=precision.startswith("int8"))
 
 
 def write(tools: paddle_lite.Tools, written: tuple[Path, Path], folder: Path, targets: tuple[str, ...],

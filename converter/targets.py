@@ -120,7 +120,7 @@ class Beside:
         """What is made of the graph as it was read."""
         if "lite" in self.wanted.targets:
             with self.or_refused("lite"):
-                self.lite = lite_target.prepare(graph, self.work)
+                self.lite = lite_target.prepare(graph, self.work, self.wanted.precision)
 
     def write(self, graph: Graph, folder: Path, trial: Trial) -> dict[str, int]:
         """Into the bundle's folder; graph.meta gets what model.json says of each; returns sizes by name.

@@ -53,13 +53,14 @@ _FLOAT_LISTS = {"scale", "min_sizes", "max_sizes", "aspect_ratios", "variances",
 _DTYPES = ("dtype", "out_dtype", "in_dtype")
 
 
-def write(graph: Graph, folder: Path, name: str = "model") -> tuple[Path, Path]:
+def write(graph: Graph, folder: Path, name: str = "model", mul: bool = False) -> tuple[Path, Path]:
     """Write NAME.pdmodel and NAME.pdiparams; returns both paths.
 
-    Names of inputs and outputs stay; sizes that are not known are -1. Raises ConvertError where an operator has no
-    counterpart in Paddle 2.
+    Names of inputs and outputs stay; sizes that are not known are -1. mul: products with constant matrices under Paddle
+    1's name, as Paddle Lite must see them to quantise them: of a matmul_v2 it loses the scale. Raises ConvertError
+    where an operator has no counterpart in Paddle 2.
     """
-    program = _Program(graph)
+    program = _Program(graph, mul)
     for node in graph.nodes:
         program.node(node)
     desc = program.finish()
@@ -80,8 +81,8 @@ def tensor_bytes(array: np.ndarray) -> bytes:
 class _Program:
     """A ProgramDesc under construction."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph, self.weights = graph, {}
+    def __init__(self, graph: Graph, mul: bool) -> None:
+        self.graph, self.mul, self.weights = graph, mul, {}
         self.desc = schema.message("ProgramDesc")()
         self.desc.version.version = _VERSION
         self.block = self.desc.blocks.add(idx=0, parent_idx=-1)
@@ -210,7 +211,7 @@ def _fc(program: _Program, node: Node) -> None:
 
     def write(last: str) -> None:
         name = program.temporary(node.out, node.out) if bias is not None else last
-        if k == rank - 1:
+        if k == rank - 1 and not program.mul:
             program.plain("matmul_v2", node, inputs, [name], {"trans_x": False, "trans_y": False})
         else:
             program.plain("mul", node, inputs, [name], {"x_num_col_dims": k, "y_num_col_dims": 1})
@@ -234,6 +235,16 @@ def _refused(program: _Program, node: Node) -> None:
     raise ConvertError(f"{node.type} has no counterpart in Paddle 2", where=node.where)
 
 
+def _matmul(program: _Program, node: Node) -> None:
+    x, y = (program.graph.values[node.inputs[slot][0]] for slot in ("X", "Y"))
+    turned = node.attrs["trans_x"] or node.attrs["trans_y"]
+    if not program.mul or y.data is None or y.data.ndim != 2 or turned or len(x.shape) < 2:
+        _as_it_is(program, node)
+        return
+    program.plain("mul", node, node.inputs, node.outputs["Out"],
+                  {"x_num_col_dims": len(x.shape) - 1, "y_num_col_dims": 1})
+
+
 def _silu(program: _Program, node: Node) -> None:
     """By its older name, which Paddle Lite knows."""
     program.plain("swish", node, node.inputs, node.outputs["Out"], {"beta": 1.0})
@@ -241,6 +252,7 @@ def _silu(program: _Program, node: Node) -> None:
 
 _SPLIT: dict[str, Callable[[_Program, Node], None]] = {
     "conv2d": _conv, "conv2d_transpose": _conv, "fc": _fc, "shape": _shape, "silu": _silu,
+    "matmul_v2": _matmul,
     **dict.fromkeys(("unique", "lstm", "gru", "ctc_align", "crf_decoding", "deformable_columns", "write_to_array",
                      "generate_proposals_v2", "distribute_fpn_proposals", "collect_fpn_proposals", "roi_pool", "nms"),
                     _refused),

@@ -13,9 +13,11 @@ from converter import with_paddle
 from converter.convert import optimise
 from converter.errors import ConvertError
 from converter.graph import Graph, Node, Value
-from converter.ops import evaluate
+from converter.graph.text import parse
+from converter.ops import complete, evaluate
 from converter.passes import prune, relax
 from converter.read import read
+from converter.schema import paddle as schema
 from converter.trial import samples
 from converter.verify import compare, sets_of
 from converter.write import program
@@ -74,3 +76,19 @@ def test_paddle_runs_what_was_written_after_our_passes(shared_dir: Path, tmp_pat
     sets = sets_of(graph)
     for check in compare(found, expected, "paddle", 1e-4, sets):
         assert check.passed, check
+
+
+@pytest.mark.parametrize("text", [
+    "y: float32[2,3,5] = matmul_v2(X=x, Y=w)",
+    "y: float32[2,3,5] = fc(Input=x, W=w, in_num_col_dims=2)",
+])
+def test_products_are_written_as_paddle_lite_quantises_them(text, tmp_path):
+    graph = parse(f"x: float32[2,3,4] = input\nw: float32[4,5] = const\n{text}\nreturn y")
+    rng = np.random.default_rng(3)
+    graph.values["w"].data = rng.standard_normal((4, 5)).astype(np.float32)
+    complete(graph.nodes[0])
+    paths = program.write(graph, tmp_path, mul=True)
+    kinds = [op.type for op in schema.parse("ProgramDesc", paths[0].read_bytes(), "").blocks[0].ops]
+    assert "mul" in kinds and "matmul_v2" not in kinds
+    feeds = {"x": rng.standard_normal((2, 3, 4)).astype(np.float32)}
+    assert np.allclose(evaluate(read(tmp_path), feeds)["y"], feeds["x"] @ graph.values["w"].data, atol=1e-5)
