@@ -111,6 +111,8 @@ CASES = [
     places("plain", np.sort(rand(7)), np.round(rand(3, 4), 1)), places("right", STAIRS, STEPS, right=True),
     places("left_int32", STAIRS, STEPS, out_int32=True),
     places("rows", np.sort(rand(2, 3, 5)), rand(2, 3, 4)),
+    *(Case(f"dist_{p}", "dist", {"X": [rand(2, 3, 4)], "Y": [rand(3, 1, seed="y")]}, {"p": p})
+      for p in (0.0, 1.0, 2.0, 3.0)),
     Case("cross", "cross", {"X": [rand(4, 3, 2)], "Y": [rand(4, 3, 2, seed="y")]}, {"dim": 1}),
     Case("cross_first", "cross", {"X": [rand(2, 3, 3)], "Y": [rand(2, 3, 3, seed="y")]}, {"dim": 9}),
     Case("isclose", "isclose", {"Input": [np.float32([1, 2, np.inf, np.inf, np.nan, 100])],

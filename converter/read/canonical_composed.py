@@ -94,6 +94,15 @@ def p_norm(b: Builder, op: Op) -> None:
         chain.one("pow", chain.one("reduce_sum", powers, **reduced), last=True, factor=1 / p)
 
 
+@handles("dist")
+def dist(b: Builder, op: Op) -> None:
+    """The p-norm of a difference."""
+    difference = Chain(b, op).two("elementwise_sub", op.one("X"), op.one("Y"))
+    op.inputs = {"X": [difference]}
+    op.attrs.update(porder=op.attr("p", 2.0), asvector=True)
+    p_norm(b, op)
+
+
 @handles("frobenius_norm")
 def frobenius_norm(b: Builder, op: Op) -> None:
     chain = Chain(b, op)

@@ -209,7 +209,7 @@ _SAME = """relu sigmoid tanh silu swish elu gelu mish softplus exp log sqrt rsqr
     asinh acosh atanh bitwise_not tril triu cumprod meshgrid pixel_unshuffle channel_shuffle shuffle_channel
     temporal_shift maxout repeat_interleave trunc logit print"""
 _PAIRS = """equal not_equal less_than less_equal greater_than greater_equal logical_and logical_or
-    logical_xor bitwise_and bitwise_or bitwise_xor atan2 dot cross"""
+    logical_xor bitwise_and bitwise_or bitwise_xor atan2 dot cross dist"""
 
 
 def _rows() -> dict[str, Row]:
