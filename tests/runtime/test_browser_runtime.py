@@ -328,6 +328,28 @@ def test_a_bundle_that_cannot_be_loaded(page: Any, site: Site, worker: bool, pat
     assert page.evaluate(FAILURE, ["/bundle", {"worker": worker, **FAST}]) == {"loaded": "small"}
 
 
+HINTS = """async (files) => {
+  for (const href of files) {
+    const link = document.createElement('link');
+    Object.assign(link, { rel: 'preload', as: 'fetch', crossOrigin: 'anonymous', href });
+    await new Promise((resolve) => { link.onload = link.onerror = resolve; document.head.append(link); });
+  }
+}"""
+
+
+@pytest.mark.parametrize("breaks", [False, True], ids=["whole", "refused at first"])
+@THREADS
+def test_what_the_head_names_is_not_fetched_again(page: Any, site: Site, worker: bool, breaks: bool) -> None:
+    files = ["/bundle/model.json", "/bundle/chunk_1.dat"]
+    if breaks:
+        site.faults[files[1]] = lambda nth, body: (503, {}, b"") if nth == 1 else (200, {}, body)
+    page.evaluate(HINTS, files)
+    assert page.evaluate(LOAD, ["/bundle", {"worker": worker, **FAST}])["name"] == "small"
+    assert [site.asked.count(file) for file in files] == [1, 2 if breaks else 1]
+    x = np.ones((1, 3, 2, 2), np.float32)
+    check(page.evaluate(RUN_TENSOR, [x.ravel().tolist(), [1, 3, 2, 2]]), conv_relu(x))
+
+
 def test_kernels_served_with_a_wrong_type_still_compile(page: Any, site: Site) -> None:
     site.faults["/static/runtime/wasm/kernels.wasm"] = lambda nth, body: (200, {"Content-Type": "text/plain"}, body)
     assert page.evaluate(FAILURE, ["/bundle", {}]) == {"loaded": "small"}
