@@ -39,7 +39,7 @@ export async function loadRemote(address, { signal, onProgress, backend, precisi
   home.retain();
   try {
     const near = namedInHead(address), loaded = new AbortController();
-    const request = { address, options: { backend, precision, retries, cache, policy }, near };
+    const request = { address, options: { backend, precision, retries, cache, policy }, near, watched: Boolean(onProgress) };
     const { id, answer } = home.call('load', request, { signal, onProgress });
     for (const url of near) forward(url, loaded.signal, (delivery, transfer) => home.deliver(id, delivery, transfer));
     return new RemoteModel(home, id, await answer.finally(() => loaded.abort()));

@@ -5,7 +5,7 @@ import { Deliveries } from './near.js';
 
 /**
  * @typedef {{id: number, type: 'hello', lock: string}
- *   | {id: number, type: 'load', address: string, options: import('./index.js').LoadOptions, near: string[]}
+ *   | {id: number, type: 'load', address: string, options: import('./index.js').LoadOptions, near: string[], watched: boolean}
  *   | {id: number, type: 'deliver', load: number, delivery: import('./near.js').Delivery}
  *   | {id: number, type: 'run', model: number, feeds: import('./index.js').Feeds}
  *   | {id: number, type: 'profile', model: number, feeds: import('./index.js').Feeds}
@@ -79,8 +79,9 @@ class Desk {
   }
 
   /** @param {Extract<Request, {type: 'load'}>} request its id becomes the model's number */
-  async handleLoad({ id, address, options, near: urls }) {
-    const near = new Deliveries(urls), onProgress = (/** @type {any} */ progress) => this.port.postMessage({ id, progress }, []);
+  async handleLoad({ id, address, options, near: urls, watched }) {
+    const near = new Deliveries(urls);
+    const onProgress = (/** @type {any} */ progress) => { if (watched) this.port.postMessage({ id, progress }, []); };
     this.deliveries.set(id, near);
     const model = await this.load(address, { ...options, near, signal: this.signalOf(id), onProgress })
       .finally(() => this.deliveries.delete(id));
