@@ -49,8 +49,9 @@ STEEP = "ocr_det_mobile_v1_fluid"
 1.6e-4 from the same program computed in float64, and Paddle 3.3.1 itself is 2.3e-4 from that answer with the graph
 optimisation that it turns on by default, 1.1e-4 without it but with MKL's sums in their reproducible order
 (MKL_CBWR=COMPATIBLE). So another order of additions cannot be held to WORST from it. This one is held to the exact
-numbers instead: as near to them as Paddle is, with a tenth more for chance."""
-STEEP_SLACK = 1.1
+numbers instead: as near to them as Paddle is and half as much again, for the worst of 300 000 pixels is chance: orders
+of additions that are equally good on the whole gave 1.6e-4 to 2.6e-4."""
+STEEP_SLACK = 1.5
 WORST = 1e-4  # of the output's range
 FILES_OF_A_PACKAGE = r"model\.json|chunk_\d+\.dat"
 RUNS = 3

@@ -1,5 +1,5 @@
 // Operators → steps of the GPU's vocabulary, or the reason why they stay on the host.
-import { ShapeError, UnsupportedError } from '../ops/node.js';
+import { count, ShapeError, UnsupportedError } from '../ops/node.js';
 import { elementwise } from './lower/elementwise.js';
 import { moves } from './lower/moves.js';
 import { rows } from './lower/rows.js';
@@ -22,6 +22,9 @@ export const gpuTypes = () => Object.keys(LOWER);
 export function lowerNode(node, draft, supports) {
   const lower = Object.hasOwn(LOWER, node.type) ? LOWER[/** @type {keyof typeof LOWER} */ (node.type)] : null;
   if (!lower) return { steps: [], reason: 'the GPU has no such operator' };
+  if ([...Object.values(node.inputs).flat(), ...node.outputs].some(({ shape }) => count(shape) === 0)) {
+    return { steps: [], reason: 'a GPU holds nothing without elements' };
+  }
   draft.where = node.where;
   draft.steps = [];
   try {
