@@ -97,7 +97,9 @@ def test_with_keys_the_page_asks_for_one(models: Path, page, serving):
 
 
 def test_an_engine_on_its_way_and_its_batches_are_shown(models: Path, page, serving, gpu, tmp_path: Path):
-    gpu("FAKE_TRT_BUILD_S", "2")
+    hold = tmp_path / "hold"
+    hold.touch()
+    gpu("FAKE_TRT_HOLD", str(hold))
     app = create_app({"models": [str(models)], "rate_per_s": 0, "trt_cache": str(tmp_path / "engines")})
     app.extensions["inpage_serving"].start(0)
     with serving(app) as address:
@@ -105,6 +107,7 @@ def test_an_engine_on_its_way_and_its_batches_are_shown(models: Path, page, serv
         first = version(page, "mean · version 1")
         first.get_by_text("TensorRT is being built: building").wait_for()
         assert "On ONNX Runtime since" in first.inner_text()
+        hold.unlink()
         first.get_by_text("On TensorRT since").wait_for(timeout=60_000)
         first.get_by_text("batches,").wait_for()
         assert "is being built" not in first.inner_text()

@@ -2,7 +2,8 @@
 
 What it does wrong on purpose is said in the environment, so that it reaches processes too:
 FAKE_TRT_VERSION (8.5.3.1); FAKE_TRT=no_cudnn | no_gpu | cannot_parse | build_fails | crashes;
-FAKE_TRT_OFF=a number added to every output; FAKE_TRT_BUILD_S=how long a build takes; FAKE_TRT_RUN_MS="per run,per row";
+FAKE_TRT_OFF=a number added to every output; FAKE_TRT_BUILD_S=how long a build takes; FAKE_TRT_HOLD=a file that a build
+waits to see gone; FAKE_TRT_RUN_MS="per run,per row";
 FAKE_TRT_RUN_FAILS; FAKE_TRT_LOG=a file that gets a line, the model's hash, for every build.
 """
 
@@ -218,6 +219,8 @@ class Builder:
         for k in range(LAYERS):
             self.logger.log(S.VERBOSE, f"=============== Computing costs for layer {k}")
             time.sleep(float(os.environ.get("FAKE_TRT_BUILD_S", "0")) / LAYERS)
+        while os.path.exists(os.environ.get("FAKE_TRT_HOLD", "")):
+            time.sleep(0.02)
         if mode() == "crashes":
             os.abort()
         if mode() == "build_fails":
