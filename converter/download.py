@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import time
@@ -16,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from converter.errors import ConvertError
+from converter.signature import sha256_of
 
 MAX_BYTES = 4 << 30
 _BLOCK = 1 << 18
@@ -53,12 +53,12 @@ def fetch(url: str, file: Path, sha256: str | None = None, progress: Callable[[i
     part = file.with_name(file.name + ".part")
     with _alone(part.with_suffix(".lock")):
         if file.is_file():
-            found = digest(file)
+            found = sha256_of(file)
             if sha256 is None or found == sha256:
                 return found
             file.unlink()
         _attempts(url, part, progress or (lambda loaded, total: None), patience)
-        found = digest(part)
+        found = sha256_of(part)
         if sha256 is not None and found != sha256:
             _forget(part)
             raise ConvertError(f"the download's SHA-256 is {found}, {sha256} is expected", where=url,
@@ -67,15 +67,6 @@ def fetch(url: str, file: Path, sha256: str | None = None, progress: Callable[[i
         part.replace(file)
         _forget(part)
     return found
-
-
-def digest(file: Path) -> str:
-    """SHA-256 of a file, as hex."""
-    found = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            found.update(block)
-    return found.hexdigest()
 
 
 def _check_address(url: str) -> None:

@@ -240,8 +240,10 @@ export class WatchedModel {
       this.times = [];
     });
     this.trial = null;
-    if (!late) this.times = [];
-    if (!late) this.model = ms < most ? rival : present;
+    if (!late) {
+      this.times = [];
+      this.model = ms < most ? rival : present;
+    }
     await (ms < most ? present : rival).dispose();
     return ms;
   }

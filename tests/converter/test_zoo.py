@@ -15,8 +15,9 @@ from programs import small_legacy, small_pir
 
 from converter import ConvertError, zoo
 from converter.__main__ import main
-from converter.download import Patience, digest, fetch
+from converter.download import Patience, fetch
 from converter.read.bundle import load_bundle
+from converter.signature import sha256_of
 from converter.unpack import unpack
 
 QUICK = Patience(timeout_s=0.5, attempts=3, wait_s=0.01)
@@ -98,7 +99,7 @@ def site():
 def test_downloads_once(site, tmp_path):
     shown = []
     found = fetch(f"{site.url}/m.tar", tmp_path / "m.tar", None, lambda *at: shown.append(at), QUICK)
-    assert (tmp_path / "m.tar").read_bytes() == PAYLOAD and found == digest(tmp_path / "m.tar")
+    assert (tmp_path / "m.tar").read_bytes() == PAYLOAD and found == sha256_of(tmp_path / "m.tar")
     assert shown[-1] == (len(PAYLOAD), len(PAYLOAD)) and shown == sorted(shown)
     assert fetch(f"{site.url}/m.tar", tmp_path / "m.tar", found, None, QUICK) == found
     assert len(site.seen) == 1 and not list(tmp_path.glob("*.part"))
@@ -141,7 +142,7 @@ def test_refuses(site, tmp_path, tricks, message, monkeypatch):
     site.tricks[:] = tricks
     (tmp_path / "right").write_bytes(PAYLOAD)
     with pytest.raises(ConvertError, match=message):
-        fetch(f"{site.url}/m.tar", tmp_path / "m.tar", digest(tmp_path / "right"), None, QUICK)
+        fetch(f"{site.url}/m.tar", tmp_path / "m.tar", sha256_of(tmp_path / "right"), None, QUICK)
     assert not (tmp_path / "m.tar").exists()
 
 
