@@ -56,11 +56,16 @@ def mobilenets(folder: Path) -> None:
         convert(net, folder / name, input_spec=spec, verify=False)
 
 
-def pack(folder: Path, models: list[tuple[str, int]], backends: list[str], runs: int) -> None:
-    """Everything the page needs, below one folder."""
+def copy_runtime(folder: Path) -> None:
+    """What pages load of this repository, at the same addresses."""
     for part in ("runtime", "media"):
         wanted = shutil.ignore_patterns("*.c", "*.h", "*.py", "__pycache__")
         shutil.copytree(REPO / "static" / part, folder / "static" / part, ignore=wanted)
+
+
+def pack(folder: Path, models: list[tuple[str, int]], backends: list[str], runs: int) -> None:
+    """Everything the page needs, below one folder."""
+    copy_runtime(folder)
     mobilenets(folder / "models")
     benches = [{"name": "mobilenet_v2", "side": SIDE}, {"name": "mobilenet_v3_small", "side": SIDE}]
     for source, side in models:

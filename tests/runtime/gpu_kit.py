@@ -82,9 +82,13 @@ def hold_to_float32(backend: str, bundles: Bundles, site: Site, page: Any) -> No
 
 
 def packed(inputs: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
-    """float32 arrays as JSON that a page can unpack."""
+    """float32 and int32 arrays as JSON that a page can unpack."""
     return {
-        name: {"shape": list(array.shape), "base64": base64.b64encode(array.tobytes()).decode()}
+        name: {
+            "shape": list(array.shape),
+            "dtype": str(array.dtype),
+            "base64": base64.b64encode(array.tobytes()).decode(),
+        }
         for name, array in inputs.items()
     }
 

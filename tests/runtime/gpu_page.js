@@ -35,8 +35,10 @@ export async function checkCases({ backend, precision, files }) {
 /** @param {import('./case_graph.js').Case} item @param {Name} name @param {Precision} precision @param {WebAssembly.Module} wasm @returns {Promise<Outcome>} */
 async function checkCase(item, name, precision, wasm) {
   const { graph, weights, feeds } = graphOf(item), outcome = { name: item.name, tol: item.tol, worst: 0, steps: 0, error: '' };
-  const engine = await createGpuEngine(graph, weights, { wasm, open: () => open(name, precision) });
+  /** @type {import('../../static/runtime/gpu/engine.js').GpuEngine|undefined} */
+  let engine;
   try {
+    engine = await createGpuEngine(graph, weights, { wasm, open: () => open(name, precision) });
     for (let i = 0; i < 2; i++) {
       const out = await engine.run(feeds);
       for (const [slot, tensors] of Object.entries(item.outputs)) {
@@ -48,18 +50,18 @@ async function checkCase(item, name, precision, wasm) {
   } catch (error) {
     outcome.error = String(error);
   }
-  engine.dispose();
+  engine?.dispose();
   return outcome;
 }
 
 /** @typedef {Record<string, {shape: number[], base64: string, dtype?: string}>} Packed */
 /** @typedef {import('../../static/runtime/tensor.js').Tensor} Tensor */
 
-/** @param {Packed} packed float32 alone @returns {Record<string, Tensor>} */
+/** @param {Packed} packed float32 or int32 @returns {Record<string, Tensor>} */
 export function unpack(packed) {
-  return Object.fromEntries(Object.entries(packed).map(([name, { shape, base64 }]) => {
-    const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-    return [name, { shape, data: new Float32Array(bytes.buffer) }];
+  return Object.fromEntries(Object.entries(packed).map(([name, { shape, base64, dtype }]) => {
+    const { buffer } = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+    return [name, { shape, data: dtype === 'int32' ? new Int32Array(buffer) : new Float32Array(buffer) }];
   }));
 }
 
