@@ -1,6 +1,7 @@
-// Every engine in a frame of its own, visited in turns: upload, run and read-back; then eight in flight. Reports go to /r.
+// Every engine in a frame of its own, visited in turns: upload, run and read-back; then, in turns again, eight in flight. Reports go to /r.
 
 const FLIGHT = 8, WARM = 12, TURN = 5;
+const ROUNDS = 3, ROUND_MS = 800; // of frames in flight, in turns; slow engines make fewer in a round
 const LOAD_MS = 180_000;
 
 /** @param {unknown} report */
@@ -48,16 +49,20 @@ async function compare(net, engines, runs) {
     const one = await open({ ...net, ...engine });
     if (one.found.failed) await say({ net: net.net, ...engine, failed: one.found.failed.split('\n')[0] });
     if (one.found.failed) one.frame.remove();
-    else ready.push({ ...one, engine, times: [] });
+    else ready.push({ ...one, engine, times: [], flights: [] });
   }
   const right = ready[0]?.page.outputs[0];
   for (const { page } of ready) await page.bench(Math.min(WARM, runs));
   for (let turn = 0; turn * TURN < runs; turn++) for (const one of ready) one.times.push(...await one.page.bench(Math.min(TURN, runs)));
-  for (const one of ready) {
-    const times = one.times.sort((p, q) => p - q), flight = await one.page.flight(FLIGHT, runs).catch((error) => String(error));
-    await say({ net: net.net, ...one.engine, median_ms: at(times, 0.5), p25_ms: at(times, 0.25), p75_ms: at(times, 0.75), runs: times.length,
-      in_flight_ms: typeof flight === 'number' ? rounded(flight) : flight, first_ms: rounded(one.found.first_ms), note: one.found.note || undefined, chosen: one.page.chosen?.(),
-      error: right ? errorOf(one.page.outputs[0], right) : null });
+  for (let round = 0; round <= ROUNDS; round++) {
+    for (const { page, flights } of ready) flights.push(await page.flight(FLIGHT, round ? runs : 2 * FLIGHT, ROUND_MS).catch((error) => String(error)));
+  }
+  for (const { page, engine, found, times, flights } of ready) {
+    const all = flights.slice(1), failed = all.find((ms) => typeof ms === 'string'); // the first round warms up
+    times.sort((p, q) => p - q);
+    await say({ net: net.net, ...engine, median_ms: at(times, 0.5), p25_ms: at(times, 0.25), p75_ms: at(times, 0.75), runs: times.length,
+      in_flight_ms: failed ?? at(all.sort((p, q) => p - q), 0.5), rounds_ms: failed ? undefined : all.map(rounded), first_ms: rounded(found.first_ms),
+      note: found.note || undefined, chosen: page.chosen?.(), error: right ? errorOf(page.outputs[0], right) : null });
   }
   for (const { frame } of ready) frame.remove();
 }

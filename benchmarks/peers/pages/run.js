@@ -54,11 +54,12 @@ try {
     return times;
   };
   globalThis.outputs = outputs;
-  globalThis.flight = async (lanes, n) => { // ms a run with so many at a time
+  globalThis.flight = async (lanes, n, most_ms) => { // ms a run with so many at a time; none is begun after most_ms
     const start = performance.now();
-    let left = n;
-    await Promise.all(Array.from({ length: lanes }, async () => { while (left-- > 0) await run(); }));
-    return (performance.now() - start) / n;
+    let begun = 0;
+    const lane = async () => { while (begun < n && performance.now() - start < most_ms) { begun++; await run(); } };
+    await Promise.all(Array.from({ length: lanes }, lane));
+    return (performance.now() - start) / begun;
   };
   globalThis.found = { first_ms, first_run_ms, bytes: bytesByKind(), requests: performance.getEntriesByType('resource').length, note: run.note ?? '', isolated: self.crossOriginIsolated,
     error: wish.check ? await check(outputs, known) : null };

@@ -1,9 +1,10 @@
 // Numbers on their way to the GPU: through buffers that stay mapped while they wait, which costs half of writeBuffer.
 
-const MOST = 4; // staging buffers of one input; frames beyond take the other way
 const LEAST_BYTES = 64 * 1024; // below, writeBuffer is as fast
 
 export class Uploads {
+  static most = 4; // staging buffers of one input; frames beyond take the other way
+
   /**
    * @param {GPUDevice} device @param {(descriptor: GPUBufferDescriptor) => GPUBuffer} allocate
    * @param {GPUBuffer} target @param {number} bytes
@@ -45,7 +46,7 @@ export class Uploads {
 
   /** @returns {GPUBuffer|null} null where there are enough */
   more() {
-    if (this.all.length >= MOST) return null;
+    if (this.all.length >= Uploads.most) return null;
     const buffer = this.allocate({ size: this.bytes, usage: GPUBufferUsage.MAP_WRITE | GPUBufferUsage.COPY_SRC, mappedAtCreation: true });
     this.all.push(buffer);
     return buffer;
