@@ -19,6 +19,8 @@ from converter.quantise.plan import CUTTING, FEW, PASSING, Plan, can_quantise, g
 
 _MOST = 2**30
 """No sum of products may pass it, so that the bias still fits into 32 bits."""
+_FINE = 4096
+"""The largest bias over what counts in a result: its 16 bits then err by less than an eighth of that."""
 
 
 def coarse(new: Graph, node: Node, plan: Plan, limit: int = 0) -> Node:
@@ -158,7 +160,7 @@ class Lowering:
                   "fuse_alpha": float(a["fuse_alpha"])} | self._bounds(node)
         unit = 1.0 if a["fuse_activation"] == "hard_swish" else out.scale
         attrs["out_factor"] = float(np.float32(1 / (6 * out.scale))) if a["fuse_activation"] == "hard_swish" else 1.0
-        weights, exponents = self._weights(node, "Filter", p, unit)
+        weights, exponents = self._weights(node, "Filter", p, unit, out.scale)
         inputs = {"Input": [source]} | weights
         attrs |= exponents
         if node.input("ResidualData"):
@@ -168,19 +170,22 @@ class Lowering:
             attrs |= {"residual_scale": float(np.float32(r.scale / unit)), "residual_zero": r.zero}
         self._result(node, "conv2d_int8", inputs, attrs)
 
-    def _weights(self, node: Node, slot: str, p: Params, unit: float) -> tuple[dict[str, list[str]], dict[str, int]]:
+    def _weights(self, node: Node, slot: str, p: Params, unit: float,
+                 fine: float | None = None) -> tuple[dict[str, list[str]], dict[str, int]]:
         """Whole weights, the scales from sums to units of the result, and the bias with the zero point in it; and the
-        exponents of the last two."""
+        exponents of the last two. fine: what counts in a result; None: a 256th of the largest bias."""
         data = self.old.values[node.inputs[slot][0]].data
         assert data is not None
         rows = rows_of(node.type, data.astype(np.float32))
         depth, largest = rows[0].size, max(abs(p.low), abs(p.high))
         limit = min(self.plan.limit(node.out), _MOST // (depth * largest))
         most = ROWS if node.out in self.plan.depthwise and node.out in self.plan.narrow else _MOST
-        scale, steps, q = self._steps(node, rows, limit, p.scale / unit, most)
-        flat, real = q.reshape(len(q), -1).astype(np.int64), rows.reshape(len(q), -1)
         bias = self.old.data_of(node.input("Bias"))
-        total = np.zeros(len(q)) if bias is None else bias.astype(np.float64).reshape(-1)
+        total = np.zeros(len(rows)) if bias is None else bias.astype(np.float64).reshape(-1)
+        largest_bias = max(float(np.abs(total).max()), 1e-30)
+        shares = np.abs(total) / ((fine or largest_bias / 256) * _FINE)
+        scale, steps, q = self._steps(node, rows, limit, p.scale / unit, most, shares)
+        flat, real = q.reshape(len(q), -1).astype(np.int64), rows.reshape(len(q), -1)
         total = total - self.plan.shift(node.out, flat * steps[:, None] - real)
         # Beyond 2^30 no sum of products reaches the bias: the channel says the same.
         sums = short_sums(np.clip(total / (steps * p.scale) - p.zero * flat.sum(1), -_MOST, _MOST))
@@ -190,10 +195,12 @@ class Lowering:
         return names, {"scale_exponent": scale[1], "bias_exponent": sums[1], "weight_limit": limit, "rows_limit": most}
 
     def _steps(self, node: Node, rows: np.ndarray, limit: int, factor: float,
-               most: int) -> tuple[tuple[np.ndarray, int], np.ndarray, np.ndarray]:
+               most: int, shares: np.ndarray) -> tuple[tuple[np.ndarray, int], np.ndarray, np.ndarray]:
         """Scales (times factor, in short), what they stand for, and whole weights; three rows of a window never add up
-        to more than `most`."""
+        to more than `most`, and no scale is below its share of the largest: all biases share a unit, which that of a
+        channel with next to no weights would make too coarse for the others."""
         wanted = whole(rows, limit)[1]
+        wanted = np.maximum(wanted, wanted.max() * np.minimum(shares, 1))
         if most < _MOST:
             wanted = np.maximum(wanted, three_rows(rows) / most)
         while True:

@@ -227,6 +227,21 @@ def test_the_same_choices_as_pairs_for_other_engines(tmp_path, symmetric):
     assert np.abs(found - exact).max() < 0.15 * np.ptp(exact)
 
 
+@pytest.mark.parametrize("left", [0.0, 1e-5])
+def test_a_channel_with_next_to_no_weights_keeps_its_bias_and_others_theirs(tmp_path, left):
+    graph = net()
+    for weight, bias in (("w0", "b0"), ("w2", "b2")):
+        graph.values[weight].data[2:4] *= np.float32(left)
+        graph.values[bias].data[2:4] = (1.0, 2.5)
+    made = quantised(graph, inputs(), Numpy, Options(budget=1.0, agreement=0.0, narrow=False))
+    onnx.write(made.pairs(False), tmp_path / "model.onnx", precision="int8")
+    session = with_onnxruntime.load(tmp_path / "model.onnx")
+    for feeds in inputs(3, seed=9):
+        exact = evaluate(graph, feeds)["y"]
+        for found in (evaluate(made.page, feeds)["y"], with_onnxruntime.run(session, feeds)["y"]):
+            assert np.abs(found - exact).max() < 0.03 * np.ptp(exact)
+
+
 def test_layers_are_kept_finer_until_the_first_class_stays():
     """Answers that all but tie: the budget alone would leave them to chance."""
     graph = net()

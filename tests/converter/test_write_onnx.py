@@ -122,6 +122,31 @@ def test_between_int8_tensors_weights_have_nodes_too(tmp_path, dialect, weights)
     assert found.min() == 0 and np.abs(found - wanted).max() <= 0.25 + 0.02 * np.ptp(wanted)
 
 
+def test_with_int8_what_is_long_is_kept_in_half_precision(tmp_path):
+    """Scales that half precision cannot hold get a factor; what a node would make longer stays as it is."""
+    rng = np.random.default_rng(2)
+    graph = Graph(inputs=["x"], outputs=["y"])
+    for name, width in (("x", 64), ("a", 96), ("y", 4)):
+        graph.add_value(Value(name, ("n", width), "float32"))
+    graph.constant("v", (rng.standard_normal((64, 96)) * np.geomspace(1e-6, 1e-2, 96)).astype(np.float32))
+    graph.constant("b", np.geomspace(1e-6, 1e-2, 96).astype(np.float32))
+    graph.constant("w", (rng.standard_normal((96, 4)) * 1e3).astype(np.float32))
+    graph.constant("c", np.arange(4, dtype=np.float32))
+    graph.nodes = [Node("fc", {"Input": ["x"], "W": ["v"], "Bias": ["b"]}, {"Out": ["a"]}, {}),
+                   Node("fc", {"Input": ["a"], "W": ["w"], "Bias": ["c"]}, {"Out": ["y"]}, {})]  # fmt: skip
+    for node in graph.nodes:
+        complete(node)
+    graph.meta["rounded"] = {"v": (1, None)}
+    write(graph, tmp_path / "model.onnx", precision="int8")
+    library.checker.check_model(library.load(tmp_path / "model.onnx"), full_check=True)
+    kinds = {data.dtype.name for data in weights_of(tmp_path / "model.onnx").values() if data.size >= 96}
+    assert kinds == {"int8", "float16"}
+    x = {"x": rng.standard_normal((5, 64)).astype(np.float32)}
+    found = with_onnxruntime.run(with_onnxruntime.load(tmp_path / "model.onnx"), x)["y"]
+    wanted = evaluate(graph, x)["y"]
+    assert np.abs(found - wanted).max() <= 0.01 * np.ptp(wanted)
+
+
 @pytest.mark.parametrize("top, cuts", [(6.0, 0), (12.0, 1)])
 def test_rounding_that_cuts_as_much_needs_no_activation_before_it(tmp_path, top, cuts):
     """relu6 before int8 that stands for 0 … 6 does nothing; before 0 … 12 it does."""

@@ -9,12 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from converter.errors import ConvertError
 from converter.graph import Graph
 from converter.schema import onnx as schema
-from converter.write import narrow
 from converter.write.onnx import (  # noqa: F401  (each declares its rules)
     detect,
     elementwise,
@@ -26,8 +23,8 @@ from converter.write.onnx import (  # noqa: F401  (each declares its rules)
     recurrent,
     resize,
 )
-from converter.write.onnx.emit import RULES, Cannot, Dialect, Emitter, attribute, tensor, value_info
-from converter.write.web import stored
+from converter.write.onnx.emit import RULES, Cannot, Dialect, Emitter, tensor, value_info
+from converter.write.onnx.weights import write_weights
 
 __all__ = ["DIALECTS", "FILE", "RULES", "Cannot", "Dialect", "build", "name_outputs", "save", "write"]
 
@@ -79,7 +76,7 @@ def build(graph: Graph, dialect: Dialect = DIALECTS["onnx"], precision: str = "f
     page and server compute with the same numbers. Raises ConvertError naming every operator that cannot be written.
     """
     emitter = Emitter(graph, dialect)
-    _weights(emitter, precision)
+    write_weights(emitter, precision)
     problems: list[Cannot] = []
     for node in graph.nodes:
         try:
@@ -120,109 +117,6 @@ def _shorten(emitter: Emitter) -> None:
 
     rename(emitter.nodes)
     emitter.constants = {name_of(name): data for name, data in emitter.constants.items()}
-
-
-def _weights(emitter: Emitter, precision: str) -> None:
-    """The graph's constants under their names, rounded as in the chunks; in a narrower form with a node behind it that
-    widens them where the reader takes that."""
-    used = {name for node in emitter.graph.nodes for name in node.input_names()} | set(emitter.graph.outputs)
-    axes = narrow.rounded(emitter.graph)
-    if precision.startswith("int8") and not axes:
-        axes = narrow.row_axes(emitter.graph)
-    whole, biases = _in_integers(emitter.graph)
-    axes = {name: (0, None) for name in whole if emitter.rank(name) == 4} | axes  # depthwise filters too
-    for name, value in emitter.graph.values.items():
-        if value.data is None or name not in used:
-            continue
-        if name in axes:
-            _rows(emitter, name, *axes[name], name in whole)
-            continue
-        kept = "float16" if precision.startswith("int8") else precision
-        data = stored(value, kept) if value.dtype in ("float32", "float16") else value.data
-        if name in biases:
-            data = _half(data)
-        if data.dtype == np.float16:
-            emitter.weights[name] = data.astype(np.float32)
-            if emitter.dialect.compact:
-                _widen(emitter, name, data)
-                continue
-        emitter.constants[name] = emitter.weights.get(name, data)
-
-
-def _in_integers(graph: Graph) -> tuple[set[str], set[str]]:
-    """Weights and biases of layers whose input comes from int8: an engine may multiply integers there."""
-    real = {name for node in graph.nodes if node.type == "dequantize_linear" for name in node.output_names()}
-    found = [node for node in graph.nodes if node.type in ("conv2d", "fc") and node.input("Input") in real]
-    weights = {name for node in found for name in (node.input("Filter"), node.input("W")) if name is not None}
-    biases = {name for node in found if (name := node.input("Bias")) is not None}
-    return ({name for name in weights if graph.values[name].is_constant},
-            {name for name in biases if graph.values[name].is_constant})
-
-
-def _half(data: np.ndarray) -> np.ndarray:
-    """A bias in half precision, which is finer than what it is added to; as it is where that cannot hold it."""
-    return data.astype(np.float16) if _fits(np.abs(data).max(initial=0.0)) else data
-
-
-def _fits(number: float) -> bool:
-    """Whether half precision holds it to three digits."""
-    return bool(np.finfo(np.float16).tiny < number < np.finfo(np.float16).max)
-
-
-def _rows(emitter: Emitter, name: str, axis: int, scales: np.ndarray | None, in_integers: bool) -> None:
-    """A weight as int8 with a scale along an axis.
-
-    in_integers: with Q/DQ nodes, TensorRT 8 wants both. Else not even with DequantizeLinear: behind that, ONNX Runtime
-    1.31 rounds what the weight is multiplied with to int8 too.
-    """
-    data = np.asarray(emitter.graph.data_of(name), np.float32)
-    whole, scales = narrow.to_int8(data, axis, scales)
-    if in_integers and emitter.dialect.compact and _fits(scales.min()) and _fits(scales.max()):
-        scales = scales.astype(np.float16)
-    shape = [-1 if k == axis else 1 for k in range(whole.ndim)]
-    emitter.weights[name] = whole.astype(np.float32) * scales.astype(np.float32).reshape(shape)
-    if in_integers:
-        short = emitter.fresh(f"{name}.int8")
-        scale = _widened(emitter, f"{name}.scale", scales)
-        if emitter.dialect.compact:  # a zero point that is not named is 0
-            emitter.constants[short] = whole
-            _node(emitter, "DequantizeLinear", [short, scale], name, axis=axis)
-        else:
-            full, zeros = emitter.fresh(f"{name}.float"), emitter.const(np.zeros_like(scales, np.int8))
-            emitter.constants[full] = emitter.weights[name]
-            _node(emitter, "QuantizeLinear", [full, scale, zeros], short, axis=axis)
-            _node(emitter, "DequantizeLinear", [short, scale, zeros], name, axis=axis)
-    elif emitter.dialect.compact:
-        scale, short, real = (emitter.fresh(f"{name}.{part}") for part in ("scale", "int8", "whole"))
-        emitter.constants[scale], emitter.constants[short] = scales.reshape(shape), whole
-        _node(emitter, "Cast", [short], real, to=schema.DTYPES["float32"])
-        _node(emitter, "Mul", [real, scale], name)
-    else:
-        emitter.constants[name] = emitter.weights[name]
-
-
-def _widened(emitter: Emitter, base: str, data: np.ndarray) -> str:
-    """The name of a constant as float32."""
-    name = emitter.fresh(base)
-    if data.dtype == np.float16:
-        _widen(emitter, name, data)
-    else:
-        emitter.constants[name] = data
-    return name
-
-
-def _widen(emitter: Emitter, name: str, data: np.ndarray) -> None:
-    """A constant in half precision, and the node that makes float32 of it."""
-    half = emitter.fresh(f"{name}.half")
-    emitter.constants[half] = data
-    _node(emitter, "Cast", [half], name, to=schema.DTYPES["float32"])
-
-
-def _node(emitter: Emitter, type: str, inputs: list[str], output: str, **attrs: int) -> None:
-    """A node whose output has a given name."""
-    node = schema.message("Node")(input=inputs, output=[output], op_type=type)
-    node.attribute.extend(attribute(key, value) for key, value in attrs.items())
-    emitter.nodes.append(node)
 
 
 def _read(nodes: Iterable[Any]) -> Iterator[str]:
