@@ -122,6 +122,29 @@ def test_between_int8_tensors_weights_have_nodes_too(tmp_path, dialect, weights)
     assert found.min() == 0 and np.abs(found - wanted).max() <= 0.25 + 0.02 * np.ptp(wanted)
 
 
+@pytest.mark.parametrize("left", [0.0, 1e-6])
+def test_a_bias_is_not_cut_where_a_row_has_next_to_no_weights(tmp_path, left):
+    """ONNX Runtime makes whole numbers of biases, in units of the row's scale."""
+    graph = Graph(inputs=["x"], outputs=["y"])
+    for name, width, dtype in (("x", 1, "float32"), ("xq", 1, "int8"), ("xr", 1, "float32"), ("c", 2, "float32"),
+                               ("cq", 2, "int8"), ("y", 2, "float32")):  # fmt: skip
+        graph.add_value(Value(name, (1, width, 2, 2), dtype))
+    graph.constant("w", np.array([0.5, left], np.float32).reshape(2, 1, 1, 1))
+    graph.constant("b", np.array([0.5, 0.75], np.float32))
+    graph.nodes = [
+        Node("quantize_linear", {"X": ["x"]}, {"Out": ["xq"]}, {"inverse_scale": 64.0}),
+        Node("dequantize_linear", {"X": ["xq"]}, {"Out": ["xr"]}, {"scale": 1 / 64}),
+        Node("conv2d", {"Input": ["xr"], "Filter": ["w"], "Bias": ["b"]}, {"Out": ["c"]}, {}),
+        Node("quantize_linear", {"X": ["c"]}, {"Out": ["cq"]}, {"inverse_scale": 64.0}),
+        Node("dequantize_linear", {"X": ["cq"]}, {"Out": ["y"]}, {"scale": 1 / 64})]  # fmt: skip
+    for node in graph.nodes:
+        complete(node)
+    write(graph, tmp_path / "model.onnx", precision="int8")
+    x = {"x": np.full((1, 1, 2, 2), 0.25, np.float32)}
+    found = with_onnxruntime.run(with_onnxruntime.load(tmp_path / "model.onnx"), x)["y"]
+    np.testing.assert_allclose(found[0, :, 0, 0], [0.625, 0.75], atol=0.02)
+
+
 def test_with_int8_what_is_long_is_kept_in_half_precision(tmp_path):
     """Scales that half precision cannot hold get a factor; what a node would make longer stays as it is."""
     rng = np.random.default_rng(2)
