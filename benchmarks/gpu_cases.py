@@ -26,6 +26,7 @@ sys.path[:0] = [str(REPO)]
 from benchmarks.gpu import copy_runtime  # noqa: E402
 from tests.runtime.gpu_kit import LIMITS, Bundles, case_files, packed, script_files  # noqa: E402
 from tests.runtime.test_browser_models import DETECTORS, MODELS, reference  # noqa: E402
+from tests.runtime.test_browser_webgl import PICTURES  # noqa: E402
 
 KEPT = REPO / "benchmarks" / ".cache" / "checked"
 SCRIPT = "gpu_cases_page.js"
@@ -68,8 +69,8 @@ def fill(folder: Path, models: list[str], cases: list[str], bundles: Bundles, gi
     for name in models:
         add_model(folder / "models", name, bundles)
     sure = [{"name": name} | ({"sure": DETECTORS[name]} if name in DETECTORS else {}) for name in models]
-    wish = {"cases": cases, "models": sure, "limits": LIMITS, "runs": given.runs, "patience_s": given.patience}
-    (folder / "wish.json").write_text(json.dumps(wish))
+    wish = {"cases": cases, "pictures": PICTURES if cases else [], "models": sure, "limits": LIMITS}
+    (folder / "wish.json").write_text(json.dumps(wish | {"runs": given.runs, "patience_s": given.patience}))
     (folder / "index.html").write_text(PAGE)
 
 

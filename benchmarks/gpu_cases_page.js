@@ -3,6 +3,8 @@
 import { worstError } from '../static/runtime/gpu/check.js';
 import { load } from '../static/runtime/index.js';
 import { checkCases, keep, unpack } from '../tests/runtime/gpu_page.js';
+import { checkPictures } from '../tests/runtime/webgl_page.js';
+import { preparePictures } from '../tests/runtime/webgpu_page.js';
 
 /** @typedef {'webgpu'|'webgl'} Name */
 /** @typedef {'float32'|'float16'} Precision */
@@ -10,6 +12,7 @@ import { checkCases, keep, unpack } from '../tests/runtime/gpu_page.js';
 /**
  * @typedef {object} Wish
  * @property {string[]} cases addresses of files with operator cases
+ * @property {import('../static/runtime/preprocess.js').PreprocessSpec[]} pictures rules for pictures, or none
  * @property {{name: string, sure?: number}[]} models sure: score above which a detector's rows are compared, as a set
  * @property {Record<Precision, number>} limits shares of the range
  * @property {number} runs of each model, for its time
@@ -64,6 +67,22 @@ async function allCases({ cases, limits, patience_s }, backend, precision) {
     }
   }
   await report(true);
+  return failed.length;
+}
+
+/** Pictures made tensors on the GPU, beside the host's rule. @param {Wish} wish */
+async function allPictures({ pictures, patience_s }) {
+  const failed = [], ways = { webgpu: async () => (await preparePictures()).worst, webgl: async () => Math.max(...await checkPictures(pictures)) };
+  for (const backend of BACKENDS) {
+    try {
+      const levels = await within(ways[backend](), patience_s), right = levels <= 1;
+      await say({ pictures_on: backend, right, levels_of_255: told(levels) });
+      if (!right) failed.push(backend);
+    } catch (error) {
+      await say({ pictures_on: backend, failed: String(error) });
+      failed.push(backend);
+    }
+  }
   return failed.length;
 }
 
@@ -164,6 +183,7 @@ async function main(wish) {
     await within(keep(backend), wish.patience_s).catch((error) => say({ backend, failed: String(error) })); // with its programs, for all that follows
     for (const precision of PRECISIONS) if (wish.cases.length) failures += await allCases(wish, backend, precision);
   }
+  if (wish.pictures.length) failures += await allPictures(wish);
   const failed = [];
   for (const which of wish.models) {
     failed.push(...await everywhere(wish, which).catch(async (error) => {
@@ -171,7 +191,7 @@ async function main(wish) {
       return [which.name];
     }));
   }
-  await say({ failed_case_runs: failures, models: wish.models.length, failed_model_runs: failed });
+  await say({ failed_cases_and_pictures: failures, models: wish.models.length, failed_model_runs: failed });
 }
 
 main(await (await fetch('/wish.json')).json()).catch((error) => say({ failed: String(error?.stack ?? error) })).finally(() => say({ done: true }));
