@@ -288,3 +288,4 @@ if (onServer) {
   button(root, 'server-stop').addEventListener('click', () => stopped());
   for (const place of root.querySelectorAll('[data-part="server-host"]')) setText(place, location.host);
 }
+button(root, 'begin').disabled = false; // a click before all this would have been lost
