@@ -269,7 +269,8 @@ def chain(place: Place, tasks: list[tuple[Path, str]], until: float, results: Re
 
 def tasks_of(folders: list[Path], wanted: list[str] | None) -> list[tuple[Path, str]]:
     """Every engine of every model: one kind after the other, so that each kind is there for all before the next."""
-    rank = {"fp32": 0, "fp16": 1, "int8:typical": 2, "int8": 3}
+    order = wanted or ["fp32", "fp16", "int8:largest", "int8:typical", "int8"]
+    rank = {kind: place for place, kind in enumerate(order)}
     found = [(folder, kind) for folder in folders for kind in kinds(folder) if not wanted or kind in wanted]
     return sorted(found, key=lambda task: rank.get(task[1], 9))
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from trt import TrtError, quantise, reference
+from trt import TrtError, mixed, quantise, reference
 from trt.__main__ import preprocessing
 from trt.calibrate import PICTURES, samples
 from trt.check import MEASURES
@@ -48,7 +48,10 @@ def build_command(folder: Path, kind: str, path: Path, counts: tuple[int, ...] =
     sizes = ",".join("x".join(map(str, (rows, *rest))) for rows in counts)
     command = [sys.executable, "-m", "trt", "build", model, "-o", path, "--precision", precision, "--quick",
                "--shape", f"{name}={sizes}", "--reference", folder / "reference.npz", "--tolerance", "9",
-               "--timing", path.with_name(f"{folder.name}.timing"), "--every-s", "15"]  # fmt: skip
+               "--measure", "largest", "--every-s", "15",
+               "--timing", path.with_name(f"{folder.name}.timing")]  # fmt: skip
+    if (nodes := model.with_suffix(".float32.json")).is_file() and precision != "fp32":
+        command += ["--float32", nodes]
     if kind == "int8":
         command += ["--calibrate", folder.parent / "pictures", "--preprocess", folder / "model.json",
                     "--table", path.with_suffix(".table")]  # fmt: skip
@@ -113,6 +116,7 @@ def prepare(bundle: Path, pictures: Path, models: Path) -> None:
     answers = reference.by_onnxruntime(onnx, known)
     np.savez_compressed(into / "reference.npz", **{f"in:{name}": array for name, array in known.items()},
                         **{f"out:{name}": array for name, array in answers.items()})  # fmt: skip
+    (into / "model.float32.json").write_text(json.dumps(mixed.in_float32(onnx, known, QUANTISED_WITHIN)))
     for measure in MEASURES:
         try:
             made, plan = quantise.plan(onnx, rows[HELD : 3 * HELD], trial, QUANTISED_WITHIN, measure)

@@ -1,4 +1,4 @@
-"""`python -m trt build | run | check | quantise`; on the GPU's machine numpy and tensorrt are enough."""
+"""`python -m trt build | run | check | halve | quantise`; on the GPU's machine numpy and tensorrt are enough."""
 
 import argparse
 import contextlib
@@ -17,17 +17,16 @@ from typing import Any
 import numpy as np
 
 import picture
-from trt import cache, calibrate, check, quantise, reference
-from trt.adapt import adapted
+from trt import cache, calibrate, check, mixed, quantise, reference, ways
 from trt.errors import TrtError
-from trt.produce import Proof, in_pieces, produce
+from trt.produce import Proof, in_pieces
 from trt.recipe import PRECISIONS, Recipe, read_shapes
 from trt.runner import Runner
 
 
 def say(event: dict[str, Any]) -> None:
-    """One line of JSON; the reader may be waiting for it."""
-    print(json.dumps(event), flush=True)
+    """One line of JSON, written at once; the reader may be waiting for it, and others may write to the same place."""
+    print(json.dumps(event) + "\n", end="", flush=True)
 
 
 def also_into(path: Path | None) -> Callable[[dict[str, Any]], None]:
@@ -82,21 +81,17 @@ def build_engine(given: argparse.Namespace) -> None:
         raise TrtError("invalid", f"{given.model} is not the file that was expected")
     recipe = Recipe(given.precision, dict(map(read_shapes, given.shape)), given.quick, given.workspace_mb)
     tolerance = check.TOLERANCES[given.precision] if given.tolerance is None else given.tolerance
-    measure = given.measure or check.MEASURED[given.precision]
-    rows = calibrator = None
-    if given.calibrate:
-        rows = partial(calibrate.samples, given.calibrate, preprocessing(given.preprocess))
-        calibrator = calibrate.entropy(rows, recipe, given.table)
+    measure = given.measure
+    if measure is None:  # Q/DQ nodes are somebody's choice already: the engine need only be the same as they
+        ready = given.precision == "int8" and quantise.has_integers(onnx)
+        measure = "typical" if ready else "largest"
+    known = reference.read(given.reference) if given.reference else None
+    rows = partial(calibrate.samples, given.calibrate, preprocessing(given.preprocess)) if given.calibrate else None
+    float32 = tuple(json.loads(read_model(given.float32))) if given.float32 else None
     tell = also_into(given.progress)
-    tell({"stage": "adapting", "steps": 0, "seconds": 0.0})
-    proof = Proof(tolerance, reference.read(given.reference) if given.reference else None, measure, onnx)
-    onnx = adapted(onnx, recipe, rows, tolerance, measure)
-    about = {"precision": given.precision, "model": given.model.name}
-    done = produce(
-        onnx, recipe, given.output, proof,
-        calibrator=calibrator, timing=given.timing, tell=paced(tell, given.every_s),
-    )  # fmt: skip
-    tell({**about, **done})
+    all_of_it = ways.Given(onnx, Proof(tolerance, known, measure), rows, given.table, float32, given.timing)
+    done = ways.within(all_of_it, recipe, given.output, paced(tell, given.every_s))
+    tell({**done, "model": given.model.name})
 
 
 def load(path: Path) -> Runner:
@@ -161,6 +156,14 @@ def quantise_model(given: argparse.Namespace) -> None:
     say({"stage": "done", "inIntegers": len(plan.chosen), "convolutions": plan.convolutions, "errors": errors})
 
 
+def halve_model(given: argparse.Namespace) -> None:
+    """The command `halve`."""
+    feeds, _ = reference.read(given.reference)
+    nodes = mixed.in_float32(read_model(given.model), feeds, given.tolerance)
+    cache.write_whole(given.output, json.dumps(nodes).encode())
+    say({"stage": "done", "inFloat32": len(nodes)})
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     whole = argparse.ArgumentParser(prog="python -m trt", description=__doc__)
@@ -183,8 +186,9 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("--progress", type=Path, help="a file for each line of progress, the last one only")
     build.add_argument("--every-s", type=float, default=0.5, help="seconds between lines of progress")
     build.add_argument("--reference", type=Path, help=".npz with in:NAME and out:NAME; else ONNX Runtime is asked")
+    build.add_argument("--float32", type=Path, help="the nodes to leave in float32, as `halve` lists them")
     build.add_argument("--tolerance", type=float, help="error over the range of an output")
-    build.add_argument("--measure", choices=check.MEASURES, help="which error; by default the largest for fp32 only")
+    build.add_argument("--measure", choices=check.MEASURES, help="of the errors; else the largest, but for Q/DQ nodes")
     run = commands.add_parser("run", help="an engine on the arrays of a .npz")
     run.set_defaults(command=run_engine)
     run.add_argument("engine", type=Path)
@@ -197,6 +201,12 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--reference", type=Path, required=True)
     compare.add_argument("--tolerance", type=float, default=1e-2)
     compare.add_argument("--measure", choices=check.MEASURES, default="largest")
+    half = commands.add_parser("halve", help="which nodes half precision must leave in float32, for `build`")
+    half.set_defaults(command=halve_model)
+    half.add_argument("model", type=Path)
+    half.add_argument("-o", "--output", type=Path, required=True)
+    half.add_argument("--reference", type=Path, required=True, help=".npz with in:NAME and out:NAME")
+    half.add_argument("--tolerance", type=float, default=8e-3, help="below the engine's, which rounds once more")
     into = commands.add_parser("quantise", help="a model with Q/DQ nodes, in integers as far as a tolerance allows")
     into.set_defaults(command=quantise_model)
     into.add_argument("model", type=Path)

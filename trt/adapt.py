@@ -1,6 +1,6 @@
 """The model as this TensorRT wants it: from 11 on precision is no flag, it is in the model's own types."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 
 import numpy as np
@@ -16,16 +16,16 @@ SHARE = 0.8  # of the tolerance that Q/DQ nodes may use up; the engine rounds on
 
 
 def adapted(onnx: bytes, recipe: Recipe, rows: Callable[[], Iterator[Feeds]] | None, tolerance: float,
-            measure: str = "largest") -> bytes:
+            measure: str = "largest", float32: Collection[str] = ()) -> bytes:
     """The model itself where flags and calibrators do it; else in half precision, or with Q/DQ nodes.
 
-    rows: what int8 is calibrated with. Raises TrtError.
+    rows: what int8 is calibrated with. float32: nodes that half precision leaves as they are. Raises TrtError.
     """  # fmt: skip
     trt = library.tensorrt()
     if weakly_typed(trt) and (recipe.precision != "int8" or hasattr(trt, "IInt8EntropyCalibrator2")):
         return onnx
     if recipe.precision == "fp16":
-        return quantise.halved(onnx)
+        return quantise.halved(onnx, float32)
     if recipe.precision == "fp32" or quantise.has_integers(onnx):
         return onnx
     if rows is None:

@@ -5,7 +5,7 @@ calibrators, so that the model itself has to say where it is in half precision o
 """
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,12 @@ def silent(stage: str, steps: int) -> None:
     """Where nobody watches."""
 
 
-def build(onnx: bytes, recipe: Recipe, *, calibrator: Callable[[Any], Any] | None = None,
-          timing: Path | None = None, progress: Progress = silent) -> bytes:
+def build(onnx: bytes, recipe: Recipe, *, float32: Collection[str] = (),
+          calibrator: Callable[[Any], Any] | None = None, timing: Path | None = None,
+          progress: Progress = silent) -> bytes:
     """The engine as bytes; takes minutes. Raises TrtError.
 
+    float32: nodes of the model (by their outputs) that lower precisions leave alone.
     calibrator: makes the library's calibrator, needed for int8 where the model has no Q/DQ nodes.
     timing: a file that keeps how fast each layer's candidates were on this GPU, for further builds.
     progress: called with the stage ("parsing", "building") and how many layers have been timed so far.
@@ -51,6 +53,8 @@ def build(onnx: bytes, recipe: Recipe, *, calibrator: Callable[[Any], Any] | Non
     add_profile(builder, config, network, recipe)
     # The calibrator must live as long as the build; the library keeps no reference of its own.
     kept = set_precision(trt, builder, config, network, recipe, calibrator)
+    if float32 and weakly_typed(trt) and recipe.precision != "fp32":
+        keep_in_float32(trt, config, network, float32)
     progress("building", 0)
     try:
         plan = builder.build_serialized_network(network, config)
@@ -137,6 +141,25 @@ def quantised(trt: Any, network: Any) -> bool:
     """Whether the model says by Q/DQ nodes where it computes in integers."""
     kind = getattr(trt.LayerType, "QUANTIZE", None)
     return any(network.get_layer(k).type == kind for k in range(network.num_layers))
+
+
+def keep_in_float32(trt: Any, config: Any, network: Any, wanted: Collection[str]) -> None:
+    """Compute the nodes with these outputs, and store what they give, in float32.
+
+    The parser may make several layers of a node: the last one gives its output, the ones before have no names.
+    The builder may still leave a constraint that it cannot keep; what an engine answers is measured in any case.
+    """
+    config.set_flag(trt.BuilderFlag.PREFER_PRECISION_CONSTRAINTS)
+    inside = False
+    for k in reversed(range(network.num_layers)):
+        layer = network.get_layer(k)
+        outputs = [layer.get_output(at) for at in range(layer.num_outputs)]
+        if any(not tensor.name.startswith("(Unnamed Layer") for tensor in outputs):
+            inside = any(tensor.name in wanted for tensor in outputs)
+        if inside and layer.type != trt.LayerType.CONSTANT and all(t.dtype == trt.DataType.FLOAT for t in outputs):
+            layer.precision = trt.DataType.FLOAT
+            for at in range(layer.num_outputs):
+                layer.set_output_type(at, trt.DataType.FLOAT)
 
 
 def set_precision(trt: Any, builder: Any, config: Any, network: Any, recipe: Recipe, calibrator: Any) -> Any:

@@ -1,7 +1,7 @@
 """From a model to an engine that may be used: built, run, its numbers compared, and only then kept."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ class Proof:
     tolerance: float
     known: tuple[Arrays, Arrays] | None = None
     measure: str = "largest"
-    original: bytes = b""  # what ONNX Runtime is asked, where the model to build was changed since
 
 
 def in_pieces(runner: Runner, feeds: Arrays) -> dict[str, np.ndarray]:
@@ -42,7 +41,7 @@ def prove(plan: bytes, onnx: bytes, proof: Proof) -> dict[str, check.Errors]:
     """The errors of each output. Raises TrtError (out_of_tolerance)."""
     runner = Runner(plan)
     try:
-        feeds, wanted = proof.known or made_up(runner, proof.original or onnx)
+        feeds, wanted = proof.known or invented(onnx, {name: shapes.usual for name, shapes in runner.shapes.items()})
         errors = check.compare(in_pieces(runner, feeds), wanted)
     finally:
         runner.close()
@@ -50,14 +49,15 @@ def prove(plan: bytes, onnx: bytes, proof: Proof) -> dict[str, check.Errors]:
     return errors
 
 
-def made_up(runner: Runner, onnx: bytes) -> tuple[Arrays, Arrays]:
-    """Invented input, and ONNX Runtime's answer to it."""
-    feeds = reference.made_up({name: shapes.usual for name, shapes in runner.shapes.items()}, runner.dtypes)
+def invented(onnx: bytes, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Arrays, Arrays]:
+    """Inputs of these shapes, and ONNX Runtime's answer to them."""
+    feeds = reference.made_up(shapes, reference.dtypes(onnx))
     return feeds, reference.by_onnxruntime(onnx, feeds)
 
 
-def produce(onnx: bytes, recipe: Recipe, path: Path, proof: Proof, *, calibrator: Callable[[Any], Any] | None = None,
-            timing: Path | None = None, tell: Callable[[dict[str, Any]], None] = lambda event: None) -> dict[str, Any]:
+def produce(onnx: bytes, recipe: Recipe, path: Path, proof: Proof, *, float32: Collection[str] = (),
+            calibrator: Callable[[Any], Any] | None = None, timing: Path | None = None,
+            tell: Callable[[dict[str, Any]], None] = lambda event: None) -> dict[str, Any]:
     """Build, prove, keep. Returns what `tell` is told at the end; raises TrtError, and then nothing is kept.
 
     tell: called with {"stage": "parsing" | "building" | "checking" | "writing" | "done", "steps", "seconds", …}.
@@ -69,7 +69,7 @@ def produce(onnx: bytes, recipe: Recipe, path: Path, proof: Proof, *, calibrator
         tell(event)
         return event
 
-    plan = build(onnx, recipe, calibrator=calibrator, timing=timing, progress=at)
+    plan = build(onnx, recipe, float32=float32, calibrator=calibrator, timing=timing, progress=at)
     at("checking")
     errors = prove(plan, onnx, proof)
     at("writing")

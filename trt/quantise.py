@@ -1,11 +1,12 @@
 """Q/DQ nodes for int8: where calibrators are gone, and where calibrated int8 everywhere is too coarse.
 
-Each convolution is tried alone in integers; then as many as keep the outputs within the tolerance are left so, the
-least sensitive first. Weights are scaled per output channel, activations per tensor, both symmetric; the threshold of
-an activation is the one with the smallest mean square error over its histogram. ONNX Runtime computes all of it.
+Each convolution is tried alone in integers; then those are left so, the least sensitive first, that keep the outputs
+within the tolerance together. Weights are scaled per output channel, activations per tensor, both symmetric; the
+threshold of an activation is the one with the smallest mean square error over its histogram. ONNX Runtime computes all
+of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,9 +44,17 @@ def has_integers(content: bytes) -> bool:
     return any(node.op_type == "QuantizeLinear" for node in parsed(content).graph.node)
 
 
-def halved(content: bytes) -> bytes:
-    """The model in half precision, its inputs and outputs as they were. Raises TrtError: not_installed, invalid."""
-    return reference.to_float16()(parsed(content), keep_io_types=True).SerializeToString()
+def halved(content: bytes, float32: Collection[str] = ()) -> bytes:
+    """The model in half precision, its inputs and outputs as they were; `float32`: nodes (by outputs) that are, too.
+
+    Raises TrtError: not_installed, invalid.
+    """
+    model, half = parsed(content), reference.to_float16()
+    kept = [node for node in model.graph.node if node.output[0] in float32]
+    for node in kept:
+        node.name = node.output[0]
+    blocked = {"node_block_list": [node.name for node in kept]} if kept else {}
+    return half(model, keep_io_types=True, **blocked).SerializeToString()
 
 
 @dataclass
@@ -144,6 +153,20 @@ def threshold(counts: np.ndarray, most: float) -> float:
     return found
 
 
+def least_first(parts: Sequence[Any], worst: Callable[[Sequence[Any]], float], tolerance: float,
+                tell: Callable[[str], None] = lambda words: None) -> list[Any]:  # fmt: skip
+    """Parts that are within the tolerance together: the least sensitive first, each that leaves the others so."""
+    alone = []
+    for part in parts:
+        alone.append(worst([part]))
+        tell(f"{part}: {alone[-1]:.2e}")
+    chosen: list[Any] = []
+    for k in np.argsort(alone, kind="stable"):
+        if worst([*chosen, parts[k]]) <= tolerance:
+            chosen.append(parts[k])
+    return chosen
+
+
 def plan(content: bytes, calibration: Sequence[Feeds], trial: Feeds, tolerance: float, measure: str = "largest",
          tell: Callable[[str], None] = lambda words: None) -> tuple[bytes, Plan]:
     """The model with as many convolutions in integers as `tolerance` allows on `trial` (rows not calibrated with).
@@ -162,19 +185,7 @@ def plan(content: bytes, calibration: Sequence[Feeds], trial: Feeds, tolerance: 
     def worst(chosen: Sequence[str]) -> float:
         return max(getattr(found, measure) for found in errors(chosen).values())
 
-    alone = {}
-    for name in model.convolutions:
-        alone[name] = worst([name])
-        tell(f"{name}: {alone[name]:.2e}")
-    order = sorted(alone, key=lambda name: alone[name])
-    low, high = 0, len(order)  # of the first `low` it is known that they are fine together
-    while low < high:
-        middle = (low + high + 1) // 2
-        if worst(order[:middle]) <= tolerance:
-            low = middle
-        else:
-            high = middle - 1
-    if not low:
+    chosen = least_first(list(model.convolutions), worst, tolerance, tell)
+    if not chosen:
         raise TrtError("out_of_tolerance", f"no convolution can be in integers within {tolerance:g}")
-    chosen = order[:low]
     return model.with_integers(chosen), Plan(chosen, len(model.convolutions), errors(chosen))

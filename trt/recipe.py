@@ -47,6 +47,7 @@ class Recipe:
     quick: bool = False
     workspace_mb: int = 1024
     calibration: str = ""  # a digest of what int8 is calibrated with
+    held_to: str = ""  # the tolerance, and of which error
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -57,7 +58,7 @@ class Recipe:
     def words(self) -> str:
         """A short text that two recipes share only if they are the same."""
         shapes = {name: [s.smallest, s.usual, s.largest] for name, s in sorted(self.shapes.items())}
-        whole = json.dumps([self.precision, shapes, self.quick, self.workspace_mb, self.calibration])
+        whole = json.dumps([self.precision, shapes, self.quick, self.workspace_mb, self.calibration, self.held_to])
         return f"{self.precision}-{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
 
 

@@ -41,6 +41,12 @@ def by_onnxruntime(onnx: bytes, feeds: Mapping[str, np.ndarray]) -> dict[str, np
     return dict(zip(names, model.run(names, dict(feeds)), strict=True))
 
 
+def dtypes(onnx: bytes) -> dict[str, np.dtype]:
+    """The types of a model's inputs by name."""
+    names = {"tensor(float)": "float32", "tensor(double)": "float64"}
+    return {one.name: np.dtype(names.get(one.type, one.type[7:-1])) for one in session(onnx).get_inputs()}
+
+
 def made_up(shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, np.dtype]) -> dict[str, np.ndarray]:
     """Seeded input: scenes for what may be pictures, else normal noise; whole numbers 0 and 1."""
     dice = np.random.default_rng(SEED)

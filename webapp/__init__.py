@@ -34,6 +34,7 @@ def add_serving(app: Flask, values: Mapping[str, Any], models: Models) -> None:
         remote_timeout_s=values["remote_timeout_s"],
         trt_precision=values["trt_precision"],
         trt_tolerance=values["trt_tolerance"],
+        trt_measure=values["trt_measure"],
         trt_cache=values["trt_cache"],
         trt_cache_mb=values["trt_cache_mb"],
         trt_calibration=values["trt_calibration"],

@@ -12,8 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 FAKE = Path(__file__).with_name("fake")
 REPO = Path(__file__).resolve().parents[2]
-KNOBS = ("FAKE_TRT", "FAKE_TRT_VERSION", "FAKE_TRT_OFF", "FAKE_TRT_BUILD_S", "FAKE_TRT_RUN_MS", "FAKE_TRT_RUN_FAILS",
-         "FAKE_TRT_LOG", "FAKE_GPUS", "FAKE_GPU_MB", "FAKE_GPU_LOST")  # fmt: skip
+KNOBS = ("FAKE_TRT", "FAKE_TRT_VERSION", "FAKE_TRT_OFF", "FAKE_TRT_ROUNDS", "FAKE_TRT_COARSE", "FAKE_TRT_BUILD_S",
+         "FAKE_TRT_RUN_MS", "FAKE_TRT_RUN_FAILS", "FAKE_TRT_LOG", "FAKE_GPUS", "FAKE_GPU_MB",
+         "FAKE_GPU_LOST")  # fmt: skip
 
 
 def compile_cudart(folder: Path) -> Path:

@@ -217,9 +217,9 @@ def test_the_cache_tells_apart_all_that_an_engine_depends_on(tmp_path: Path):
         for version in ("8.5.3.1", "10.9")
         for gpu in ("A (sm_80)", "B (sm_80)", "A (sm_90)")
         for which in (recipe("fp16"), recipe("fp32"), recipe("int8"), recipe("int8", calibration="1"),
-                      recipe(quick=True), Recipe("fp16", {"image": other}))  # fmt: skip
+                      recipe(quick=True), recipe(held_to="0.02"), Recipe("fp16", {"image": other}))  # fmt: skip
     }
-    assert len(paths) == 2 * 2 * 3 * 6
+    assert len(paths) == 2 * 2 * 3 * 7
     assert cache.path("a" * 64, "8.5", "G", recipe()) == cache.path("a" * 64, "8.5", "G", recipe())
 
 

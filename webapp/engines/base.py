@@ -57,6 +57,7 @@ class Options:
     max_answer_bytes: int = 256 << 20
     trt_precision: str = "fp16"
     trt_tolerance: float = 1e-2
+    trt_measure: str = "largest"
     trt_cache: str = ""
     trt_cache_mb: int = 4096
     trt_calibration: str = ""

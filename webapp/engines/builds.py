@@ -143,6 +143,9 @@ class BuildProcess:
             last = lines[-1]
             if self.event["stage"] not in ("done", "failed") and last.startswith("{"):
                 self.event = {**self.event, **json.loads(last)}  # what a full disk kept from the progress
+        if self.event.get("refused"):
+            log.warning("the engine is %s, not as it was asked for: %s", self.event["precision"],
+                        "; ".join(self.event["refused"]))  # fmt: skip
         if self.event["stage"] in ("done", "failed"):
             return
         if self.stopped:

@@ -142,7 +142,9 @@ def recipe_of(bundle: Bundle, options: Options) -> Recipe:
             fixed = isinstance(size, int) and size >= 0
             axes.append((size,) * 3 if fixed else sides(bundle, rest[axis], axis))
         shapes[entry["name"]] = Shapes(*(tuple(axis[k] for axis in axes) for k in range(3)))
-    return Recipe(options.trt_precision, shapes, options.trt_quick, calibration=calibration_of(options))
+    held_to = f"{options.trt_tolerance} {options.trt_measure}"
+    return Recipe(options.trt_precision, shapes, options.trt_quick, calibration=calibration_of(options),
+                  held_to=held_to)  # fmt: skip
 
 
 def calibration_of(options: Options) -> str:
@@ -169,6 +171,8 @@ def command_of(bundle: Bundle, recipe: Recipe, path: Path, timing: Path, options
         sizes = ",".join("x".join(map(str, shape)) for shape in (shapes.smallest, shapes.usual, shapes.largest))
         command += ["--shape", f"{name}={sizes}"]
     command += ["--timing", str(timing)]
+    if options.trt_measure != "largest":
+        command += ["--measure", options.trt_measure]
     if recipe.quick:
         command.append("--quick")
     if recipe.calibration:

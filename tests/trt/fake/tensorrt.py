@@ -2,8 +2,9 @@
 
 What it does wrong on purpose is said in the environment, so that it reaches processes too:
 FAKE_TRT_VERSION (8.5.3.1); FAKE_TRT=no_cudnn | no_gpu | cannot_parse | build_fails | crashes;
-FAKE_TRT_OFF=a number added to every output; FAKE_TRT_BUILD_S=how long a build takes; FAKE_TRT_HOLD=a file that a build
-waits to see gone; FAKE_TRT_RUN_MS="per run,per row";
+FAKE_TRT_OFF=a number added to every output; FAKE_TRT_ROUNDS: half precision has 16 bits, where it is allowed;
+FAKE_TRT_COARSE=a number, of which int8 answers whole multiples; FAKE_TRT_BUILD_S=how long a build takes;
+FAKE_TRT_HOLD=a file that a build waits to see gone; FAKE_TRT_RUN_MS="per run,per row";
 FAKE_TRT_RUN_FAILS; FAKE_TRT_LOG=a file that gets a line, the model's hash, for every build.
 """
 
@@ -78,10 +79,11 @@ class DataType(enum.Enum):
 
 
 class LayerType(enum.Enum):
-    CONVOLUTION, QUANTIZE, OTHER = range(3)
+    CONVOLUTION, QUANTIZE, CONSTANT, OTHER = range(4)
 
 
-FLAGS = ["TF32", "DEBUG"] if MAJOR >= 11 else ["FP16", "INT8", "TF32", "ENABLE_TACTIC_HEURISTIC"]
+FLAGS = ["TF32", "DEBUG"] if MAJOR >= 11 else ["FP16", "INT8", "TF32", "ENABLE_TACTIC_HEURISTIC",
+                                                     "PREFER_PRECISION_CONSTRAINTS"]
 BuilderFlag = enum.IntEnum("BuilderFlag", FLAGS)
 
 if MAJOR < 11:
@@ -92,14 +94,62 @@ if MAJOR < 11:
 
 
 class Tensor:
+    dtype = DataType.FLOAT
+
     def __init__(self, info):
         self.name = info.name
         self.shape = tuple(d.dim_value if d.HasField("dim_value") else -1 for d in info.type.tensor_type.shape.dim)
 
 
+class Inner:
+    """A tensor between layers."""
+
+    def __init__(self, name, dtype=DataType.FLOAT):
+        self.name, self.dtype = name, dtype
+
+
 class Layer:
-    def __init__(self, kind):
-        self.type = kind
+    def __init__(self, kind, outputs):
+        self.type, self.outputs = kind, outputs
+        self.precision, self.given = None, {}
+
+    num_outputs = property(lambda self: len(self.outputs))
+
+    def get_output(self, k):
+        return self.outputs[k]
+
+    def set_output_type(self, k, dtype):
+        self.given[k] = dtype
+
+    @property
+    def exact(self):
+        """Whether it is told to compute and to answer in float32."""
+        return {self.precision, *self.given.values()} == {DataType.FLOAT} and len(self.given) == len(self.outputs)
+
+
+def layers_of(node, kind):
+    """As the parser makes them: of a mean, a constant and a layer that nobody named come first."""
+    named = Layer(kind, [Inner(name) for name in node.output])
+    if node.op_type != "ReduceMean":
+        return [named]
+    return [Layer(LayerType.CONSTANT, [Inner("(Unnamed Layer* 0) [Constant]_output", DataType.INT32)]),
+            Layer(kind, [Inner("(Unnamed Layer* 1) [Shuffle]_output")]), named]  # fmt: skip
+
+
+def rounded(content, layers):
+    """The model with 16 bits for what every node gives that may be in half precision."""
+    exact = {tensor.name for layer in layers if layer.exact for tensor in layer.outputs}
+    model, nodes = onnx.load_from_string(content), []
+    for node in model.graph.node:
+        nodes.append(node)
+        if node.output[0] not in exact and node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
+            name, node.output[0] = node.output[0], node.output[0] + "'"
+            nodes.append(onnx.helper.make_node("Cast", [name + "'"], [name + '"'], to=onnx.TensorProto.FLOAT16))
+            nodes.append(onnx.helper.make_node("Cast", [name + '"'], [name], to=onnx.TensorProto.FLOAT))
+    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    return model.SerializeToString()
 
 
 class Network:
@@ -140,7 +190,8 @@ class OnnxParser:
         kinds = {"QuantizeLinear": LayerType.QUANTIZE, "Conv": LayerType.CONVOLUTION}
         self.network.onnx = content
         self.network.inputs = [Tensor(info) for info in model.graph.input]
-        self.network.layers = [Layer(kinds.get(node.op_type, LayerType.OTHER)) for node in model.graph.node]
+        self.network.layers = [layer for node in model.graph.node
+                               for layer in layers_of(node, kinds.get(node.op_type, LayerType.OTHER))]  # fmt: skip
         return True
 
 
@@ -229,8 +280,11 @@ class Builder:
             return None
         table = self.calibrate(config) if "INT8" in config.flags and config.int8_calibrator is not None else ""
         head = {"known_times": self.known_times(config), "shapes": config.profiles[0].shapes, "table": table,
-                "flags": sorted(config.flags), "sources": config.sources, "version": __version__}  # fmt: skip
-        return json.dumps(head).encode() + b"\n" + network.onnx
+                "flags": sorted(config.flags), "sources": config.sources, "version": __version__,
+                "exact": [layer.outputs[0].name for layer in network.layers if layer.exact]}  # fmt: skip
+        half = "FP16" in config.flags and "FAKE_TRT_ROUNDS" in os.environ
+        content = rounded(network.onnx, network.layers) if half else network.onnx
+        return json.dumps(head).encode() + b"\n" + content
 
     def known_times(self, config):
         return config.times is not None and config.times.content == TIMES
@@ -280,7 +334,7 @@ class Engine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        self.shapes, self.logger = about["shapes"], logger
+        self.shapes, self.flags, self.logger = about["shapes"], about["flags"], logger
         self.ins = {i.name: i for i in self.session.get_inputs()}
         self.outs = {o.name: o for o in self.session.get_outputs()}
         self.names = [*self.ins, *self.outs]
@@ -339,6 +393,9 @@ class Context:
         per_run, per_row = map(float, os.environ.get("FAKE_TRT_RUN_MS", "0,0").split(","))
         time.sleep((per_run + per_row * next(iter(self.shapes.values()))[0]) / 1000)
         for name, array in self.compute(feeds).items():
+            if "INT8" in self.engine.flags and "FAKE_TRT_COARSE" in os.environ:
+                step = float(os.environ["FAKE_TRT_COARSE"])
+                array = np.round(array / step) * step
             view(self.addresses[name], array.shape, array.dtype)[...] = array + np.array(
                 float(os.environ.get("FAKE_TRT_OFF", "0")), array.dtype
             )
