@@ -21,9 +21,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,13 @@ from judged import judge  # noqa: E402  (beside this script)
 from benchmarks.serving_gpu import gpu_count, latency, on_the_gpu  # noqa: E402
 from benchmarks.serving_gpu_builds import build_command, engine_path, environment  # noqa: E402
 from trt import EngineCache, Runner, TrtError, reference  # noqa: E402
-from trt.__main__ import main as trt_main  # noqa: E402
 from trt.__main__ import preprocessing  # noqa: E402
 from trt.calibrate import samples  # noqa: E402
 from trt.cuda import cuda  # noqa: E402
 
 KINDS = ("fp16", "int8:qdq", "fp32")
-PROOF, RUNS, SECONDS, END_S, QUALITY = 4, 200, 3, 8, 60
+PROOF, RUNS, SECONDS, QUALITY = 4, 200, 3, 60
+MEASURE_S = 40  # kept for measuring a model's engines
 Feeds = list[dict[str, np.ndarray]]
 
 
@@ -105,34 +105,48 @@ def measure(path: Path, feeds: Feeds, exact: list[np.ndarray], count: int) -> di
         runner.close()
 
 
-def every_kind(folder: Path, work: Path, count: int) -> None:
-    """Build and measure what is not known of one model."""
-    path = work / f"{folder.name}.json"
-    known: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+class Known:
+    """What is known of a model, in NAME.json in the work folder at any time."""
+
+    def __init__(self, work: Path, name: str) -> None:
+        self.path, self.name = work / f"{name}.json", name
+        self.found: dict[str, Any] = json.loads(self.path.read_text()) if self.path.is_file() else {}
+
+    def missing(self) -> list[str]:
+        """Engines that were not measured."""
+        return [kind for kind in KINDS if "judged" not in self.found.get(kind, {})]
+
+    def note(self, kind: str, **more: Any) -> None:
+        """Add that."""
+        self.found.setdefault(kind, {}).update(more)
+        part = self.path.with_suffix(".part")
+        part.write_text(json.dumps(self.found, indent=1))
+        part.replace(self.path)
+
+
+def measure_all(folder: Path, work: Path, count: int) -> None:
+    """Measure what was built of a model."""
+    known = Known(work, folder.name)
     feeds = list(samples(folder / "pictures", preprocessing(folder / "model.json")))
     exact = answers_of(folder, feeds)
-    for kind in KINDS:
-        if "judged" in known.get(kind, {}):
+    for kind in known.missing():
+        engine = engine_path(work, folder.name, kind)
+        if not engine.is_file():
             continue
-        engine, began = engine_path(work, folder.name, kind), time.monotonic()
-        failed = 0 if engine.is_file() else trt_main(build_command(folder, kind, engine, (1, 1, 1))[3:])
         try:
-            found = {"problem": "it was not built"} if failed else measure(engine, feeds, exact, count)
+            known.note(kind, **measure(engine, feeds, exact, count), problem="")
         except TrtError as error:
-            found = {"problem": str(error)}
-        known[kind] = found | {"buildSeconds": round(time.monotonic() - began)}
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(known, indent=1))
-        part.replace(path)
-        print(json.dumps({"model": folder.name, "engine": kind, **known[kind]}), flush=True)
+            known.note(kind, problem=str(error))
+        print(json.dumps({"model": folder.name, "engine": kind, **known.found[kind]}), flush=True)
 
 
 def table(folders: list[Path], work: Path) -> str:
     """Rows as those of targets.py."""
     lines = []
     for folder in folders:
-        path, whole = work / f"{folder.name}.json", (folder / "model.onnx").stat().st_size
-        for kind, found in (json.loads(path.read_text()) if path.is_file() else {}).items():
+        known, whole = Known(work, folder.name).found, (folder / "model.onnx").stat().st_size
+        for kind in filter(known.get, KINDS):
+            found = known[kind]
             cells = f"– | – | {found.get('problem')} | – | –"
             if "judged" in found:
                 cells = (f"{found['bytes'] / 1000:.0f} | {found['bytes'] / whole:.3f} | {found['judged']} | "
@@ -141,30 +155,53 @@ def table(folders: list[Path], work: Path) -> str:
     return "".join(lines)
 
 
-def chain(folders: list[Path], given: argparse.Namespace, gpu: int, until: float) -> None:
-    """One model after the other on one GPU, each in a process that ends when the time is up."""
+def build_all(folders: list[Path], work: Path, until: float) -> None:
+    """Build what is missing, all at once: a build needs a core for minutes, and the GPU for a fraction of that."""
+    began, gpus = time.monotonic(), gpu_count()
+    under_way: list[tuple[Known, str, subprocess.Popen]] = []
     for folder in folders:
-        command = [sys.executable, __file__, str(given.folder), "--work", str(given.work), "--model", folder.name,
-                   "--count", str(given.count)]
-        left = max(0.0, until - time.monotonic() - END_S)
-        try:
-            if code := subprocess.run(command, env=environment(gpu), timeout=left).returncode:
-                print(f"{folder.name} ended with status {code}", flush=True)
-        except subprocess.TimeoutExpired:
-            print(f"{folder.name}: out of time", flush=True)
+        known = Known(work, folder.name)
+        for kind in known.missing():
+            path = engine_path(work, folder.name, kind)
+            if not path.is_file():
+                # Beside one another each has times of its own, or one that ends would write over another's.
+                more = ["--timing", str(path.with_suffix(".timing")), "--every-s", "60"]
+                command = [*build_command(folder, kind, path, (1, 1, 1)), *more]
+                build = subprocess.Popen(command, env=environment(len(under_way) % gpus))
+                under_way.append((known, kind, build))
+    while under_way:
+        for one in list(under_way):
+            known, kind, build = one
+            if build.poll() is None and time.monotonic() < until:
+                continue
+            problem = "out of time" if build.poll() is None else "it was not built" if build.returncode else ""
+            build.kill()
+            build.wait()
+            under_way.remove(one)
+            known.note(kind, buildSeconds=round(time.monotonic() - began), problem=problem)
+            if problem:
+                print(json.dumps({"model": known.name, "engine": kind, **known.found[kind]}), flush=True)
+        time.sleep(0.1)
 
 
 def all_models(given: argparse.Namespace) -> None:
-    """Those of the fewest convolutions first, which are built soonest; the table so far at the end."""
-    until, gpus = time.monotonic() + given.minutes * 60, gpu_count()
-    folders = sorted((path.parent for path in given.folder.glob("*/model.onnx")
-                      if not given.only or path.parent.name in given.only),
-                     key=lambda folder: (folder / "model.onnx").read_bytes().count(b"Conv"))
-    threads = [threading.Thread(target=chain, args=(folders[k::gpus], given, k, until)) for k in range(gpus)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    """Every build, then each model's engines by themselves, in a process of their own; the table so far at the end."""
+    until = time.monotonic() + given.minutes * 60
+    folders = sorted(path.parent for path in given.folder.glob("*/model.onnx")
+                     if not given.only or path.parent.name in given.only)
+    open_ones = [folder for folder in folders if Known(given.work, folder.name).missing()]
+    for folder in open_ones:
+        if not (folder / "reference.npz").is_file():
+            answers_of(folder, list(islice(samples(folder / "pictures", preprocessing(folder / "model.json")), PROOF)))
+    build_all(open_ones, given.work, until - min(MEASURE_S * len(open_ones), 30 * given.minutes))
+    for folder in open_ones:
+        command = [sys.executable, __file__, str(given.folder), "--work", str(given.work), "--model", folder.name,
+                   "--count", str(given.count)]
+        try:
+            if code := subprocess.run(command, timeout=max(0.1, until - time.monotonic())).returncode:
+                print(f"{folder.name} ended with status {code}", flush=True)
+        except subprocess.TimeoutExpired:
+            print(f"{folder.name}: out of time", flush=True)
     (given.work / "table.md").write_text(table(folders, given.work))
     print((given.work / "table.md").read_text(), flush=True)
 
@@ -179,7 +216,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=200, help="pictures that judge")
     parser.add_argument("--work", type=Path)
     parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--model", help="every engine of this model, in this process")
+    parser.add_argument("--model", help="measure what was built of this model, in this process")
     given = parser.parse_args()
     if given.prepare:
         prepare(given)
@@ -193,7 +230,7 @@ def main() -> int:
     given.work.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")
     if given.model:
-        every_kind(given.folder / given.model, given.work, given.count)
+        measure_all(given.folder / given.model, given.work, given.count)
     else:
         all_models(given)
     return 0
