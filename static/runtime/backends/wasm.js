@@ -21,6 +21,7 @@ const SPARE = 256; // bytes behind the last block that vector loads may read
 const MAX_BYTES = 2 ** 31 - PAGE; // addresses are ints in the kernels
 export const STEP_BYTES = 12; // as in run.c
 const PART_WORK = 75_000; // multiply-adds worth handing to another thread: some 3 us
+const MOST_THREADS = 16; // as in run.c
 const MAX_PARTS = 16, ROUNDS = 4; // of a step, and for each thread: more would cost more than they even out
 
 /** (v128) -> f32x4.relaxed_madd of it: valid where the relaxed instructions are. */
@@ -64,8 +65,8 @@ export async function compile(source) {
 export async function createBackend(module, weights, { threads = defaultThreads(), stress = false } = {}) {
   const memory = newMemory(), instance = await WebAssembly.instantiate(module, { env: { memory } });
   const backend = new WasmBackend(memory, /** @type {Record<string, any>} */ (instance.exports), weights, stress);
-  backend.threads = threads;
-  if (threads > 1) backend.enlist = () => backend.enlistCrew(module, threads - 1);
+  backend.threads = Math.min(threads, MOST_THREADS);
+  if (threads > 1) backend.enlist = () => backend.enlistCrew(module, backend.threads - 1);
   if (stress) backend.enlist();
   return backend;
 }
@@ -250,12 +251,20 @@ export class WasmBackend {
   runShared(steps, n, pace) {
     const helped = this.stress || !pace || pace.withHelpers(), start_ms = performance.now();
     if (helped) {
-      this.kernels.begin(this.stress ? 1 + Math.floor(Math.random() * 2 ** 30) : 0);
+      this.kernels.begin(this.threads, this.stress ? 1 + Math.floor(Math.random() * 2 ** 30) : 0);
       pool().call(this.crew);
     }
-    const fault = this.kernels.run(steps, n, helped ? 0 : 1);
-    pace?.note(helped, performance.now() - start_ms);
-    return fault;
+    try {
+      return this.kernels.run(steps, n, helped ? 0 : 1);
+    } catch (error) {
+      if (helped) { // in the middle of a step: its helpers leave, and never come to another run of this model
+        this.kernels.run(steps, 0, 0);
+        this.dispose();
+      }
+      throw error;
+    } finally {
+      pace?.note(helped, performance.now() - start_ms);
+    }
   }
 
   /** Fills the arena with NaN, so that a test sees who reads what nobody wrote. */

@@ -31,9 +31,9 @@ function serve(port) {
       if (mail < Atomics.load(words, MAIL)) return;
       const model = models.get(Atomics.load(words, MODEL));
       try {
-        model?.help();
+        model?.help(place + 1);
       } catch {
-        model?.broken(); // the run that waits for this part fails with a word of its own
+        model?.broken(place + 1); // the run that waits for this part fails with a word of its own
       }
       Atomics.wait(words, BELL, bell);
     }
