@@ -45,24 +45,47 @@ INLINE void tile_step(const int MR, const int STEP, f32x4 *acc, const float *x, 
     ORDER(acc[2 * m + 1]);
   }
 }
-// One tile. STEP: floats from pixel to pixel of x: 4 in blocked pictures; 1 in plain planes, where K is 1. SHORT: one tap, one
-// chain, whole blocks of channels; without the other loops V8 keeps all sums in registers from the start.
-INLINE void blocked_tile(const int MR, const int STEP, const int SHORT, const BlockedTile *t, const float *x, const float *w, int n) {
+// The end of a tile: residual, activation, result. res, y: where its first block of channels begins.
+INLINE void end_tile(const int MR, const BlockedTile *t, f32x4 *acc, const float *res, float *y, int both) {
+  if (res) {
+    UNROLL for (int m = 0; m < MR; m++) acc[2 * m] = add(acc[2 * m], load(res + 4 * m));
+    if (both) UNROLL for (int m = 0; m < MR; m++) acc[2 * m + 1] = add(acc[2 * m + 1], load(res + t->yc + 4 * m));
+  }
+  end_vectors(2 * MR, acc, &t->act);
+  UNROLL for (int m = 0; m < MR; m++) store(y + 4 * m, acc[2 * m]);
+  if (both) UNROLL for (int m = 0; m < MR; m++) store(y + t->yc + 4 * m, acc[2 * m + 1]);
+}
+
+// `count` tiles side by side, their sums short enough for one chain: finding each tile by itself costs as much as four
+// channels. STEP: floats from pixel to pixel of x: 4 in blocked pictures, of one tap and whole blocks of channels; 1 in plain
+// planes, where K is 1. next: floats of x from tile to tile.
+INLINE void short_tiles(const int MR, const int STEP, const BlockedTile *t, const float *w, int n, int count, int next) {
+  const float *first = t->x, *bias = t->bias + n, *res = t->res ? t->res + n / 4 * t->yc : 0;
+  float *y = t->y + n / 4 * t->yc;
+  int both = t->O - n > 4, blocks = t->K >> 2, xc = t->xc;
+  if (STEP == 4) first += t->taps[0];
+  for (; count; count--, first += next, y += 4 * MR, res = res ? res + 4 * MR : 0) {
+    f32x4 acc[2 * TILE_PIXELS];
+    UNROLL for (int m = 0; m < MR; m++) acc[2 * m] = load(bias), acc[2 * m + 1] = load(bias + 4);
+    const float *x = first, *v = w;
+    if (STEP == 4) for (int c = blocks; c; c--, x += xc, v += 32) UNROLL for (int i = 0; i < 4; i++) tile_step(MR, 4, acc, x + i, v + 8 * i);
+    else {
+      int tap = 0; // three at a time: the loop itself costs as much as a tap
+      for (; tap + 3 <= t->T; tap += 3, v += 24) UNROLL for (int i = 0; i < 3; i++) tile_step(MR, 1, acc, x + t->taps[tap + i], v + 8 * i);
+      for (; tap < t->T; tap++, v += 8) tile_step(MR, 1, acc, x + t->taps[tap], v);
+    }
+    end_tile(MR, t, acc, res, y, both);
+  }
+}
+
+// One tile of any number of taps and channels.
+INLINE void long_tile(const int MR, const BlockedTile *t, const float *w, int n) {
   f32x4 acc[2 * TILE_PIXELS], sum[2 * TILE_PIXELS];
   f32x4 b0 = load(t->bias + n), b1 = load(t->bias + n + 4);
   UNROLL for (int m = 0; m < MR; m++) acc[2 * m] = b0, acc[2 * m + 1] = b1;
-  int run = 0, split = 0, tap = 0;
-  if (SHORT) {
-    x += t->taps[0];
-    for (int c = t->K >> 2; c; c--, x += t->xc, w += 32) UNROLL for (int i = 0; i < 4; i++) tile_step(MR, 4, acc, x + i, w + 8 * i);
-    tap = 1;
-  }
-  if (STEP == 1) { // three at a time: the loop itself costs as much as a tap
-    for (; tap + 3 <= t->T; tap += 3, w += 24) UNROLL for (int i = 0; i < 3; i++) tile_step(MR, 1, acc, x + t->taps[tap + i], w + 8 * i);
-    for (; tap < t->T; tap++, w += 8) tile_step(MR, 1, acc, x + t->taps[tap], w);
-  }
-  if (!SHORT && STEP == 4) for (; tap < t->T; tap++) {
-    const float *A = x + t->taps[tap];
+  int run = 0, split = 0;
+  for (int tap = 0; tap < t->T; tap++) {
+    const float *A = t->x + t->taps[tap];
     for (int left = t->K; left > 0; left -= CHAIN) {
       int k = imin(left, CHAIN);
       if (run + k > CHAIN) {
@@ -76,14 +99,6 @@ INLINE void blocked_tile(const int MR, const int STEP, const int SHORT, const Bl
     }
   }
   if (split) UNROLL for (int i = 0; i < 2 * MR; i++) acc[i] = add(acc[i], sum[i]);
-  int both = t->O - n > 4, at = n / 4 * t->yc;
-  if (t->res) {
-    const float *res = t->res + at;
-    UNROLL for (int m = 0; m < MR; m++) acc[2 * m] = add(acc[2 * m], load(res + 4 * m));
-    if (both) UNROLL for (int m = 0; m < MR; m++) acc[2 * m + 1] = add(acc[2 * m + 1], load(res + t->yc + 4 * m));
-  }
-  end_vectors(2 * MR, acc, &t->act);
-  float *y = t->y + at;
-  UNROLL for (int m = 0; m < MR; m++) store(y + 4 * m, acc[2 * m]);
-  if (both) UNROLL for (int m = 0; m < MR; m++) store(y + t->yc + 4 * m, acc[2 * m + 1]);
+  int at = n / 4 * t->yc;
+  end_tile(MR, t, acc, t->res ? t->res + at : 0, t->y + at, t->O - n > 4);
 }

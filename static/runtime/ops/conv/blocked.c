@@ -108,8 +108,12 @@ typedef struct {
   Activation act;
 } ConvBlocked;
 
-#define CASE(rows) case rows: blocked_tile(rows, STEP, SHORT, t, t->x, w, n); break
-INLINE void any_tile(const int STEP, const int SHORT, const BlockedTile *t, int rows, const float *w, int n) {
+#define CASE(rows) \
+  case rows: \
+    if (SHORT) short_tiles(rows, STEP, t, w, n, count, next); \
+    else long_tile(rows, t, w, n); \
+    break
+INLINE void any_tiles(const int STEP, const int SHORT, const BlockedTile *t, int rows, const float *w, int n, int count, int next) {
   switch (rows) {
     CASE(1);
     CASE(2);
@@ -131,11 +135,14 @@ INLINE Spot spot(const ConvBlocked *a, Cut cut, int u) {
   int i = u % cut.per;
   return (Spot){u / cut.per / a->OH, u / cut.per % a->OH, i, i * cut.small + imin(i, cut.big), cut.small + (i < cut.big)};
 }
-INLINE void next(const ConvBlocked *a, Cut cut, Spot *s) {
-  s->at += s->rows;
-  if (++s->i == cut.per) s->i = s->at = 0, ++s->row == a->OH ? s->row = 0, s->image++ : 0;
+// On past `count` tiles of the same size.
+INLINE void skip(const ConvBlocked *a, Cut cut, Spot *s, int count) {
+  s->at += s->rows * count;
+  s->i += count;
+  if (s->i == cut.per) s->i = s->at = 0, ++s->row == a->OH ? s->row = 0, s->image++ : 0;
   s->rows = cut.small + (s->i < cut.big);
 }
+INLINE void next(const ConvBlocked *a, Cut cut, Spot *s) { skip(a, cut, s, 1); }
 INLINE const float *pixels(const int STEP, const ConvBlocked *a, Spot s) {
   return a->x + s.image * a->xn + s.row * a->xrow + STEP * s.at;
 }
@@ -162,13 +169,14 @@ INLINE void conv_share(const int STEP, const int SHORT, const ConvBlocked *a, Cu
     for (int n = channels.from; n < channels.to; n += 8) {
       const float *w = a->w + n * size, *from = gathered;
       Spot s = spot(a, cut, first);
-      for (int u = first; u < last; u++, next(a, cut, &s)) {
-        int y = s.image * yn + 4 * (s.row * a->OW + s.at);
+      for (int u = first, count; u < last; u += count, skip(a, cut, &s, count)) {
+        int y = s.image * yn + 4 * (s.row * a->OW + s.at), size_x = gathered ? (a->K + 3) / 4 * 4 * s.rows : STEP * s.rows;
+        count = SHORT ? imin((s.i < cut.big ? cut.big : cut.per) - s.i, last - u) : 1;
         t.x = pixels(STEP, a, s);
-        if (gathered) t.x = from, t.xc = 4 * s.rows, from += (a->K + 3) / 4 * 4 * s.rows;
+        if (gathered) t.x = from, t.xc = 4 * s.rows, from += size_x * count;
         t.y = a->y + y;
         t.res = a->res ? a->res + y : 0;
-        any_tile(STEP, SHORT, &t, s.rows, w, n);
+        any_tiles(STEP, SHORT, &t, s.rows, w, n, count, size_x);
       }
     }
   }
@@ -205,7 +213,7 @@ KERNEL(conv_blocked, ConvBlocked) {
 }
 // x as plain planes with a border, taps over channels too, K = 1: for pictures of up to four channels.
 KERNEL(conv_entry, ConvBlocked) {
-  conv_part(1, 0, a, part, parts);
+  conv_part(1, 1, a, part, parts);
   return 0;
 }
 

@@ -16,12 +16,12 @@ KERNEL(pack_columns, PackColumns) {
   return 0;
 }
 
-// One row against one panel or two side by side, which arrive from memory sooner than one after the other. Either way in
+// One row against one panel or three side by side, which arrive from memory sooner than one after the other. Either way in
 // two chains, so that the bits do not depend on where the part of a thread begins. sums: two vectors for each panel.
-enum { PANELS = 2, STEPS = 2 };
+enum { PANELS = 3, STEPS = 2 };
 INLINE void row_panels(const int COUNT, const float *x, const float *B, int K, f32x4 *sums) {
-  f32x4 acc[8];
-  UNROLL for (int i = 0; i < 8; i++) acc[i] = splat(0.f);
+  f32x4 acc[4 * PANELS];
+  UNROLL for (int i = 0; i < 4 * PANELS; i++) acc[i] = splat(0.f);
   int k = 0;
   for (; k + STEPS <= K; k += STEPS, B += 8 * STEPS)
     UNROLL for (int i = 0; i < STEPS; i++) {
