@@ -163,7 +163,7 @@ def test_pause_switches_the_camera_off_and_looks_at_nothing(open_attention):
     assert page.evaluate("document.querySelector('[data-part=video]').srcObject") is None
     look_at(page, [])
     time.sleep(1)
-    assert page.inner_text("[data-part=word]") == "Paused"
+    assert page.inner_text("[data-part=word]") == "Paused" and page.is_disabled("[data-part=calibrate]")
     page.click("[data-part=pause]")
     wait_for_word(page, "Away")
 

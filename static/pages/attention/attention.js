@@ -203,6 +203,7 @@ async function togglePause() {
 function showPaused(paused) {
   root.dataset.paused = String(paused);
   setText(button(root, 'pause'), paused ? 'Go on' : 'Pause');
+  button(root, 'calibrate').disabled = paused;
   if (paused) board.rest('Paused', 'Paused: the camera is off, nothing is looked at.');
   else board.say('stage-note', '');
   document.title = `${paused ? 'Paused' : '● Camera on'} · ${title}`;
@@ -212,7 +213,8 @@ function onFrame() {
   board.show(session);
   showSent();
   if (document.hidden) return;
-  if (session.mode === 'solo') stage.outline(video, session.seen);
+  if (session.blind) stage.clear();
+  else if (session.mode === 'solo') stage.outline(video, session.seen);
   else stage.room(video, session.seen, { picture: options.coarse.checked, coloured: options.coloured.checked });
 }
 

@@ -91,7 +91,8 @@ export class Board {
   showAlone(session) {
     const { alone, postureNow, elapsed } = session, { coming } = alone.holder;
     this.say('word', WORDS[alone.state]);
-    this.say('coming', coming && coming !== 'facing' && coming !== 'unknown' ? `${WORDS[coming]} for ${alone.holder.waited(elapsed)} s…` : '');
+    const waited = coming && coming !== 'facing' && coming !== 'unknown' ? alone.holder.waited(elapsed) : 0; // no blink is told
+    this.say('coming', coming && waited ? `${WORDS[coming]} for ${waited} s…` : '');
     this.speak(WORDS[alone.state], session);
     this.level(alone.facing ?? 0);
     this.say('posture', `Posture: ${POSTURE_WORDS[postureNow]}`);
