@@ -3,7 +3,7 @@
 const LEAST_BYTES = 64 * 1024; // below, writeBuffer is as fast
 
 export class Uploads {
-  static most = 4; // staging buffers of one input; frames beyond take the other way
+  static most = 8; // staging buffers of one input, as many as frames can be in flight
 
   /**
    * @param {GPUDevice} device @param {(descriptor: GPUBufferDescriptor) => GPUBuffer} allocate
