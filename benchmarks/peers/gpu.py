@@ -51,7 +51,6 @@ ENGINES: tuple[dict[str, str], ...] = (
     {"engine": "inpage", "backend": "webgpu", "precision": "float16"},
     {"engine": "inpage", "backend": "webgl", "precision": "float16"},
     {"engine": "tfjs", "backend": "webgl", "precision": "float16"},
-    *({"engine": "inpage", "backend": "webgpu", "staging": most, "only": "db_640"} for most in ("0", "1", "8")),
 )  # fmt: skip
 
 

@@ -70,7 +70,7 @@ async function compare(net, engines, runs) {
 async function main() {
   const { runs, nets, engines } = await (await fetch('/wish.json')).json();
   await wake();
-  for (const net of nets) await compare(net, engines.filter(({ only }) => !only || only === net.net), runs);
+  for (const net of nets) await compare(net, engines, runs);
 }
 
 main().catch((error) => say({ failed: String(error?.stack ?? error) })).finally(() => say({ done: true }));

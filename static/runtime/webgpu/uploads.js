@@ -1,10 +1,9 @@
 // Numbers on their way to the GPU: through buffers that stay mapped while they wait, which costs half of writeBuffer.
 
 const LEAST_BYTES = 64 * 1024; // below, writeBuffer is as fast
+const MOST = 8; // staging buffers of one input, as many as frames can be in flight
 
 export class Uploads {
-  static most = 8; // staging buffers of one input, as many as frames can be in flight
-
   /**
    * @param {GPUDevice} device @param {(descriptor: GPUBufferDescriptor) => GPUBuffer} allocate
    * @param {GPUBuffer} target @param {number} bytes
@@ -46,7 +45,7 @@ export class Uploads {
 
   /** @returns {GPUBuffer|null} null where there are enough */
   more() {
-    if (this.all.length >= Uploads.most) return null;
+    if (this.all.length >= MOST) return null;
     const buffer = this.allocate({ size: this.bytes, usage: GPUBufferUsage.MAP_WRITE | GPUBufferUsage.COPY_SRC, mappedAtCreation: true });
     this.all.push(buffer);
     return buffer;
