@@ -1,14 +1,18 @@
 """What helper threads are worth: the same plan with one, two and more threads, in turns of ten runs, in a worker.
 
-    python benchmarks/wasm_threads.py [--threads 1,2] [--seconds 8] [--adaptive] [--bundle DIR --shape 1,3,320,320]
+    python benchmarks/wasm_threads.py [--threads 1,2] [--seconds 8] [--adaptive] [--busy 1]
+                                      [--bundle DIR --shape 1,3,320,320]
 
 Means something only while the cores are free; the ratio of the best runs forgives some noise. --adaptive leaves it to
-the runtime whether to call helpers, as pages do: then several threads should never be slower than one.
+the runtime whether to call helpers, as pages do: then several threads should never be slower than one. --busy: so many
+other processes compute all the time. In a virtual machine two cores may share a cache or not, and change that within
+seconds: turns are told apart by how long a word takes from one to the other (near, far, or busy with other work).
 """
 
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -36,6 +40,7 @@ def main() -> int:
     parser.add_argument("--threads", default="1,2", help="the numbers to compare")
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--adaptive", action="store_true")
+    parser.add_argument("--busy", type=int, default=0)
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--shape", default="1,3,224,224")
     args = parser.parse_args()
@@ -50,12 +55,18 @@ def main() -> int:
             page = browser.new_page()
             page.goto(site.url + "/")
             for label, _, shape in nets:
+                others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(args.busy)]
                 order = {"bundle": f"{site.url}/{label}/", "shape": shape, "threads": threads}
-                found = page.evaluate(RUN, order | {"seconds": args.seconds, "adaptive": args.adaptive})
+                try:
+                    found = page.evaluate(RUN, order | {"seconds": args.seconds, "adaptive": args.adaptive})
+                finally:
+                    for other in others:
+                        other.kill()
                 for row in found:
-                    ratios = " ".join(f"{k} {row[k]:.2f} ms ({row[k] / found[0][k]:.2f} x)" for k in ("best", "median"))
-                    print(f"{label}, {row['threads']} threads: {ratios} p99 {row['p99']:.2f} ms, {row['runs']} runs, "
-                          f"{row['helped']} parts by helpers", flush=True)  # fmt: skip
+                    first = next(other for other in found if other["place"] == row["place"])
+                    ratios = " ".join(f"{k} {row[k]:.2f} ms ({row[k] / first[k]:.2f} x)" for k in ("best", "median"))
+                    print(f"{label}, cores {row['place']}, {row['threads']} threads: {ratios} p99 {row['p99']:.2f} ms, "
+                          f"{row['runs']} runs, {row['helped']} parts by helpers", flush=True)  # fmt: skip
         browser.close()
     return 0
 
