@@ -4,12 +4,13 @@
         [--models FOLDER]
 
 Throughput: MobileNetV3-small (random weights, 224 x 224), 24 clients that keep their connections and send tensors in
-binary, each the next one when its answer is there. Bare: a loop that does nothing but run the same model, on two cores
-in both ways: one thread whose runs use both (ONNX Runtime's own default), or two whose runs use one each. All are
-measured in turns. The clients run on the same two cores and are made to cost little (see serving_clients.py); what they
-do cost is taken from the server's throughput and not given back: "served / this" is as it was seen. "In CPU time"
-leaves them out: it compares what one request takes of the server's processes, the kernel's work for them included, with
-what one run takes of the bare loop.
+binary, each the next one when its answer is there; the server in one process, and in one for each core. Bare: a loop
+that does nothing but run the same model, on two cores in both ways: one thread whose runs use both (ONNX Runtime's own
+default, which spins), or two whose runs use one each. "Fed" are two such loops that take every input from one of the
+same clients (serving_fed.py): what the numbers' way through sockets costs by itself. All are measured in turns. The
+clients run on the same two cores and are made to cost little (see serving_clients.py); what they do cost is taken from
+the server's throughput and not given back. "others" is what everything else on the machine took of the two cores
+meanwhile: rows where that is more than a little say nothing.
 
 Overload: ten times as many requests a second as the server can answer, from many connections, for some minutes. Every
 request must be answered (200, 429 or 504), the accepted ones within twice the deadline, and memory must stay as it is.
@@ -31,7 +32,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -103,7 +104,7 @@ class Server:
 @contextmanager
 def serving(folder: Path, **settings: object) -> Iterator[Server]:
     """`python -m webapp` over the models in `folder`."""
-    log = folder.parent / "server.log"
+    log = folder.parent / f"server.{time.monotonic_ns()}.log"
     modules = os.pathsep.join(filter(None, [str(REPO), os.environ.get("PYTHONPATH", "")]))
     environment = {
         **os.environ, "PYTHONPATH": modules, "PYTHONUNBUFFERED": "1", "INPAGE_MODELS": str(folder),
@@ -170,22 +171,47 @@ def bare_loop(session, seconds: float, threads_count: int) -> tuple[float, float
 
 
 @dataclass(frozen=True)
-class Served:
-    """Answers a second, and CPU milliseconds of one: the server's, with the kernel's for it, and the clients'."""
+class Row:
+    """Answers or runs a second, CPU milliseconds of one (the kernel's included), the clients', and of all cores: what
+    others took, and what nobody did.
+    """
 
     rate: float
-    server_ms: float
-    client_ms: float
+    cpu_ms: float
+    client_ms: float = 0.0
+    others: float = 0.0
+    nobody: float = 0.0
 
 
-def through_server(server: Server, crowd: Crowd, seconds: float, statuses: Counter[int]) -> Served:
+def machine() -> tuple[float, float]:
+    """CPU seconds that anybody, and that nobody had of this machine so far."""
+    fields = list(map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]))
+    idle = fields[3] + fields[4]
+    return (sum(fields) - idle) / TICKS, idle / TICKS
+
+
+def through_server(server: Server, crowd: Crowd, seconds: float, statuses: Counter[int]) -> Row:
     """Ask for so long; adds to `statuses`."""
-    before, began = server.cpu_s(), time.perf_counter()
+    before, (busy, idle), began = server.cpu_s(), machine(), time.perf_counter()
     seen = crowd.run(seconds)
-    took, cpu = time.perf_counter() - began, server.cpu_s() - before
+    took, cpu, (busy_now, idle_now) = time.perf_counter() - began, server.cpu_s() - before, machine()
     statuses.update(seen.statuses)
-    good = max(1, seen.statuses[200])
-    return Served(good / took, 1000 * cpu / good, 1000 * seen.cpu_s / good)
+    good, whole = max(1, seen.statuses[200]), max(0.01, busy_now - busy + idle_now - idle)
+    others = max(0.0, busy_now - busy - cpu - seen.cpu_s) / whole
+    return Row(good / took, 1000 * cpu / good, 1000 * seen.cpu_s / good, others, (idle_now - idle) / whole)
+
+
+@contextmanager
+def fed(model: Path, length: int) -> Iterator[Server]:
+    """The bare loops, fed by clients."""
+    command = [sys.executable, REPO / "benchmarks/serving_fed.py", model, length, "x".join(map(str, SHAPE)), CORES]
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield Server(process, int(process.stdout.readline()))
+    finally:
+        process.kill()
+        process.wait()
 
 
 def throughput(folder: Path, seconds: float, rounds: int) -> bool:
@@ -194,41 +220,50 @@ def throughput(folder: Path, seconds: float, rounds: int) -> bool:
 
     from webapp.engines.onnx import session_options
 
-    content = (folder / NAME / "model.onnx").read_bytes()
+    model = folder / NAME / "model.onnx"
     both = onnxruntime.SessionOptions()
     both.intra_op_num_threads = CORES
     bare = {
-        f"1 thread, {CORES} cores a run": (onnxruntime.InferenceSession(content, both), 1),
-        f"{CORES} threads, 1 core a run": (onnxruntime.InferenceSession(content, session_options(onnxruntime)), CORES),
-    }
-    loops: dict[str, list[tuple[float, float]]] = {name: [] for name in bare}
-    served: list[Served] = []
+        f"bare, 1 thread, {CORES} cores a run": (onnxruntime.InferenceSession(model, both), 1),
+        f"bare, {CORES} threads, 1 core a run": (onnxruntime.InferenceSession(model, session_options(onnxruntime)),
+                                                 CORES),
+    }  # fmt: skip
+    rows: dict[str, list[Row]] = {name: [] for name in bare}
     statuses: Counter[int] = Counter()
-    with serving(folder, runs=CORES) as server:
-        crowd = Crowd(server.port, request_bytes(server.port), CLIENTS)
-        through_server(server, crowd, 2, Counter())
+    with ExitStack() as stack:
+        request = request_bytes(0)
+        servers = {
+            "fed, the same with every input from a client": stack.enter_context(fed(model, len(request))),
+            "gunicorn, 1 process": stack.enter_context(serving(folder, runs=CORES)),
+            f"gunicorn, {CORES} processes": stack.enter_context(serving(folder, workers=CORES, runs=1)),
+        }
+        crowds = {name: Crowd(server.port, request, CLIENTS) for name, server in servers.items()}
+        for name, server in servers.items():
+            through_server(server, crowds[name], 2, Counter())
         for _ in range(rounds):
             for name, (session, count) in bare.items():
                 bare_loop(session, 0.5, count)
-                loops[name].append(bare_loop(session, seconds / 2, count))
-            served.append(through_server(server, crowd, seconds, statuses))
-            rates = ", ".join(f"{found[-1][0]:.0f}/s" for found in loops.values())
-            print(f"  bare {rates}; served {served[-1].rate:.0f}/s {dict(statuses)}", flush=True)
-        crowd.close()
-    compare(loops, served)
+                rows[name].append(Row(*bare_loop(session, seconds / 2, count)))
+            for name, server in servers.items():
+                rows.setdefault(name, []).append(through_server(server, crowds[name], seconds, statuses))
+            print("  " + ", ".join(f"{found[-1].rate:.0f}/s" for found in rows.values()), dict(statuses), flush=True)
+        for crowd in crowds.values():
+            crowd.close()
+    compare(rows, list(bare))
     return set(statuses) == {200}
 
 
-def compare(loops: dict[str, list[tuple[float, float]]], served: list[Served]) -> None:
+def compare(rows: dict[str, list[Row]], bare: list[str]) -> None:
     """Print medians, and the median of each round's ratio: what else a machine does changes from round to round."""
-    rate, server_ms, client_ms = (statistics.median(column) for column in zip(*map(astuple, served), strict=True))
-    print(f"\n{'':34} {'a second':>9} {'CPU ms':>8} {'served / this':>14} {'in CPU time':>12}")
-    for name, found in loops.items():
-        bare_rate, bare_ms = (statistics.median(column) for column in zip(*found, strict=True))
-        ratio = statistics.median(mine.rate / one[0] for mine, one in zip(served, found, strict=True))
-        in_cpu = statistics.median(one[1] / mine.server_ms for mine, one in zip(served, found, strict=True))
-        print(f"{f'bare, {name}':34} {bare_rate:9.0f} {bare_ms:8.2f} {ratio:14.2f} {in_cpu:12.2f}")
-    print(f"{f'gunicorn, {CLIENTS} clients':34} {rate:9.0f} {server_ms:8.2f}   (the clients: {client_ms:.2f})")
+    print(f"\n{'':46} {'a second':>8} {'CPU ms':>7} {'clients':>7}  {'to own way':>10} {'to 2 loops':>10} "
+          f"{'others':>6} {'nobody':>6}")  # fmt: skip
+    for name, found in rows.items():
+        rate, cpu_ms, client_ms, others, nobody = (statistics.median(one) for one in zip(*map(astuple, found),
+                                                                                          strict=True))
+        ratios = [statistics.median(mine.rate / one.rate for mine, one in zip(found, rows[other], strict=True))
+                  for other in bare]  # fmt: skip
+        print(f"{name:46} {rate:8.0f} {cpu_ms:7.2f} {client_ms:7.2f}  {ratios[0]:10.2f} {ratios[1]:10.2f} "
+              f"{others:6.0%} {nobody:6.0%}")  # fmt: skip
 
 
 # ---- overload ----
@@ -236,7 +271,7 @@ def compare(loops: dict[str, list[tuple[float, float]]], served: list[Served]) -
 
 def overload(folder: Path, minutes: float) -> bool:
     """Ten times what the server can take; False when something was lost, late or grew."""
-    with serving(folder, runs=CORES, deadline_ms=DEADLINE_MS) as server:
+    with serving(folder, workers=CORES, runs=1, deadline_ms=DEADLINE_MS) as server:
         request = request_bytes(server.port)
         crowd = Crowd(server.port, request, CLIENTS)
         capacity = through_server(server, crowd, 5, Counter()).rate
