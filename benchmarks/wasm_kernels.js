@@ -1,6 +1,7 @@
 // Times every step of a plan, the whole plan, and the machine's peak, in short turns. Loaded by wasm_kernels.py.
-import { compile, createBackend, STEP_BYTES } from '/static/runtime/backends/wasm.js';
+import { createBackend, STEP_BYTES } from '/static/runtime/backends/wasm.js';
 import { loadBundle } from '/static/runtime/bundle.js';
+import { compile } from '/static/runtime/kernels.js';
 import { loadOperators } from '/static/runtime/ops/index.js';
 import { makePlan, opsOf } from '/static/runtime/plan.js';
 

@@ -1,7 +1,7 @@
 // Graph + weights + kernels → something that runs: plans by input shape, checked feeds, fresh outputs.
 import { createBackend } from './backends/wasm.js';
 import { InPageError } from './errors.js';
-import { HeldWeights } from './held.js';
+import { HeldWeights, NotHereError } from './held.js';
 import { loadOperators } from './ops/index.js';
 import { normal } from './ops/dtype.js';
 import { count, HostNode, ShapeError, UnknownDataError, UnsupportedError } from './ops/node.js';
@@ -17,11 +17,12 @@ import { checkFeeds, DTYPES } from './tensor.js';
 /**
  * @typedef {object} EngineOptions
  * @property {'wasm'} [backend]
- * @property {WebAssembly.Module} wasm the kernels, from compile() of backends/wasm.js
+ * @property {WebAssembly.Module} wasm the kernels, from kernels() or compile() of kernels.js
  * @property {number} [maxArenaBytes] working memory that a plan may take
  * @property {boolean} [poison] fill the working memory with NaN before every run; for tests
  * @property {number} [threads] at most (default: what fits the device)
  * @property {boolean} [stress] divide every step among the threads, in changing order; for tests
+ * @property {ReturnType<typeof openEngine>} [opened] for the same graph
  */
 /** @typedef {Awaited<ReturnType<typeof createEngine>>} Engine */
 /** @typedef {import('./plan_stages.js').Stage} Stage */
@@ -31,6 +32,7 @@ import { checkFeeds, DTYPES } from './tensor.js';
 /** @typedef {Map<string, Held>} Values */
 
 const MAX_PLANS = 4; // per stage
+const SLICE_MS = 8; // before others have their turn
 const OUTERMOST = 'main 0'; // the stage that runs first, on what the caller gave
 export const MAX_KNOWN = 64; // elements of a value that may decide on shapes
 
@@ -49,14 +51,12 @@ export async function unsupported(graph) {
  * @param {EngineOptions} options
  * @throws {InPageError} unsupported, naming everything that is missing; out_of_memory
  */
-export async function createEngine(graph, weights, { backend = 'wasm', wasm, maxArenaBytes, poison = false, threads, stress }) {
+export async function createEngine(graph, weights, { backend = 'wasm', opened, ...options }) {
   if (backend !== 'wasm') throw new InPageError('no_backend', `There is no backend "${backend}"`, { hint: 'use "wasm"' });
-  const operators = await loadOperators(opsOf(graph).map((op) => op.type));
-  refuse(problemsOfGraph(graph, operators));
-  const held = new HeldWeights(weights), parts = await createBackend(wasm, held, { threads, stress });
-  const engine = new WasmEngine(graph, held, operators, parts, { maxArenaBytes, poison });
-  const sizes = fixedSizes(graph);
-  if (sizes) await engine.begin(sizes);
+  const { engine, held, rehearsed } = await (opened ?? newEngine(graph, options));
+  held.fill(weights);
+  await rehearsed;
+  await engine.beginEarly(fixedSizes(graph));
   /** @type {Promise<unknown>} settles when all runs so far are done */
   let turn = Promise.resolve();
   return /** @type {const} */ ({
@@ -71,6 +71,42 @@ export async function createEngine(graph, weights, { backend = 'wasm', wasm, max
     memory: () => ({ bytes: engine.bytes }),
     dispose: () => engine.dispose(),
   });
+}
+
+/**
+ * What can be done of an engine before its weights are here: they may take a while.
+ * @param {Graph} graph
+ * @param {EngineOptions} options
+ * @throws {InPageError} as createEngine
+ */
+export async function openEngine(graph, options) {
+  const opened = await newEngine(graph, options);
+  return { ...opened, rehearsed: callAll(opened.engine.rehearsal(usualSizes(graph)), opened.held) };
+}
+
+/** @param {Graph} graph @param {EngineOptions} options */
+async function newEngine(graph, { wasm, maxArenaBytes, poison = false, threads, stress }) {
+  const operators = await loadOperators(opsOf(graph).map((op) => op.type));
+  refuse(problemsOfGraph(graph, operators));
+  const held = HeldWeights.awaiting(graph.vars), parts = await createBackend(wasm, held, { threads, stress });
+  return { engine: new WasmEngine(graph, held, operators, parts, { maxArenaBytes, poison }), held, rehearsed: Promise.resolve() };
+}
+
+/** In slices of time, until the weights are here. @param {(() => void)[]} calls @param {HeldWeights} held */
+async function callAll(calls, held) {
+  let start_ms = performance.now();
+  for (const call of calls) {
+    if (performance.now() - start_ms > SLICE_MS) {
+      await new Promise((resolve) => { setTimeout(resolve, 0); });
+      start_ms = performance.now();
+    }
+    if (!held.awaited) return;
+    try {
+      call();
+    } catch {
+      return; // a kernel that no numbers fit: nothing is lost, and with the weights they may
+    }
+  }
 }
 
 /** @param {Problem[]} problems */
@@ -93,7 +129,8 @@ export class WasmEngine {
     this.main = stagesOf(graph, operators);
     this.blocks = (graph.blocks ?? []).map(({ ops, outputs }) => stagesOf({ ...graph, ops, outputs: outputs.map(unknown) }, operators));
     this.maxPlans = MAX_PLANS * [this.main, ...this.blocks].reduce((sum, stages) => sum + stages.length, 0);
-    this.lent = new WeakSet(weights.values());
+    /** @type {WeakSet<object>|null} weights as they are kept: a result may not be one */
+    this.lent = null;
     /** @type {import('./backends/wasm.js').WasmBackend|null} */
     this.backend = backend;
     this.limits = maxArenaBytes === undefined ? {} : { maxArenaBytes };
@@ -102,6 +139,40 @@ export class WasmEngine {
     this.deciding = new Map();
     /** @type {Map<string, Prepared>} by stage and shapes of what it reads, the latest used last */
     this.plans = new Map();
+    /** @type {{values: Values, plan: Plan}|null} made while the weights were on their way */
+    this.early = null;
+  }
+
+  /**
+   * While the weights are on their way: a plan for the usual sizes, if it needs none of their elements.
+   * @param {Values|null} values of these sizes
+   * @returns {(() => void)[]} what makes the browser compile the kernels of that plan
+   */
+  rehearsal(values) {
+    const [stage] = this.main;
+    if (!values || !stage?.writes.length) return [];
+    try {
+      const plan = this.planOf(stage, OUTERMOST, values), calls = this.alive().rehearsal(plan);
+      this.early = { values, plan };
+      return calls;
+    } catch (error) {
+      if (!(error instanceof InPageError || error instanceof NotHereError)) throw error;
+      this.deciding.clear();
+      return []; // the first run plans, and says what is wrong
+    }
+  }
+
+  /** @param {Values|null} fixed the only sizes that the model takes */
+  async beginEarly(fixed) {
+    const values = this.early?.values ?? fixed;
+    if (!values) return;
+    try {
+      await this.begin(values);
+    } catch (error) {
+      if (fixed || !(error instanceof InPageError && error.code === 'out_of_memory')) throw error;
+    } finally {
+      this.early = null; // where memory does not suffice for the usual sizes, others may be asked for
+    }
   }
 
   get bytes() {
@@ -125,7 +196,7 @@ export class WasmEngine {
   async begin(values) {
     const [stage] = this.main;
     if (this.plans.size || !stage?.writes.length) return;
-    const plan = this.planOf(stage, OUTERMOST, values);
+    const plan = this.early?.values === values ? this.early.plan : this.planOf(stage, OUTERMOST, values);
     await this.alive().residents.packInSlices(plan);
     this.alive();
     this.keep([[this.keyOf(stage, OUTERMOST, values), plan]]);
@@ -140,11 +211,12 @@ export class WasmEngine {
 
   /** What the caller gets: memory of its own for every output. @param {Values} values @param {Record<string, Tensor>} feeds */
   resultsOf(values, feeds) {
+    const lent = this.lent ??= new WeakSet(this.weights.values());
     const taken = Object.values(feeds).map(({ data }) => /** @type {HostTensor['data']} */ (data));
     /** @type {Record<string, Tensor>} */
     const results = {};
     for (const { name } of this.graph.outputs) {
-      const held = this.valueOf(name, values), data = taken.includes(held.data) || this.lent.has(held.data) ? held.data.slice() : held.data;
+      const held = this.valueOf(name, values), data = taken.includes(held.data) || lent.has(held.data) ? held.data.slice() : held.data;
       taken.push(data); // every result is the caller's, and none another's
       results[name] = { data, shape: [...held.shape] };
     }
@@ -305,12 +377,19 @@ export class WasmEngine {
 
 /**
  * The inputs of a model that takes one size of each, as large as pictures: then nothing but sizes decides on its first plan.
- * @param {Graph} graph @returns {Values|null}
+ * @param {Pick<Graph, 'inputs'>} graph @returns {Values|null}
  */
 function fixedSizes({ inputs }) {
   const fixed = inputs.every(({ shape }) => shape.every((size) => typeof size === 'number' && size > 0));
   if (!fixed || inputs.some(({ shape }) => count(/** @type {number[]} */ (shape)) <= MAX_KNOWN)) return null;
   return new Map(inputs.map(({ name, shape, dtype }) => [name, { data: newArray(dtype, 0), shape: /** @type {number[]} */ (shape), dtype, known: false }]));
+}
+
+/** The same for a model that takes several sizes: a batch of one, and for a picture what it was exported for. @param {Graph} graph */
+function usualSizes({ inputs, usual }) {
+  const sizeOf = (/** @type {number|string} */ size, /** @type {number} */ axis) => (
+    typeof size === 'number' && size > 0 ? size : axis ? usual?.[axis] ?? size : 1);
+  return fixedSizes({ inputs: inputs.map((input) => ({ ...input, shape: input.shape.map(sizeOf) })) });
 }
 
 /** A value of which nothing but the name is known. @param {string} name */

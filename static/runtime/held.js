@@ -1,11 +1,14 @@
 // Weights by name that need not be kept as they came: what lies packed in the kernels' memory is made from there again in
 // the rare case that someone asks, so that a model takes its memory once.
 
-import { isHalf } from './tensor.js';
+import { isHalf, sizeOf } from './tensor.js';
 
 /** @typedef {import('./ops/dtype.js').Elements} Elements */
 
 const LEAST_BYTES = 8192; // below, a plan may read the elements, and there is little to gain
+
+/** Elements that somebody asks for before they are here. */
+export class NotHereError extends Error {}
 
 /** @extends {Map<string, Elements>} */
 export class HeldWeights extends Map {
@@ -14,11 +17,26 @@ export class HeldWeights extends Map {
     super(weights);
     /** @type {Map<string, {length: number, restore: () => Elements}>} */
     this.moved = new Map();
+    /** @type {Map<string, number>|null} elements of each that is still to come */
+    this.awaited = null;
+  }
+
+  /** Of weights that are on their way. @param {Map<string, import('./manifest.js').Var>} vars @returns {HeldWeights} */
+  static awaiting(vars) {
+    const held = new HeldWeights([]), persistable = [...vars.values()].filter((declared) => declared.persistable);
+    held.awaited = new Map(persistable.map(({ name, shape }) => [name, sizeOf(shape)]));
+    return held;
+  }
+
+  /** They have come. @param {Iterable<[string, Elements]>} weights */
+  fill(weights) {
+    this.awaited = null;
+    for (const [name, data] of weights) this.set(name, data);
   }
 
   /** @param {string} name @returns {number|undefined} elements */
   lengthOf(name) {
-    return this.moved.get(name)?.length ?? super.get(name)?.length;
+    return this.awaited?.get(name) ?? this.moved.get(name)?.length ?? super.get(name)?.length;
   }
 
   /** @param {string} name @returns {boolean} */
@@ -28,6 +46,7 @@ export class HeldWeights extends Map {
 
   /** In float32, where it is kept in float16. @param {string} name @returns {Elements|undefined} */
   get(name) {
+    if (this.awaited?.has(name)) throw new NotHereError(`The weight "${name}" has not come yet`);
     const data = this.moved.get(name)?.restore() ?? super.get(name);
     return data && isHalf(data) ? Float32Array.from(data) : data;
   }

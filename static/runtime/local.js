@@ -2,7 +2,7 @@
 import { decodeBlob, drawableSize, isImage, isPixels, PixelReader, snapshot } from '../media/image.js';
 import { loadBundle, readBeside } from './bundle.js';
 import { chooseBackend } from './choose.js';
-import { createEngine, unsupported } from './engine.js';
+import { createEngine, openEngine, unsupported } from './engine.js';
 import { InPageError, asInPageError, throwIfAborted, unlessAborted } from './errors.js';
 import { kernels } from './kernels.js';
 import { Preprocessor } from './preprocess.js';
@@ -27,7 +27,8 @@ import { checkFeeds, checkNames } from './tensor.js';
 /**
  * @typedef {object} Parts what a model is made of; tests put their own in
  * @property {(graph: Graph, weights: Map<string, import('./tensor.js').TensorData>,
- *   options: {backend: 'wasm', wasm: WebAssembly.Module}) => Promise<Engine>} createEngine
+ *   options: {backend: 'wasm', wasm: WebAssembly.Module, opened?: ReturnType<typeof openEngine>}) => Promise<Engine>} createEngine
+ * @property {typeof openEngine} [openEngine]
  * @property {(graph: Graph) => {type: string, reason: string, where: string}[]
  *   |Promise<{type: string, reason: string, where: string}[]>} unsupported
  * @property {() => Promise<WebAssembly.Module>} kernels
@@ -40,7 +41,7 @@ import { checkFeeds, checkNames } from './tensor.js';
  * @returns {Promise<LocalModel>}
  * @throws {InPageError}
  */
-export async function loadLocal(address, options = {}, parts = { createEngine, unsupported, kernels }) {
+export async function loadLocal(address, options = {}, parts = { createEngine, openEngine, unsupported, kernels }) {
   const { signal, onProgress, retries, policy, cache, near } = options;
   const backend = chooseBackend(options.backend);
   const where = typeof address === 'object' && 'model' in address ? address.model : String(address);
@@ -50,16 +51,26 @@ export async function loadLocal(address, options = {}, parts = { createEngine, u
   const stop = new AbortController(); // a failure on one side ends the work on the other
   const onAbort = () => stop.abort();
   signal?.addEventListener('abort', onAbort, { once: true });
+  const compiled = unlessAborted(parts.kernels(), stop.signal, where);
+  /** @type {Map<Graph, ReturnType<typeof openEngine>>} */
+  const opened = new Map();
+  const open = async (/** @type {Graph} */ graph) => /** @type {typeof openEngine} */ (parts.openEngine)(graph, { wasm: await compiled });
   try {
     const [bundle, wasm] = await Promise.all([
       loadBundle(address, {
         onProgress, cache, near, signal: stop.signal, policy: patience, keepHalves: !gpu, // the kernels' memory takes them as they are
-        check: async (graph) => refuseUnsupported(await parts.unsupported(graph)),
+        check: async (graph) => {
+          refuseUnsupported(await parts.unsupported(graph));
+          if (gpu || !parts.openEngine) return;
+          const engine = open(graph);
+          opened.set(graph, engine);
+          engine.catch(() => {}); // who waits for it has the failure
+        },
       }),
-      unlessAborted(parts.kernels(), stop.signal, where),
+      compiled,
     ]);
     const read = (/** @type {import('./bundle.js').Chunk} */ file) => readBeside(address, file, { signal: stop.signal, policy: patience });
-    const made = gpu ? gpu.create(bundle.graph, bundle.weights, wasm, read) : parts.createEngine(bundle.graph, bundle.weights, { backend: 'wasm', wasm });
+    const made = gpu ? gpu.create(bundle.graph, bundle.weights, wasm, read) : parts.createEngine(bundle.graph, bundle.weights, { backend: 'wasm', wasm, opened: opened.get(bundle.graph) });
     const engine = await made.catch((thrown) => {
       throw asInPageError(thrown, 'invalid_model', { where, hint: 'convert the model again' });
     });

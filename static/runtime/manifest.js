@@ -28,6 +28,7 @@ import { DTYPES } from './tensor.js';
  * @property {import('./preprocess.js').PreprocessSpec|null} preprocess
  * @property {Record<string, any>|null} postprocess
  * @property {string[]|null} labels
+ * @property {number[]|null} [usual] sizes of the only input as it was exported, where others will do as well
  * @property {import('./gpu/stored.js').CheckEntry|null} [check] checked by those who use it
  */
 
@@ -71,6 +72,7 @@ export function parseModel(json) {
     blocks: parseBlocks(json.blocks ?? []),
     precision: ['float32', 'float16', 'int8-weights', 'int8'].includes(json.precision) ? json.precision : refuse('"precision" is not known'),
     preprocess: json.preprocess == null ? null : checkSpec(json.preprocess, inputs),
+    usual: parseUsual(json.feedShape, inputs),
     postprocess: json.postprocess == null ? null : parsePostprocess(json.postprocess),
     labels: json.labels == null ? null : parseLabels(json.labels),
     check: isObject(json.check) && json.check.file === CHECK ? /** @type {any} */ (json.check) : null,
@@ -180,6 +182,13 @@ function parseInfos(json, key) {
     }
     return { name, shape: [...shape], dtype };
   });
+}
+
+/** @param {unknown} json channels, height and width {fc, fh, fw}, or nothing @param {TensorInfo[]} inputs @returns {number[]|null} */
+function parseUsual(json, inputs) {
+  if (!isObject(json) || inputs.length !== 1 || inputs[0].shape.length !== 4) return null;
+  const sizes = [json.fc, json.fh, json.fw];
+  return sizes.every((size) => Number.isSafeInteger(size) && size > 0) ? [1, ...sizes] : null;
 }
 
 /**

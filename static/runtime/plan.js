@@ -6,7 +6,7 @@ import { count, OpNode, ShapeError, UnsupportedError } from './ops/node.js';
 import { lowerNodes } from './plan_lower.js';
 
 /** @typedef {import('./manifest.js').Graph} FullGraph */
-/** @typedef {Pick<FullGraph, 'vars'|'ops'|'inputs'|'outputs'|'blocks'>} Graph */
+/** @typedef {Pick<FullGraph, 'vars'|'ops'|'inputs'|'outputs'|'blocks'|'usual'>} Graph */
 /** @typedef {import('./ops/node.js').Value} Value */
 /** @typedef {import('./ops/index.js').OpDef} OpDef */
 /** @typedef {import('./ops/index.js').Problem} Problem */
@@ -208,8 +208,8 @@ function planNode(node, def, values) {
 function hostOf(node, { rule }, empty) {
   if (node.outputs.every(({ shape }) => !count(shape))) return node.outputs.map(() => []);
   if (empty && !rule.takesEmpty) throw new ShapeError('it makes something of a tensor without elements, which is not supported');
-  const needs = rule.needs ?? Object.keys(node.inputs);
-  const known = needs.every((slot) => node.all(slot).every((input) => input.host));
+  const needed = (rule.needs ?? Object.keys(node.inputs)).flatMap((slot) => node.all(slot)); // a weight is read last: it may be on its way
+  const known = needed.every((input) => input.weight || input.host) && needed.every(({ host }) => host);
   return known ? rule.evaluate?.(node) ?? null : null;
 }
 
@@ -231,13 +231,20 @@ function constants({ vars }, weights) {
     if (!persistable) continue;
     const length = weights.lengthOf ? weights.lengthOf(name) : weights.get(name)?.length;
     if (length !== count(shape)) throw new InPageError('invalid_model', `The weight "${name}" is missing or has another size`);
-    const made = value(name, shape, normal(dtype)), small = length <= (made.dtype === 'float32' ? MAX_HOST_FLOATS : MAX_HOST_INTEGERS);
-    made.host = small ? numbers(/** @type {Elements} */ (weights.get(name))) : null;
-    made.weight = true;
-    made.block = { kind: 'weight', bytes: length * BYTES[made.dtype], key: name };
-    values.set(name, made);
+    values.set(name, constant(value(name, shape, normal(dtype)), length, () => numbers(/** @type {Elements} */ (weights.get(name)))));
   }
   return values;
+}
+
+/** A weight; its elements are read when somebody asks for them: they may be on their way. @param {Value} made @param {number} length @param {() => number[]|null} read @returns {Value} */
+function constant({ name, shape, dtype, offset }, length, read) {
+  const small = length <= (dtype === 'float32' ? MAX_HOST_FLOATS : MAX_HOST_INTEGERS);
+  /** @type {number[]|null} */
+  let host = null;
+  return {
+    name, shape, dtype, offset, weight: true, block: { kind: 'weight', bytes: length * BYTES[dtype], key: name },
+    get host() { return host ??= small ? read() : null; },
+  };
 }
 
 /**

@@ -86,8 +86,8 @@ class Cut {
 
 const SOURCE = 0, SINK = 1;
 
-/** Whether a value can lie in blocks. @param {Value} value */
-const canBlock = ({ shape, dtype, weight, host }) => shape.length === 4 && dtype === 'float32' && !weight && !host;
+/** Whether a value can lie in blocks: no weight, whose elements may be on their way. @param {Value} value */
+const canBlock = (value) => value.shape.length === 4 && value.dtype === 'float32' && !value.weight && !value.host;
 
 /** Whether both layouts are the same bytes. @param {Value} value */
 const isSame = ({ shape: [N, C, H, W] }) => H * W === 1 && (N === 1 || C % 4 === 0);

@@ -1,6 +1,7 @@
 // Models in a worker, as if they were here. One worker serves all models of a page and ends with the last of them.
 import { capture, closeAll } from './capture.js';
 import { InPageError, abortError, asInPageError, throwIfAborted } from './errors.js';
+import { quickKernels } from './kernels.js';
 import { forward, namedInHead } from './near.js';
 import { checkNames } from './tensor.js';
 
@@ -51,7 +52,10 @@ export async function loadRemote(address, { signal, onProgress, backend, precisi
 
 /** @returns {WorkerHost} */
 function sharedHost() {
-  if (!shared || shared.ended) shared = new WorkerHost(spawn);
+  if (!shared || shared.ended) {
+    const host = shared = new WorkerHost(spawn);
+    quickKernels().then((module) => host.lend(module));
+  }
   return shared;
 }
 
@@ -134,6 +138,11 @@ export class WorkerHost {
   /** A part of a file for a load in progress. @param {number} load @param {import('./near.js').Delivery} delivery @param {Transferable[]} transfer */
   deliver(load, delivery, transfer) {
     if (this.pending.has(load)) this.worker?.postMessage({ id: ++this.lastId, type: 'deliver', load, delivery }, transfer);
+  }
+
+  /** The kernels, compiled while the worker starts. @param {WebAssembly.Module|null} module null: it shall do that itself */
+  lend(module) {
+    if (!this.ended) this.worker?.postMessage({ id: ++this.lastId, type: 'kernels', module }, []);
   }
 
   /** @param {number} id @param {string} type @param {unknown} error */

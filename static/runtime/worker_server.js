@@ -1,10 +1,12 @@
 // Answers worker_client.js: the models live here, behind numbers.
 import { asInPageError } from './errors.js';
+import { kernels } from './kernels.js';
 import { loadLocal } from './local.js';
 import { Deliveries } from './near.js';
 
 /**
  * @typedef {{id: number, type: 'hello', lock: string}
+ *   | {id: number, type: 'kernels', module: WebAssembly.Module|null}
  *   | {id: number, type: 'load', address: string, options: import('./index.js').LoadOptions, near: string[], watched: boolean}
  *   | {id: number, type: 'deliver', load: number, delivery: import('./near.js').Delivery}
  *   | {id: number, type: 'run', model: number, feeds: import('./index.js').Feeds}
@@ -43,11 +45,16 @@ class Desk {
     this.aborts = new Map();
     /** @type {Map<number, Deliveries>} of the loads in progress */
     this.deliveries = new Map();
+    /** Takes what the page compiles. @type {(module: WebAssembly.Module|null) => void} */
+    this.lend = () => {};
+    if (load === loadLocal) kernels(new Promise((resolve) => { this.lend = resolve; })).catch(() => {}); // who loads a model is told
   }
 
   /** @param {Request} request */
   async answer(request) {
     const { id } = request;
+    if (request.type === 'kernels') return this.lend(request.module);
+    if (request.type === 'deliver') return this.deliveries.get(request.load)?.take(request.delivery);
     try {
       const { value, transfer = [] } = await this.handle(request);
       this.port.postMessage({ id, value }, transfer);
@@ -58,14 +65,11 @@ class Desk {
     }
   }
 
-  /** @param {Request} request @returns {Promise<{value?: any, transfer?: Transferable[]}>} */
+  /** @param {Exclude<Request, {type: 'kernels'|'deliver'}>} request @returns {Promise<{value?: any, transfer?: Transferable[]}>} */
   async handle(request) {
     switch (request.type) {
       case 'hello': return { value: { locked: await holdLock(request.lock) } };
       case 'load': return this.handleLoad(request);
-      case 'deliver':
-        this.deliveries.get(request.load)?.take(request.delivery);
-        return {};
       case 'run': return this.handleRun(request.id, request.model, request.feeds);
       case 'profile': return this.handleProfile(request.model, request.feeds);
       case 'dispose':

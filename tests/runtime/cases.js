@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
-import { compile, hasRelaxedSimd } from '../../static/runtime/backends/wasm.js';
+import { compile, hasRelaxedSimd } from '../../static/runtime/kernels.js';
 import { createEngine } from '../../static/runtime/engine.js';
 import { graphOf, number, parseCases, tensorOf } from './case_graph.js';
 

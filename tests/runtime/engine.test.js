@@ -1,8 +1,10 @@
 // The engine: plans by shape, fresh outputs, memory that does not grow, typed errors.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { compile } from '../../static/runtime/backends/wasm.js';
-import { createEngine, unsupported } from '../../static/runtime/engine.js';
+import { compile } from '../../static/runtime/kernels.js';
+import { createEngine, openEngine, unsupported } from '../../static/runtime/engine.js';
+import { loadOperators } from '../../static/runtime/ops/index.js';
+import { makePlan } from '../../static/runtime/plan.js';
 import { kernels, random } from './cases.js';
 
 /** @typedef {import('../../static/runtime/plan.js').Graph} Graph */
@@ -70,6 +72,33 @@ test('any size runs, planned again when it changes, on poisoned memory', async (
     close(y.data, want.y);
     close(z.data, want.z);
   }
+});
+
+test('what is planned before the weights come is the plan, and other sizes run as well', async () => {
+  const graph = { ...net(), usual: [1, 3, 8, 8] }, opened = openEngine(graph, { wasm, poison: true });
+  const { engine: inner } = await opened, early = inner.early?.plan, operators = await loadOperators(graph.ops.map(({ type }) => type));
+  const late = makePlan(graph, { x: [1, 3, 8, 8] }, operators, weights());
+  assert.deepEqual([early?.steps, early?.weights, early?.arenaBytes], [late.steps, late.weights, late.arenaBytes]);
+  const engine = await createEngine(graph, weights(), { wasm, opened });
+  assert.deepEqual([inner.plans.size, inner.early], [1, null]);
+  for (const shape of [[1, 3, 8, 8], [1, 3, 5, 7], [1, 3, 8, 8]]) {
+    const x = picture(shape, 3), { y, z } = await engine.run({ x }), want = expected(x);
+    close(y.data, want.y);
+    close(z.data, want.z);
+  }
+});
+
+test('a plan that needs elements of a weight waits for them', async () => {
+  /** @type {Graph} */
+  const graph = {
+    vars: new Map([['s', { name: 's', shape: [2], dtype: 'int32', persistable: true }]]), usual: [1, 3, 8, 8],
+    inputs: [{ name: 'x', shape: ['n', 3, 'h', 'w'], dtype: 'float32' }], outputs: [{ name: 'y', shape: ['n', 'k'], dtype: 'float32' }],
+    ops: [{ type: 'reshape2', inputs: { X: ['x'], Shape: ['s'] }, outputs: { Out: ['y'] }, attrs: { shape: [] } }],
+  };
+  const opened = openEngine(graph, { wasm });
+  assert.equal((await opened).engine.early, null);
+  const engine = await createEngine(graph, new Map([['s', Int32Array.of(1, -1)]]), { wasm, opened }), x = picture([1, 3, 8, 8], 3);
+  assert.deepEqual((await engine.run({ x })).y, { data: x.data, shape: [1, 192] });
 });
 
 test('outputs are the caller\'s: a later run does not change them', async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { createBackend } from '../../static/runtime/backends/wasm.js';
 import { createEngine } from '../../static/runtime/engine.js';
-import { HeldWeights } from '../../static/runtime/held.js';
+import { HeldWeights, NotHereError } from '../../static/runtime/held.js';
 import { BUILDS, kernels, random } from './cases.js';
 
 /** @typedef {import('../../static/runtime/plan.js').Resident} Resident */
@@ -96,4 +96,13 @@ test('a model of one size is packed when it is made', async () => {
   await engine.run({ x: { data: numbers(648, 5), shape: [1, 8, 9, 9] } });
   assert.equal(engine.memory().bytes, ready);
   await assert.rejects(createEngine(graph, weights, { wasm, maxArenaBytes: 1000 }), { code: 'out_of_memory' });
+});
+
+test('of weights on their way nothing but their sizes is known', () => {
+  const vars = new Map(['w', 'x'].map((name) => [name, { name, shape: [2, 3], dtype: 'float32', persistable: name === 'w' }]));
+  const held = HeldWeights.awaiting(vars);
+  assert.deepEqual([held.lengthOf('w'), held.lengthOf('x'), held.has('w')], [6, undefined, false]);
+  assert.throws(() => held.get('w'), NotHereError);
+  held.fill([['w', numbers(6, 1)]]);
+  assert.deepEqual([held.lengthOf('w'), held.get('w')], [6, numbers(6, 1)]);
 });

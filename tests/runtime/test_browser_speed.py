@@ -17,7 +17,8 @@ FLAGS = ["--target=wasm32-freestanding", "-O3", "-msimd128", "-mrelaxed-simd", "
          "-Wl,--no-entry", "-Wl,--strip-all"]  # fmt: skip
 LEAST = 0.75  # of the peak; 0.9 and more on a quiet machine
 MEASURE = """async ({ strict, attrs, seconds }) => {
-  const { compile, createBackend } = await import('/static/runtime/backends/wasm.js');
+  const { createBackend } = await import('/static/runtime/backends/wasm.js');
+  const { compile } = await import('/static/runtime/kernels.js');
   const { loadOperators } = await import('/static/runtime/ops/index.js');
   const { makePlan } = await import('/static/runtime/plan.js');
   const value = (name, shape, persistable) => ({ name, shape, dtype: 'float32', persistable });

@@ -9,7 +9,8 @@ from browser_kit import Site, make_bundle, running
 pytestmark = pytest.mark.browser
 
 PROBE = """
-import { compile, createBackend } from '/static/runtime/backends/wasm.js';
+import { createBackend } from '/static/runtime/backends/wasm.js';
+import { compile } from '/static/runtime/kernels.js';
 import { defaultThreads } from '/static/runtime/backends/wasm_threads.js';
 const n = 1 << 18, exp = [12, { f32: 0 }, { f32: 0 }, { f32: 0 }];
 const steps = [{ kernel: 'unary', args: [{ arena: 0 }, { arena: 4 * n }, n, ...exp], where: '', work: 8 * n }];

@@ -202,3 +202,12 @@ test('dispose rejects the calls in progress', async () => {
   await model.dispose();
   await call;
 });
+
+test('kernels that the page compiled are the worker\'s; what it could not, the worker compiles itself', async () => {
+  const lent = new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0));
+  for (const module of [lent, null]) {
+    const fresh = await import(`../../static/runtime/kernels.js?${module ? 'lent' : 'own'}`);
+    assert.equal(await fresh.kernels(Promise.resolve(module)) === lent, module === lent);
+    assert.equal(await fresh.kernels(), await fresh.kernels());
+  }
+});

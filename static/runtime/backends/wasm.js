@@ -24,37 +24,10 @@ const PART_WORK = 75_000; // multiply-adds worth handing to another thread: some
 const MOST_THREADS = 16; // as in run.c
 const MAX_PARTS = 16, ROUNDS = 4; // of a step, and for each thread: more would cost more than they even out
 
-/** (v128) -> f32x4.relaxed_madd of it: valid where the relaxed instructions are. */
-const RELAXED_PROBE = Uint8Array.of(
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 6, 1, 96, 1, 123, 1, 123, 3, 2, 1, 0, 10, 13, 1, 11, 0, 32, 0, 32, 0, 32, 0, 253, 133, 2, 11);
-
-/** Whether this device runs the faster build of the kernels. */
-export const hasRelaxedSimd = () => WebAssembly.validate(RELAXED_PROBE);
-
 const HELPER_LOST = 3; // as in run.c
 
 /** What a kernel's status means. @type {Record<number, string>} */
 const FAULTS = { 1: 'an index tensor holds a position outside its axis', 2: 'the boxes per picture do not add up to the boxes given' };
-
-/**
- * Compiles the kernels, while they arrive where the platform can.
- * @param {BufferSource|Response|Promise<Response>} source
- * @returns {Promise<WebAssembly.Module>}
- * @throws {InPageError} no_backend where this device cannot run them
- */
-export async function compile(source) {
-  try {
-    if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) return await WebAssembly.compile(source);
-    const response = await /** @type {Promise<Response>} */ (source);
-    const streams = 'compileStreaming' in WebAssembly && response.headers.get('content-type')?.startsWith('application/wasm');
-    return streams ? await WebAssembly.compileStreaming(response) : await WebAssembly.compile(await response.arrayBuffer());
-  } catch (error) {
-    if (!(error instanceof WebAssembly.CompileError) && typeof WebAssembly === 'object') throw error;
-    throw new InPageError('no_backend', 'This browser cannot run the WebAssembly kernels', {
-      hint: 'they need WebAssembly with 128-bit SIMD: use a browser from 2021 or later (Safari 16.4)', cause: error,
-    });
-  }
-}
 
 /**
  * @param {WebAssembly.Module} module
@@ -67,7 +40,10 @@ export async function createBackend(module, weights, { threads = defaultThreads(
   const backend = new WasmBackend(memory, /** @type {Record<string, any>} */ (instance.exports), weights, stress);
   backend.threads = Math.min(threads, MOST_THREADS);
   if (threads > 1) backend.enlist = () => backend.enlistCrew(module, backend.threads - 1);
-  if (stress) backend.enlist();
+  if (stress) {
+    backend.enlist();
+    backend.summon?.();
+  }
   return backend;
 }
 
@@ -114,8 +90,11 @@ export class WasmBackend {
     /** @type {Promise<number>|null} the number under which the pool knows this model, once its helpers are started */
     this.enlisted = null;
     this.crew = 0;
-    /** Starts helpers, where there may be any; runs begin without them. */
+    /** Sets memory aside for helpers, where there may be any; runs begin without them. */
     this.enlist = () => {};
+    /** Starts them, once. @type {(() => void)|null} */
+    this.summon = null;
+    this.stacks = 0;
     this.disposed = false;
     this.threads = 1;
     this.top = this.end; // where the memory in use ends
@@ -123,16 +102,20 @@ export class WasmBackend {
 
   /** @param {WebAssembly.Module} module @param {number} helpers */
   enlistCrew(module, helpers) {
-    if (this.enlisted) return;
-    const stacks = this.end;
+    if (this.stacks) return;
+    const stacks = this.stacks = this.end;
     this.end = align(stacks + helpers * STACK);
     this.reserve(this.end);
-    const home = pool();
-    this.enlisted = home.join(module, this.memory, stacks, STACK, helpers).then((id) => {
-      if (this.disposed) home.leave(id);
-      else this.crew = id;
-      return id;
-    });
+    this.summon = () => {
+      this.summon = null;
+      if (this.disposed) return;
+      const home = pool();
+      this.enlisted = home.join(module, this.memory, stacks, STACK, helpers).then((id) => {
+        if (this.disposed) home.leave(id);
+        else this.crew = id;
+        return id;
+      });
+    };
   }
 
   /** Lets the helpers go. */
@@ -151,6 +134,26 @@ export class WasmBackend {
   prepare(plans) {
     if (plans.some(paysHelpers)) this.enlist();
     for (const plan of plans) for (const weight of plan.weights) this.residents.reside(weight);
+    this.layOut(plans);
+    this.residents.settle();
+    return this.prepared;
+  }
+
+  /**
+   * While the weights of a first plan are on their way: each step that needs some is done once on whatever memory holds, as
+   * browsers compile a kernel when it is first called. What it leaves behind is overwritten.
+   * @param {Plan} plan
+   * @returns {(() => void)[]}
+   */
+  rehearsal(plan) {
+    if (paysHelpers(plan)) this.enlist();
+    for (const weight of plan.weights) this.residents.house(weight);
+    const [{ steps }] = this.layOut([plan]), calls = plan.steps.map((_, i) => () => this.kernels.run(steps + i * STEP_BYTES, 1, 1));
+    return calls.filter((_, i) => plan.steps[i].args.some((arg) => typeof arg === 'object' && 'weight' in arg));
+  }
+
+  /** Behind the weights: what the plans need besides. @param {Plan[]} plans @returns {Prepared[]} */
+  layOut(plans) {
     this.arena = this.end;
     this.arenaBytes = Math.max(0, ...plans.map((plan) => align(plan.arenaBytes)));
     let at = this.arena + this.arenaBytes;
@@ -164,7 +167,6 @@ export class WasmBackend {
     });
     this.reserve(at);
     this.top = at;
-    this.residents.settle();
     return this.prepared;
   }
 
@@ -245,6 +247,7 @@ export class WasmBackend {
       const { buffer, byteOffset, byteLength } = results[i];
       new Uint8Array(buffer, byteOffset, byteLength).set(bytes.subarray(outputs[i], outputs[i] + byteLength));
     }
+    if (this.summon) setTimeout(() => this.summon?.()); // a worker's start takes a core's time: after the first answer
   }
 
   /** @param {number} steps @param {number} n @param {Pace|null} pace @returns {number} as run() of run.c */

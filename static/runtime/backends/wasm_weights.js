@@ -24,6 +24,8 @@ export class Residents {
     this.source = source;
     /** @type {Map<string, number>} address of each */
     this.homes = new Map();
+    /** @type {Set<string>} those that lie there by now */
+    this.here = new Set();
   }
 
   /** @param {string} key @returns {number} */
@@ -36,19 +38,26 @@ export class Residents {
     this.source.settle?.();
   }
 
-  /** Puts a weight into memory for good. @param {Resident} weight */
+  /** Where a weight will lie for good. @param {Resident} weight @returns {number} */
+  house({ key, bytes }) {
+    const { backend } = this, known = this.homes.get(key);
+    if (known !== undefined) return known;
+    const home = backend.end;
+    backend.end = align(home + bytes);
+    backend.reserve(backend.end);
+    this.homes.set(key, home);
+    return home;
+  }
+
+  /** Puts a weight there. @param {Resident} weight */
   reside({ key, name, bytes, pack }) {
-    if (this.homes.has(key)) return;
+    if (this.here.has(key)) return;
     const { backend } = this, source = this.source.kept?.(name) ?? this.source.get(name);
     if (!source) throw new InPageError('invalid_model', `The weight "${name}" is missing`);
-    const home = backend.end;
-    if (pack) this.pack(source, home, align(home + bytes), pack);
-    else {
-      backend.reserve(align(home + sizeOf(source)));
-      this.put(source, home);
-    }
-    this.homes.set(key, home);
-    backend.end = align(home + bytes);
+    const home = this.house({ key, name, bytes, pack });
+    if (pack) this.pack(source, home, backend.end, pack);
+    else this.put(source, home);
+    this.here.add(key);
     backend.top = Math.max(backend.top, backend.end);
     if (!pack || MOVES.has(pack.kernel)) this.source.move?.(name, (length) => this.restore({ key, name, bytes, pack }, length));
   }
