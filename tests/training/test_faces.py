@@ -56,6 +56,19 @@ def test_boxes_of_a_mosaic_lie_on_its_faces(torch, monkeypatch):
         assert float((eyes[1] - eyes[0]) @ (mouth[1] - mouth[0])) > 0, "left and right stay what they are"
 
 
+def test_pieces_without_a_face_stay_clear_of_all(torch):
+    from training.faces.evaluate import faceless_piece
+
+    boxes, rng = np.array([[300.0, 200, 60, 80], [10, 10, 40, 40]]), np.random.default_rng(1)
+    found = [piece for _ in range(40) if (piece := faceless_piece(boxes, 640, 480, rng))]
+    assert len(found) > 20
+    for rows, columns in found:
+        assert 0 <= rows.start < rows.stop <= 480 and 0 <= columns.start < columns.stop <= 640
+        for x, y, w, h in boxes:
+            assert columns.stop <= x or columns.start >= x + w or rows.stop <= y or rows.start >= y + h
+    assert faceless_piece(np.array([[200.0, 150, 240, 180]]), 640, 480, rng) is None
+
+
 def test_a_picture_without_faces_has_them_painted_over(torch):
     from training.faces.sources import without_faces
 

@@ -5,7 +5,8 @@
 
 Boxes and points on detect.json against one convention (`tbox` where there is one), angles, points and eyes on
 crops.json, shoulders on upper.json. --without names folders of pictures without a face, beside the split's own pictures
-with every face painted over. Prints a table in Markdown, beside what the teacher reaches on human boxes.
+with every face painted over and pieces of them that hold none. Prints a table in Markdown, beside what the teacher
+reaches on human boxes.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from training.faces.sources import (
 
 ROOT = Path(__file__).resolve().parents[2]
 LOWEST = 0.02  # of the scores that make the precision curve
+PIECES = 4  # without a face, of a picture
 CROP_BOX = [[128 / 6, 128 / 6, 128 / 1.5, 128 / 1.5]]  # the face in a crop of the pack
 JOINTS = dict(zip(JOINT_NAMES, ("nose", "left", "right", "leftEar", "rightEar"), strict=True))
 # YuNet (75 856 parameters) on hidden pictures with human boxes, one scale: 320 pixels, as they are, 640.
@@ -135,6 +137,31 @@ def faceless_share(page: Page, pictures: list[np.ndarray], side: int, score: flo
     """Share of pictures where nothing is found."""
     none = [not page.ask(p, "detect", options={"side": side, "score": score}) for p in pictures]
     return float(np.mean(none))
+
+
+def faceless_piece(boxes: np.ndarray, width: int, height: int, rng: np.random.Generator) -> tuple[slice, slice] | None:
+    """Rows and columns of a piece, a third of the picture's sides and more, that stays clear of all boxes; None after a
+    few tries."""
+    low, high = boxes[:, :2] - 0.4 * boxes[:, 2:], boxes[:, :2] + 1.4 * boxes[:, 2:]
+    for _ in range(50):
+        size = np.array([width, height]) * rng.uniform(0.3, 0.8, 2)
+        at = rng.uniform(0, np.array([width, height]) - size)
+        if size.min() >= 96 and not ((low < at + size) & (high > at)).all(1).any():
+            (x, y), (w, h) = at.astype(int), size.astype(int)
+            return slice(y, y + h), slice(x, x + w)
+    return None
+
+
+def faceless_pieces(faces: Path, splits: list[str]) -> list[np.ndarray]:
+    """Of the splits' own pictures."""
+    rng, out = np.random.default_rng(7), []
+    for r in (r for split in splits for r in records(faces, "detect", split)):
+        picture = read_picture(faces / r["file"])
+        every = [f["box"] for f in r["faces"]] + [box_of(f) for f in r["faces"]] + r["ignore"]
+        boxes = np.array(every, float).reshape(-1, 4)
+        tried = [faceless_piece(boxes, picture.shape[1], picture.shape[0], rng) for _ in range(PIECES)]
+        out += [np.ascontiguousarray(picture[piece]) for piece in tried if piece]
+    return out
 
 
 def painted_over(faces: Path, splits: list[str]) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -234,10 +261,11 @@ def main() -> None:
     bundles = args.bundles or ROOT / "static" / "models"
     score = json.loads((bundles / "face_detector" / "model.json").read_text())["postprocess"]["score"]
     page, parts = Page(args.bundles), []
-    painted = painted_over(args.faces, args.splits)
+    painted, pieces = painted_over(args.faces, args.splits), faceless_pieces(args.faces, args.splits)
     for side in args.sides:
         rows = detector_rows(page, args.faces, args.splits, side, score)
         rows[f"painted over: no face found in {len(painted)}"] = clean_share(page, painted, side, score)
+        rows[f"pieces: no face found in {len(pieces)}"] = faceless_share(page, pieces, side, score)
         for folder in args.without:
             squares, sizes = folder_squares(folder)
             sized = zip(squares, sizes.astype(int), strict=True)
