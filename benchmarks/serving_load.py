@@ -149,27 +149,6 @@ def request_bytes(port: int) -> bytes:
 # ---- throughput ----
 
 
-def bare_loop(session, seconds: float, threads_count: int) -> tuple[float, float]:
-    """Runs a second of so many threads, and CPU milliseconds of a run."""
-    name, array = session.get_inputs()[0].name, np.random.default_rng(1).normal(0, 1, SHAPE).astype(np.float32)
-    until, counts = time.perf_counter() + seconds, [0] * threads_count
-
-    def loop(i: int) -> None:
-        while time.perf_counter() < until:
-            session.run(None, {name: array})
-            counts[i] += 1
-
-    before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    threads = [threading.Thread(target=loop, args=(i,)) for i in range(threads_count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    after, took = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter() - began
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return sum(counts) / took, 1000 * cpu / sum(counts)
-
-
 @dataclass(frozen=True)
 class Row:
     """Answers or runs a second, CPU milliseconds of one (the kernel's included), the clients', and of all cores: what
@@ -188,6 +167,29 @@ def machine() -> tuple[float, float]:
     fields = list(map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]))
     idle = fields[3] + fields[4]
     return (sum(fields) - idle) / TICKS, idle / TICKS
+
+
+def bare_loop(session, seconds: float, threads_count: int) -> Row:
+    """Runs of so many threads."""
+    name, array = session.get_inputs()[0].name, np.random.default_rng(1).normal(0, 1, SHAPE).astype(np.float32)
+    until, counts = time.perf_counter() + seconds, [0] * threads_count
+
+    def loop(i: int) -> None:
+        while time.perf_counter() < until:
+            session.run(None, {name: array})
+            counts[i] += 1
+
+    before, began, (busy, idle) = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter(), machine()
+    threads = [threading.Thread(target=loop, args=(i,)) for i in range(threads_count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    after, took = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter() - began
+    cpu, (busy_now, idle_now) = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, machine()
+    whole = max(0.01, busy_now - busy + idle_now - idle)
+    others = max(0.0, busy_now - busy - cpu) / whole
+    return Row(sum(counts) / took, 1000 * cpu / sum(counts), 0.0, others, (idle_now - idle) / whole)
 
 
 def through_server(server: Server, crowd: Crowd, seconds: float, statuses: Counter[int]) -> Row:
@@ -243,7 +245,7 @@ def throughput(folder: Path, seconds: float, rounds: int) -> bool:
         for _ in range(rounds):
             for name, (session, count) in bare.items():
                 bare_loop(session, 0.5, count)
-                rows[name].append(Row(*bare_loop(session, seconds / 2, count)))
+                rows[name].append(bare_loop(session, seconds / 2, count))
             for name, server in servers.items():
                 rows.setdefault(name, []).append(through_server(server, crowds[name], seconds, statuses))
             print("  " + ", ".join(f"{found[-1].rate:.0f}/s" for found in rows.values()), dict(statuses), flush=True)

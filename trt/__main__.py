@@ -206,7 +206,7 @@ def parser() -> argparse.ArgumentParser:
     half.add_argument("model", type=Path)
     half.add_argument("-o", "--output", type=Path, required=True)
     half.add_argument("--reference", type=Path, required=True, help=".npz with in:NAME and out:NAME")
-    half.add_argument("--tolerance", type=float, default=8e-3, help="below the engine's, which rounds once more")
+    half.add_argument("--tolerance", type=float, default=6e-3, help="below the engine's, which rounds once more")
     into = commands.add_parser("quantise", help="a model with Q/DQ nodes, in integers as far as a tolerance allows")
     into.set_defaults(command=quantise_model)
     into.add_argument("model", type=Path)

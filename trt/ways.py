@@ -12,8 +12,9 @@ from trt.produce import Proof, invented, produce
 from trt.quantise import Feeds
 from trt.recipe import Recipe
 
-HALF = (("fp16", 0.8), ("fp16", 0.4), ("fp32", 1.0))
-WAYS = {"fp32": HALF[-1:], "fp16": HALF, "int8": (("int8", 0.8), *HALF)}  # and the share of the tolerance for rounding
+# And the share of the tolerance that rounding may take up as ONNX Runtime tells it; on an H200 it took 1.45 times that.
+HALF = (("fp16", 0.6), ("fp16", 0.3), ("fp32", 1.0))
+WAYS = {"fp32": HALF[-1:], "fp16": HALF, "int8": (("int8", 0.6), *HALF)}
 
 
 @dataclass(frozen=True)
