@@ -1,5 +1,6 @@
 // Graph + weights + kernels → something that runs: plans by input shape, checked feeds, fresh outputs.
 import { createBackend } from './backends/wasm.js';
+import { callAll, fixedSizes, MAX_KNOWN, newArray, usualSizes } from './early.js';
 import { InPageError } from './errors.js';
 import { HeldWeights, NotHereError } from './held.js';
 import { loadOperators } from './ops/index.js';
@@ -7,7 +8,7 @@ import { normal } from './ops/dtype.js';
 import { count, HostNode, ShapeError, UnknownDataError, UnsupportedError } from './ops/node.js';
 import { makePlan, opsOf, problemsOfGraph } from './plan.js';
 import { sourcesOf, stagesOf } from './plan_stages.js';
-import { checkFeeds, DTYPES } from './tensor.js';
+import { checkFeeds } from './tensor.js';
 
 /** @typedef {import('./plan.js').Graph} Graph */
 /** @typedef {import('./plan.js').Weights} Weights */
@@ -32,9 +33,7 @@ import { checkFeeds, DTYPES } from './tensor.js';
 /** @typedef {Map<string, Held>} Values */
 
 const MAX_PLANS = 4; // per stage
-const SLICE_MS = 8; // before others have their turn
 const OUTERMOST = 'main 0'; // the stage that runs first, on what the caller gave
-export const MAX_KNOWN = 64; // elements of a value that may decide on shapes
 
 /**
  * Everything of a graph that this runtime cannot compute; an empty list where it can run it.
@@ -90,23 +89,6 @@ async function newEngine(graph, { wasm, maxArenaBytes, poison = false, threads, 
   refuse(problemsOfGraph(graph, operators));
   const held = HeldWeights.awaiting(graph.vars), parts = await createBackend(wasm, held, { threads, stress });
   return { engine: new WasmEngine(graph, held, operators, parts, { maxArenaBytes, poison }), held, rehearsed: Promise.resolve() };
-}
-
-/** In slices of time, until the weights are here. @param {(() => void)[]} calls @param {HeldWeights} held */
-async function callAll(calls, held) {
-  let start_ms = performance.now();
-  for (const call of calls) {
-    if (performance.now() - start_ms > SLICE_MS) {
-      await new Promise((resolve) => { setTimeout(resolve, 0); });
-      start_ms = performance.now();
-    }
-    if (!held.awaited) return;
-    try {
-      call();
-    } catch {
-      return; // a kernel that no numbers fit: nothing is lost, and with the weights they may
-    }
-  }
 }
 
 /** @param {Problem[]} problems */
@@ -375,28 +357,5 @@ export class WasmEngine {
   }
 }
 
-/**
- * The inputs of a model that takes one size of each, as large as pictures: then nothing but sizes decides on its first plan.
- * @param {Pick<Graph, 'inputs'>} graph @returns {Values|null}
- */
-function fixedSizes({ inputs }) {
-  const fixed = inputs.every(({ shape }) => shape.every((size) => typeof size === 'number' && size > 0));
-  if (!fixed || inputs.some(({ shape }) => count(/** @type {number[]} */ (shape)) <= MAX_KNOWN)) return null;
-  return new Map(inputs.map(({ name, shape, dtype }) => [name, { data: newArray(dtype, 0), shape: /** @type {number[]} */ (shape), dtype, known: false }]));
-}
-
-/** The same for a model that takes several sizes: a batch of one, and for a picture what it was exported for. @param {Graph} graph */
-function usualSizes({ inputs, usual }) {
-  const sizeOf = (/** @type {number|string} */ size, /** @type {number} */ axis) => (
-    typeof size === 'number' && size > 0 ? size : axis ? usual?.[axis] ?? size : 1);
-  return fixedSizes({ inputs: inputs.map((input) => ({ ...input, shape: input.shape.map(sizeOf) })) });
-}
-
 /** A value of which nothing but the name is known. @param {string} name */
 const unknown = (name) => ({ name, shape: [], dtype: '' });
-
-/** @param {string} dtype @param {number} length @returns {import('./tensor.js').TensorData & HostTensor['data']} */
-function newArray(dtype, length) {
-  const { array } = DTYPES[dtype];
-  return /** @type {any} */ (new array(new ArrayBuffer(length * DTYPES[dtype].bytes)));
-}

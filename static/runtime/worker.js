@@ -7,6 +7,7 @@ import './backends/wasm_weights.js';
 import './bundle.js';
 import './cache.js';
 import './choose.js';
+import './early.js';
 import './engine.js';
 import './errors.js';
 import './fetch.js';

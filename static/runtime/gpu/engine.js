@@ -1,6 +1,7 @@
 // A model on a GPU: plans by input shapes, WASM for what stays on the host, a new device where one is lost.
 import { createBackend } from '../backends/wasm.js';
-import { MAX_KNOWN, refuse, WasmEngine } from '../engine.js';
+import { MAX_KNOWN } from '../early.js';
+import { refuse, WasmEngine } from '../engine.js';
 import { InPageError } from '../errors.js';
 import { loadOperators } from '../ops/index.js';
 import { count } from '../ops/node.js';
