@@ -74,6 +74,20 @@ def test_sizes_that_the_engine_was_not_built_for_run_on_the_cpu(gpu, models_dir:
     serving.stop()
 
 
+def test_an_engine_that_is_not_as_it_was_asked_for_is_said(gpu, models_dir: Path, options, tmp_path: Path,
+                                                           caplog: pytest.LogCaptureFixture):  # fmt: skip
+    gpu("FAKE_TRT_COARSE", "1e6")
+    write_bundle(models_dir / "mean", mean_model(3))
+    (tmp_path / "rows").mkdir()
+    np.savez(tmp_path / "rows" / "rows.npz", image=noise(4))
+    with caplog.at_level("WARNING"):
+        asked = options(trt_precision="int8", trt_calibration=str(tmp_path / "rows"), batch_rows=4)
+        serving = built(serving_of(models_dir, asked))
+    assert answer(serving) == (3, "tensorrt")
+    assert "the engine is fp16, not as it was asked for: int8, 0 nodes in float32: above the tolerance" in caplog.text
+    serving.stop()
+
+
 def kit_reference(feeds):
     from trt.reference import by_onnxruntime
 
