@@ -35,10 +35,15 @@ def to_float16() -> Any:
 
 
 def by_onnxruntime(onnx: bytes, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """All outputs by name."""
+    """All outputs by name. Raises TrtError (invalid) where the model does not take these inputs."""
     model = session(onnx)
     names = [output.name for output in model.get_outputs()]
-    return dict(zip(names, model.run(names, dict(feeds)), strict=True))
+    try:
+        return dict(zip(names, model.run(names, dict(feeds)), strict=True))
+    except Exception as error:  # the library's classes share no base but Exception
+        shapes = ", ".join(f"{name}={'x'.join(map(str, array.shape))}" for name, array in feeds.items())
+        said = " ".join(str(error).split())
+        raise TrtError("invalid", f"the model cannot be run on {shapes} ({said})"[:400]) from error
 
 
 def dtypes(onnx: bytes) -> dict[str, np.dtype]:
