@@ -18,6 +18,7 @@ from webapp.metrics import Metrics
 from webapp.models import Models
 from webapp.pages import pages
 from webapp.paths import data_folder
+from webapp.peers import peers
 from webapp.serving import Serving
 from webapp.shared import Shared
 from webapp.v2 import v2
@@ -95,4 +96,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.register_blueprint(pages)
     app.register_blueprint(api)
     app.register_blueprint(v2)
+    if values["peers"]:
+        app.register_blueprint(peers)
     return app

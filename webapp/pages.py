@@ -142,7 +142,7 @@ def attention_server() -> Response:
 @pages.get("/lab")
 def lab() -> Response:
     """How fast the models are on the visitor's device, backend by backend."""
-    return page("lab.html", bundles=models().all())
+    return page("lab.html", bundles=models().all(), peers=current_app.config["INPAGE"]["peers"])
 
 
 @pages.get("/status")

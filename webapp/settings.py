@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 PREFIX = "INPAGE_"
@@ -83,6 +84,13 @@ def hostname(text: str) -> str:
 def folders(text: str) -> list[str]:
     """Parse folders separated by the system's path separator; whether they exist is seen when they are scanned."""
     return [part for part in text.split(os.pathsep) if part]
+
+
+def packages(text: str) -> str:
+    """Parse nothing, or a folder of npm packages with ONNX Runtime Web in it."""
+    if text and not Path(text, "onnxruntime-web", "dist").is_dir():
+        raise ValueError("it takes a node_modules folder; run `npm install onnxruntime-web` beside it")
+    return text
 
 
 def several_of(*names: str) -> Callable[[str], list[str]]:
@@ -161,6 +169,7 @@ SETTINGS = (
     Setting("api_keys", "", "Keys, separated by commas; one of them is then needed to run models.", keys),
     Setting("origins", "", "Origins of other sites that may use this server, or `*`.", origins),
     Setting("proxies", "0", "Proxies in front whose `X-Forwarded-For` is believed.", whole(0, 10)),
+    Setting("peers", "", "A node_modules folder with `onnxruntime-web`, for `/lab` to compare with.", packages),
     Setting("state_dir", "", "Folder for counters of all processes; by default a new one in memory.", str),
     Setting("log_format", "json", "json (one object per line) or text.", one_of("json", "text")),
     Setting("log_level", "info", "debug, info, warning or error.", one_of("debug", "info", "warning", "error")),

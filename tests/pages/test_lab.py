@@ -30,11 +30,45 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
+ORT = """
+export const env = { wasm: {} };
+export class Tensor { constructor(type, data, dims) { Object.assign(this, { type, data, dims }); } }
+export const InferenceSession = {
+  async create(bytes, { executionProviders: [provider] }) {
+    const { input, name, length } = JSON.parse(new TextDecoder().decode(bytes));
+    if (provider !== 'wasm' || env.wasm.numThreads !== 1) throw new Error(`no ${provider} here`);
+    let busy = false;
+    return {
+      async run(feeds) {
+        if (busy) throw new Error('two runs at once');
+        const { type, data, dims } = feeds[input];
+        if (type !== 'float32' || data.length !== dims.reduce((p, q) => p * q)) throw new Error('a wrong tensor');
+        busy = true;
+        await null;
+        busy = false;
+        return { [name]: { dims: [1, length], getData: async () => new Float32Array(length).fill(data[1]) } };
+      },
+      release: async () => {},
+    };
+  },
+};
+"""
+
+
 @pytest.fixture
-def page(gpu: Any, bundle: Path, serving: Any) -> Iterator[Any]:
+def packages(tmp_path: Path) -> Path:
+    """npm packages with a stand-in for ONNX Runtime Web."""
+    folder = tmp_path / "node_modules" / "onnxruntime-web" / "dist"
+    folder.mkdir(parents=True)
+    (folder / "ort.wasm.min.mjs").write_text(ORT)
+    return tmp_path / "node_modules"
+
+
+@pytest.fixture
+def page(gpu: Any, bundle: Path, packages: Path, serving: Any) -> Iterator[Any]:
     """The lab, which must break neither the content policy nor a script."""
     errors: list[str] = []
-    with serving(create_app({"models": [str(bundle.parent)]})) as address:
+    with serving(create_app({"models": [str(bundle.parent)], "peers": str(packages)})) as address:
         context = gpu.new_context(permissions=["clipboard-read", "clipboard-write"])
         try:
             page = context.new_page()
@@ -117,3 +151,30 @@ def test_what_cannot_be_measured_is_said(page: Any) -> None:
     page.click("#lab-start")
     page.wait_for_selector("#lab-problem:not([hidden])")
     assert page.inner_text("#lab-problem") == "Choose at least one backend."
+
+
+def test_another_runtime_is_measured_beside_this_one(page: Any) -> None:
+    files = make_bundle()
+    (given,), (made,) = (json.loads(files["model.json"])[key] for key in ("inputs", "outputs"))
+    onnx = {"input": given["name"], "name": made["name"], "length": 3}
+    drop(page, files | {"model.onnx": json.dumps(onnx).encode()})
+    page.wait_for_selector("#lab-own:not([hidden])", state="attached")
+    choose(page, "wasm", "ort-wasm", "ort-webgpu")
+    measure(page)
+    rows = page.locator("#lab-table tbody tr").all_inner_texts()
+    assert [row.split("\t")[0] for row in rows] == ["WASM", "ORT Web WASM", "ORT Web WebGPU"]
+    assert rows[1].split("\t")[-2:] == ["–", "1.0e+0"]  # three numbers are not that output
+    assert "ort.webgpu.min.mjs" in rows[2]
+    assert "with the same model as ONNX" in page.inner_text("#lab-notes")
+    choose(page, "ort-wasm")
+    measure(page)
+    assert "Measure one backend of this runtime, too" in page.inner_text("#lab-table")
+
+
+def test_a_model_that_is_no_onnx_is_named(page: Any) -> None:
+    page.select_option(
+        "#lab-model", label=next(t for t in page.locator("#lab-model option").all_inner_texts() if "small" in t)
+    )
+    choose(page, "wasm", "ort-wasm")
+    measure(page)
+    assert "The bundle has no model.onnx" in page.locator("#lab-table tbody tr").nth(1).inner_text()

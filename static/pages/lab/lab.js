@@ -3,11 +3,13 @@ import { createBadge } from '../badge.js';
 import { candidates } from '../../runtime/choose.js';
 import { drawFacts, drawFirst, drawSteps, drawTable } from './charts.js';
 import { bundleOf, filesOf } from './dropped.js';
+import { PEERS } from './peers.js';
 import { aboutOf, asJson, asTable, factsOf } from './report.js';
 import { measureOn, WISHES } from './runs.js';
 
 /** @typedef {import('./runs.js').Outcome} Outcome */
 /** @typedef {import('./runs.js').Wish} Wish */
+/** @typedef {import('./runs.js').Known} Known */
 
 /** @template {HTMLElement} T @param {string} id @param {new () => T} kind @returns {T} */
 function byId(id, kind) {
@@ -29,10 +31,11 @@ let running = null;
 /** @type {{about: ReturnType<typeof aboutOf>, outcomes: Outcome[]}|null} */
 let shown = null;
 
-const possible = new Set(candidates());
-for (const { id, words, backend, precision } of WISHES) {
+const possible = new Set(candidates()), { peers = '' } = lab.dataset; // where the site keeps other runtimes, if it does
+const wishes = peers ? [...WISHES, ...PEERS] : WISHES;
+for (const { id, words, backend, precision, peer } of wishes) {
   const label = document.createElement('label'), box = document.createElement('input');
-  Object.assign(box, { type: 'checkbox', value: id, checked: possible.has(backend) && precision === 'float32', disabled: !possible.has(backend) });
+  Object.assign(box, { type: 'checkbox', value: id, checked: possible.has(backend) && precision === 'float32' && !peer, disabled: !possible.has(backend) });
   label.className = 'tick';
   label.append(box, possible.has(backend) ? words : `${words} (not in this browser)`);
   ticks.append(label);
@@ -72,12 +75,14 @@ async function measureAll(signal) {
   const name = select.selectedOptions[0].textContent?.trim() ?? '';
   /** @type {Outcome[]} */
   const outcomes = [];
-  let wanted = null;
-  for (const wish of WISHES.filter(({ id }) => chosen.has(id))) {
+  /** @type {Known|null} */
+  let known = null;
+  for (const wish of wishes.filter(({ id }) => chosen.has(id))) {
     try {
-      const { outcome, results: first } = await measureOn(address, wish, { signal, wanted, say: (words) => badge.say(words, 'warn') });
-      wanted ??= first;
-      outcomes.push(outcome);
+      if (wish.peer && !known) throw new Error('Measure one backend of this runtime, too: it says what numbers to give the others.');
+      const measured = await measureOn(address, wish, { signal, known, peers, say: (words) => badge.say(words, 'warn') });
+      known ??= measured.known;
+      outcomes.push(measured.outcome);
     } catch (thrown) {
       if (signal.aborted) throw thrown;
       outcomes.push(failed(wish, thrown));
@@ -96,7 +101,8 @@ function show(name, outcomes) {
   const notes = outcomes.filter(({ note }) => note).map(({ wish, note }) => `${wish.words}: ${note}.`);
   byId('lab-notes', HTMLElement).textContent = [
     'Measured on this page’s own thread, one backend after the other, each from a fresh load; runs include handing the input over and reading the result back.',
-    'Difference: the worst element against the first backend, as a share of the output’s range.', ...notes,
+    'Difference: the worst element against the first backend, as a share of the output’s range.',
+    ...(outcomes.some(({ wish }) => wish.peer) ? ['ORT Web: ONNX Runtime Web from this site, on one thread, with the same model as ONNX.'] : []), ...notes,
   ].join(' ');
   results.hidden = false;
 }

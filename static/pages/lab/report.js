@@ -4,8 +4,8 @@ import { formatMs } from '../badge.js';
 /** @typedef {import('./runs.js').Outcome} Outcome */
 /** @typedef {{model: string, inputs: string, when: string, browser: string, gpu: string, cores: string}} About */
 
-/** @param {number} n @returns {string} */
-const megabytes = (n) => `${(n / 2 ** 20).toFixed(1)} MB`;
+/** @param {number|null} n @returns {string} */
+const megabytes = (n) => (n === null ? '–' : `${(n / 2 ** 20).toFixed(1)} MB`);
 
 /** @param {number|null} share @returns {string} */
 const deviation = (share) => (share === null ? 'reference' : share === 0 ? '0' : share.toExponential(1));
@@ -54,5 +54,5 @@ export function asTable(about, outcomes) {
 /** @param {About} about @param {Outcome[]} outcomes @returns {string} */
 export function asJson(about, outcomes) {
   const rounded = (/** @type {string} */ key, /** @type {unknown} */ value) => (typeof value === 'number' && key.endsWith('ms') ? Number(value.toFixed(4)) : value);
-  return JSON.stringify({ about, outcomes: outcomes.map(({ wish, ...rest }) => ({ backend: wish.backend, asked: wish.precision, ...rest })) }, rounded, 2);
+  return JSON.stringify({ about, outcomes: outcomes.map(({ wish, ...rest }) => ({ runtime: wish.words, backend: wish.backend, asked: wish.precision, ...rest })) }, rounded, 2);
 }

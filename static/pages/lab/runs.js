@@ -1,11 +1,17 @@
 // Measuring one model on one backend: until the first result, run after run, several at once, step by step.
 import { load } from '../../runtime/index.js';
 import { quantile, sampleFeeds } from '../../runtime/measure.js';
+import { onnxOf, openPeer } from './peers.js';
 
 /** @typedef {import('../../runtime/index.js').Model} Model */
 /** @typedef {import('../../runtime/index.js').StepTime} StepTime */
 /** @typedef {import('../../runtime/tensor.js').Tensor} Tensor */
-/** @typedef {{id: string, words: string, backend: 'wasm'|'webgl'|'webgpu', precision: 'float32'|'float16'}} Wish */
+/** @typedef {{id: string, words: string, backend: 'wasm'|'webgl'|'webgpu', precision: 'float32'|'float16', peer?: boolean}} Wish */
+/** @typedef {{feeds: Record<string, Tensor>, results: Record<string, Tensor>}} Known what went in and came out before */
+/**
+ * @typedef {Pick<Partial<Model>, 'name'|'memory'|'numerics'|'profile'> & {run: (feeds: Record<string, Tensor>, options?: {signal: AbortSignal}) =>
+ *   Promise<Record<string, Tensor>>, dispose: () => Promise<void>}} Runnable a model of this runtime, or of a peer
+ */
 /**
  * @typedef {object} Outcome what one backend did
  * @property {Wish} wish
@@ -15,7 +21,7 @@ import { quantile, sampleFeeds } from '../../runtime/measure.js';
  * @property {number} bundle_ms until all weights were there @property {number} ready_ms until the model was ready
  * @property {number} first_ms until the first result, all three from the call of load()
  * @property {number[]} times_ms of single runs @property {number} median_ms @property {number} p90_ms @property {number} best_ms
- * @property {number} flight_ms per frame, eight at a time @property {number} bytes that the model held
+ * @property {number} flight_ms per frame, eight at a time @property {number|null} bytes that the model held, where that is known
  * @property {number|null} difference from the first backend's results: the worst, as a share of their range
  * @property {StepTime[]} steps none where the backend has no clock for them
  */
@@ -62,39 +68,53 @@ export function difference(got, wanted) {
 }
 
 /**
- * @param {string|import('../../runtime/source.js').Source} address @param {Wish} wish
- * @param {{signal: AbortSignal, say: (words: string) => void, wanted: Record<string, Tensor>|null}} options wanted: results to
- *   compare with
- * @returns {Promise<{outcome: Outcome, results: Record<string, Tensor>|null}>}
+ * The model ready to run, in this runtime or in a peer.
+ * @param {string|import('../../runtime/source.js').Source} address @param {Wish} wish @param {AbortSignal} signal @param {string} peers
+ * @param {() => void} arrived called when all of the model is there @returns {Promise<Runnable>}
  */
-export async function measureOn(address, wish, { signal, say, wanted }) {
+async function opened(address, wish, signal, peers, arrived) {
+  if (wish.peer) {
+    const onnx = await onnxOf(address, peers, signal);
+    arrived();
+    return openPeer(onnx, wish, peers);
+  }
+  return load(/** @type {string} */ (address), {
+    backend: wish.backend, precision: wish.precision, worker: false, signal, cache: false,
+    onProgress: ({ loaded, total }) => { if (loaded === total) arrived(); },
+  });
+}
+
+/**
+ * @param {string|import('../../runtime/source.js').Source} address @param {Wish} wish
+ * @param {{signal: AbortSignal, say: (words: string) => void, known: Known|null, peers: string}} options known: results to
+ *   compare with, and what made them; peers: where the site keeps other runtimes
+ * @returns {Promise<{outcome: Outcome, known: Known}>} @throws {InPageError} and whatever a peer throws
+ */
+export async function measureOn(address, wish, { signal, say, known, peers }) {
   const start = performance.now();
   let bundle_ms = 0;
   say(`${wish.words}: loading`);
-  const model = await load(/** @type {string} */ (address), {
-    backend: wish.backend, precision: wish.precision, worker: false, signal, cache: false,
-    onProgress: ({ loaded, total }) => { if (loaded === total && !bundle_ms) bundle_ms = performance.now() - start; },
-  });
+  const model = await opened(address, wish, signal, peers, () => { bundle_ms ||= performance.now() - start; });
   try {
-    const ready_ms = performance.now() - start, feeds = feedsOf(model), results = await model.run(feeds, { signal });
+    const ready_ms = performance.now() - start, feeds = known?.feeds ?? feedsOf(/** @type {Model} */ (model)), results = await model.run(feeds, { signal });
     const first_ms = performance.now() - start;
     say(`${wish.words}: running`);
     const times_ms = await singles(model, feeds, signal), flight_ms = await flights(model, feeds, signal);
     say(`${wish.words}: timing its steps`);
     const steps = await stepsOf(model, feeds), { numerics } = model;
     const outcome = {
-      wish, problem: '', name: model.name, inputs: Object.entries(feeds).map(([name, { shape }]) => `${name} ${shape.join('×')}`).join(', '),
+      wish, problem: '', name: model.name ?? '', inputs: Object.entries(feeds).map(([name, { shape }]) => `${name} ${shape.join('×')}`).join(', '),
       precision: numerics?.precision ?? /** @type {const} */ ('float32'), note: numerics?.note ?? '', bundle_ms: bundle_ms || ready_ms, ready_ms, first_ms, times_ms,
       median_ms: quantile(times_ms, 0.5), p90_ms: quantile(times_ms, 0.9), best_ms: Math.min(...times_ms), flight_ms,
-      bytes: model.memory().bytes, difference: wanted && difference(results, wanted), steps,
+      bytes: model.memory?.().bytes ?? null, difference: known && difference(results, known.results), steps,
     };
-    return { outcome, results };
+    return { outcome, known: known ?? { feeds, results } };
   } finally {
     await model.dispose();
   }
 }
 
-/** @param {Model} model @param {Record<string, Tensor>} feeds @param {AbortSignal} signal @returns {Promise<number[]>} */
+/** @param {Runnable} model @param {Record<string, Tensor>} feeds @param {AbortSignal} signal @returns {Promise<number[]>} */
 async function singles(model, feeds, signal) {
   const times = [], began = performance.now();
   for (let i = 0; i < WARM_UP && performance.now() - began < RUNS.budget_ms / 4; i++) await model.run(feeds, { signal });
@@ -107,7 +127,7 @@ async function singles(model, feeds, signal) {
   return times;
 }
 
-/** @param {Model} model @param {Record<string, Tensor>} feeds @param {AbortSignal} signal @returns {Promise<number>} ms per frame */
+/** @param {Runnable} model @param {Record<string, Tensor>} feeds @param {AbortSignal} signal @returns {Promise<number>} ms per frame */
 async function flights(model, feeds, signal) {
   const began = performance.now();
   let done = 0;
@@ -118,7 +138,7 @@ async function flights(model, feeds, signal) {
   return (performance.now() - began) / done;
 }
 
-/** @param {Model} model @param {Record<string, Tensor>} feeds @returns {Promise<StepTime[]>} */
+/** @param {Runnable} model @param {Record<string, Tensor>} feeds @returns {Promise<StepTime[]>} */
 async function stepsOf(model, feeds) {
   try {
     return await model.profile?.(feeds) ?? [];
