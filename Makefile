@@ -43,11 +43,14 @@ build: $(VENV)/installed $(WASM)
 
 # The peers come from npm, and their forms of the nets from a Python environment of their own, both into benchmarks.
 # What needs a GPU of NVIDIA (serving_gpu) or a model named (targets) is run by hand: see benchmarks/README.md.
+# `make bench FEW=1` goes through all of it with small counts, whose figures mean little.
 bench: tools
-	export CHROMIUM="$$(.ci/find-chromium)"; \
-	python -m benchmarks.peers && python -m benchmarks.peers.first && \
-	for script in wasm_kernels wasm_threads endurance gpu first_visit serving_load convert_scaling; do \
-	  echo "== $$script"; python "benchmarks/$$script.py"; done
+	export CHROMIUM="$$(.ci/find-chromium)"; few="$(FEW)"; \
+	run() { echo "== $$1"; python "benchmarks/$$1.py" $${few:+"$${@:2}"}; }; \
+	python -m benchmarks.peers $${few:+--net mobilenet_v3_small --repeats 1 --rounds 1}; \
+	python -m benchmarks.peers.first $${few:+--repeats 1}; \
+	run wasm_kernels --rounds 2; run wasm_threads --seconds 1; run endurance --runs 200; run gpu --runs 2; \
+	run first_visit --runs 1; run serving_load --seconds 1 --rounds 1 --overload-minutes 0.1; run convert_scaling --quick
 
 tools: $(VENV)/installed-dev $(WASM) node_modules/installed
 	@.ci/find-chromium > /dev/null
