@@ -164,8 +164,10 @@ def test_one_id_runs_through_both_logs_and_the_answer(proxy: Proxy):
     found = made.headers["X-Request-ID"]
     assert len(found) == 32
     assert {"my-own-id", found} <= {line.get("request") for line in proxy.server.lines()}
-    access = (proxy.folder / "inpage.log").read_text()
-    assert "my-own-id" in access and found in access
+    until = time.monotonic() + 20
+    while not all(name in (access := (proxy.folder / "inpage.log").read_text()) for name in ("my-own-id", found)):
+        assert time.monotonic() < until, access  # nginx writes after it has answered
+        time.sleep(0.05)
     assert all(line.startswith("127.0.0.0 [") for line in access.splitlines()), "the network, not the address"
 
 
