@@ -1,5 +1,5 @@
 // Models in a worker, as if they were here. One worker serves all models of a page and ends with the last of them.
-import { capture, closeAll } from './capture.js';
+import { capture, closeAll, Spare } from './capture.js';
 import { InPageError, abortError, asInPageError, throwIfAborted } from './errors.js';
 import { quickKernels } from './kernels.js';
 import { forward, namedInHead } from './near.js';
@@ -230,6 +230,7 @@ export class RemoteModel {
     this.host = host;
     this.number = number;
     this.disposed = false;
+    this.spare = new Spare();
     /** @type {Promise<unknown>} settles when all calls so far are sent */
     this.sent = Promise.resolve();
   }
@@ -249,7 +250,7 @@ export class RemoteModel {
     this.refuseWhenDisposed();
     throwIfAborted(signal, 'run()');
     checkNames(this.inputs, feeds);
-    const captured = capture(feeds);
+    const captured = capture(feeds, this.spare);
     const before = this.sent;
     this.sent = captured.catch(() => {}).then(() => before); // sent in the order of the calls
     const { copies, transfer } = await captured;
@@ -262,9 +263,10 @@ export class RemoteModel {
       throw thrown;
     }
     const model = this.number;
-    const { answer } = this.host.call('run', { model, feeds: copies }, { signal, model, transfer });
-    const { results, memory } = await answer;
+    const { answer } = this.host.call('run', { model, feeds: copies, watched: Boolean(signal) }, { signal, model, transfer });
+    const { results, memory, fed } = await answer;
     this.held = memory;
+    if (!this.disposed) this.spare.buffers.push(...fed);
     return results;
   }
 

@@ -9,7 +9,7 @@ import { Deliveries } from './near.js';
  *   | {id: number, type: 'kernels', module: WebAssembly.Module|null}
  *   | {id: number, type: 'load', address: string, options: import('./index.js').LoadOptions, near: string[], watched: boolean}
  *   | {id: number, type: 'deliver', load: number, delivery: import('./near.js').Delivery}
- *   | {id: number, type: 'run', model: number, feeds: import('./index.js').Feeds}
+ *   | {id: number, type: 'run', model: number, feeds: import('./index.js').Feeds, watched: boolean}
  *   | {id: number, type: 'profile', model: number, feeds: import('./index.js').Feeds}
  *   | {id: number, type: 'dispose', model: number}
  *   | {id: number, type: 'abort', target: number}} Request
@@ -70,7 +70,7 @@ class Desk {
     switch (request.type) {
       case 'hello': return { value: { locked: await holdLock(request.lock) } };
       case 'load': return this.handleLoad(request);
-      case 'run': return this.handleRun(request.id, request.model, request.feeds);
+      case 'run': return this.handleRun(request);
       case 'profile': return this.handleProfile(request.model, request.feeds);
       case 'dispose':
         await this.models.get(request.model)?.dispose();
@@ -96,13 +96,15 @@ class Desk {
     };
   }
 
-  /** @param {number} id @param {number} number @param {import('./index.js').Feeds} feeds pictures are ours to close */
-  async handleRun(id, number, feeds) {
+  /** @param {Extract<Request, {type: 'run'}>} request pictures are ours to close; buffers go back */
+  async handleRun({ id, model: number, feeds, watched }) {
     try {
       const model = /** @type {import('./local.js').LocalModel} */ (this.models.get(number));
-      const results = await model.run(feeds, { signal: this.signalOf(id) });
-      const transfer = [...new Set(Object.values(results).map(({ data }) => data.buffer))];
-      return { value: { results, memory: model.memory() }, transfer: /** @type {ArrayBuffer[]} */ (transfer) };
+      const results = await model.run(feeds, watched ? { signal: this.signalOf(id) } : {});
+      const made = new Set(Object.values(results).map(({ data }) => data.buffer));
+      const copies = Object.values(feeds).flatMap((feed) => ('data' in feed && !('colorSpace' in feed) ? [feed.data.buffer] : []));
+      const fed = copies.filter((buffer) => !made.has(buffer)); // the page has a use for them
+      return { value: { results, memory: model.memory(), fed }, transfer: /** @type {ArrayBuffer[]} */ ([...made, ...fed]) };
     } finally {
       for (const feed of Object.values(feeds)) if ('close' in feed) feed.close();
     }

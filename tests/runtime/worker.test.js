@@ -23,10 +23,10 @@ class Doubler {
 
   memory() { return { bytes: 100 + this.runs }; }
 
-  /** @param {any} feeds @param {{signal: AbortSignal}} options */
+  /** @param {any} feeds @param {{signal?: AbortSignal}} options */
   async run({ x }, { signal }) {
     this.runs++;
-    signal.addEventListener('abort', () => { this.aborted++; });
+    signal?.addEventListener('abort', () => { this.aborted++; });
     await new Promise((resolve) => { setTimeout(resolve, 2); });
     if (x.data[0] === 13) throw new InPageError('invalid_input', 'unlucky', { where: 'x', hint: 'choose another' });
     if (x.data[0] === 99) await new Promise(() => {});
@@ -110,6 +110,25 @@ test('a part of a buffer is sent without the rest of it', async () => {
   const model = await loadRemote('x:', {}, makeHost);
   await model.run({ x: { data: new Float32Array(1000).subarray(5, 7), shape: [2] } });
   assert.deepEqual(sizes, [8]);
+  await model.dispose();
+});
+
+test('what a run was fed comes back for the next of its size, and no result is taken for it', async () => {
+  const doubler = new Doubler(), { makeHost } = joined(async () => doubler);
+  const model = await loadRemote('x:', {}, makeHost);
+  const spare = () => model.spare.buffers.map(({ byteLength }) => byteLength);
+  const answers = await Promise.all([1, 2].map((x) => model.run(feed(x))));
+  assert.deepEqual(answers.map(({ y }) => y.data[0]), [2, 4]);
+  assert.deepEqual(spare(), [4, 4]);
+  for (const x of [3, 4, 5]) assert.equal((await model.run(feed(x))).y.data[0], 2 * x);
+  assert.deepEqual(spare(), [4, 4]);
+  await model.run(feed(1, 2, 3));
+  assert.deepEqual(spare(), [12], 'buffers of a size that is no longer fed are let go');
+  doubler.run = async ({ x }) => ({ y: { data: x.data.subarray(1), shape: [2] } });
+  const { y } = await model.run(feed(6, 7, 8));
+  assert.deepEqual(spare(), []);
+  await model.run(feed(9, 9, 9));
+  assert.deepEqual([...y.data], [7, 8]);
   await model.dispose();
 });
 
