@@ -31,7 +31,8 @@ HERE = Path(__file__).resolve().parent
 PEAK_FLAGS = ["--target=wasm32-freestanding", "-O3", "-msimd128", "-mrelaxed-simd", "-ffreestanding", "-nostdlib",
               "-Wl,--no-entry", "-Wl,--strip-all"]  # fmt: skip
 NETS = ("mobilenet_v2", "mobilenet_v3_small")
-PRODUCTS = {"conv_few", "conv_blocked", "conv_entry", "depthwise", "fc", "conv", "matmul"}  # multiply-adds
+# multiply-adds
+PRODUCTS = {"conv_few", "conv_blocked", "conv_entry", "conv_winograd", "depthwise", "fc", "conv", "matmul"}
 
 
 def peak_wasm(folder: Path) -> bytes:

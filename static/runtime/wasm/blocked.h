@@ -102,3 +102,17 @@ INLINE void long_tile(const int MR, const BlockedTile *t, const float *w, int n)
   int at = n / 4 * t->yc;
   end_tile(MR, t, acc, t->res ? t->res + at : 0, t->y + at, t->O - n > 4);
 }
+
+// y = act(conv(x, w) + bias + res): N pictures of OH rows of OW pixels. w from pack_blocks with B = 8, bias padded to 8.
+// x begins at the first pixel that the first tap reads; xn, xc, xrow: floats from picture to picture, from one block of
+// channels to the next, and between what the first pixels of two rows of y read. `across`: parts share the output
+// channels instead of the pixels. Where the planes of x get in each other's way in a first-level cache, the pixels of some
+// tiles are first gathered, for each part in its own `room` floats at `gathered` (0: not needed); only with one tap.
+typedef struct {
+  const float *x, *w, *bias, *res;
+  float *y, *gathered;
+  const int *taps;
+  int N, T, K, O, OH, OW, xn, xc, xrow, across, room;
+  Activation act;
+} ConvBlocked;
+int conv_blocked(const ConvBlocked *a, int part, int parts);

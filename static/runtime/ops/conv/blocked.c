@@ -16,14 +16,24 @@ static void pack_eight(const float *src, float *dst, int I, int T) {
     }
   }
 }
+// Rows from n on, one element at a time; `all`: taps of src.
+static void pack_any(const float *src, float *d, int n, int O, int I, int T, int all, int B) {
+  for (; n < O; n += B)
+    for (int t = 0; t < T; t++)
+      for (int i = 0; i < I; i++)
+        for (int b = 0; b < B; b++) *d++ = n + b < O ? src[((n + b) * I + i) * all + t] : 0;
+}
 KERNEL(pack_blocks, PackBlocks) {
   int whole = a->B == 8 ? a->O / 8 * 8 : 0, size = a->I * a->T;
   float *d = a->dst + whole * size;
   for (int n = 0; n < whole; n += 8) pack_eight(a->src + n * size, a->dst + n * size, a->I, a->T);
-  for (int n = whole; n < a->O; n += a->B)
-    for (int t = 0; t < a->T; t++)
-      for (int i = 0; i < a->I; i++)
-        for (int b = 0; b < a->B; b++) *d++ = n + b < a->O ? a->src[((n + b) * a->I + i) * a->T + t] : 0;
+  pack_any(a->src, d, whole, a->O, a->I, a->T, a->T, a->B);
+  return 0;
+}
+// The same with only `T` of `all` taps, from `first` on.
+typedef struct { const float *src; float *dst; int O, I, T, B, all, first; } PackTaps;
+KERNEL(pack_taps, PackTaps) {
+  pack_any(a->src + a->first, a->dst, 0, a->O, a->I, a->T, a->all, a->B);
   return 0;
 }
 
@@ -94,19 +104,6 @@ KERNEL(border, Border) {
 // planes of many pictures lie a multiple of 4096 bytes apart, in the same few places of a cache, so that a line is best
 // written to its end before the next plane's turn.
 enum { NEAR = 6144, FEW = 3072, MANY = 32768, LEAST = 4, GATHERED = 6144, LEAST_GATHERED = 2 };
-
-// y = act(conv(x, w) + bias + res): N pictures of OH rows of OW pixels. w from pack_blocks with B = 8, bias padded to 8.
-// x begins at the first pixel that the first tap reads; xn, xc, xrow: floats from picture to picture, from one block of
-// channels to the next, and between what the first pixels of two rows of y read. `across`: parts share the output
-// channels instead of the pixels. Where the planes of x get in each other's way in a first-level cache, the pixels of some
-// tiles are first gathered, for each part in its own `room` floats at `gathered` (0: not needed); only with one tap.
-typedef struct {
-  const float *x, *w, *bias, *res;
-  float *y, *gathered;
-  const int *taps;
-  int N, T, K, O, OH, OW, xn, xc, xrow, across, room;
-  Activation act;
-} ConvBlocked;
 
 #define CASE(rows) \
   case rows: \

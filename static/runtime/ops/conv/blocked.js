@@ -17,6 +17,8 @@ const NEAR_BYTES = 24 * 1024; // a padded plane that stays in a first-level cach
 const WIDE = 40; // columns from which on the few at the edges do not matter
 const FEW_CHANNELS = 4; // of a result: more of them fill the lanes better than the input's
 const FEW_PIXELS = 400; // below, threads share the output channels
+const GROUP = 48, SUMS = 16, SUMS_LINE = 196; // as in winograd.c
+const SUM_IN = 80, SUM_OUT = 90; // multiply-adds that take as long as a channel's sums in a tile
 
 /** @param {number} n */
 const eights = (n) => Math.ceil(n / 8) * 8;
@@ -93,8 +95,43 @@ function bordered(to, g, win, x, planes, width) {
   return copy;
 }
 
-/** @param {Emitter} to @param {Window} g @param {Parts} parts x plain where it has up to four channels, else blocked */
-export function blockedConv(to, g, { x, w, bias, residual, y, act }) {
+/**
+ * Without the rows of a window that only ever see zeros above or below the picture: of a line of text three rows see one.
+ * @param {Window} g @returns {{g: Window, first: number}} first: row that is left
+ */
+function trimmed(g) {
+  const first = Math.max(0, Math.ceil((g.top - (g.OH - 1) * g.sh) / g.dh)), kh = Math.min(g.kh, Math.ceil((g.H + g.top) / g.dh)) - first;
+  const top = g.top - first * g.dh;
+  if (kh === g.kh || kh < 1 || top < 0) return { g, first: 0 };
+  return { g: { ...g, kh, top, bottom: Math.max(0, (g.OH - 1) * g.sh + (kh - 1) * g.dh + 1 - top - g.H) }, first };
+}
+
+/** Whether the products that Winograd's way saves outweigh its sums. @param {Window} g */
+function isWinograd({ C, O, OH, OW, kh, kw, sh, sw, dh, dw, top, bottom, left, right }) {
+  const plain = kh === 3 && kw === 3 && sh === 1 && sw === 1 && dh === 1 && dw === 1 && top + bottom + left + right > 0;
+  const tiles = Math.ceil(OH / 2) * Math.ceil(OW / 2);
+  return plain && tiles * (16 * C * O + SUM_IN * C + SUM_OUT * O) < OH * OW * 9 * C * O;
+}
+
+/** @param {Emitter} to @param {Window} g @param {Parts} parts */
+function winograd(to, g, { x, w, bias, residual, y, act }) {
+  const C4 = blocks(g.C), O4 = blocks(g.O), OH = g.OH + g.OH % 2, OW = g.OW + g.OW % 2;
+  const win = windowOf({ ...g, OH, OW }, C4), products = g.N * OH * OW / 4 * SUMS * g.C * g.O;
+  const room = SUMS * (C4 * SUMS_LINE + O4 * GROUP * 4);
+  to.emit('conv_winograd', [
+    bordered(to, g, win, x, C4, 4), to.packed(w, 'pack_winograd', 4 * SUMS * eights(g.O) * g.C, [g.O, g.C]), packBias(to, bias, g.O, 8),
+    to.data(new Float32Array(eights(g.O))), residual, y, to.scratch(4 * room * to.maxParts), g.N, g.C, g.O, g.OH, g.OW,
+    4 * win.picture, 4 * win.plane, 4 * win.row, ...actArgs(act),
+  ], products);
+}
+
+/** @param {Emitter} to @param {Window} given @param {Parts} parts x plain where it has up to four channels, else blocked */
+export function blockedConv(to, given, { x, w, bias, residual, y, act }) {
+  const { g, first } = x.blocked ? trimmed(given) : { g: given, first: 0 };
+  if (x.blocked && isWinograd(g)) {
+    winograd(to, g, { x, w, bias, residual, y, act });
+    return;
+  }
   const T = g.kh * g.kw, entry = !x.blocked, width = entry ? 1 : 4, planes = entry ? g.C : blocks(g.C);
   const win = windowOf(g, planes);
   const from = win.copy ? bordered(to, g, win, x, planes, width) : x;
@@ -107,7 +144,9 @@ export function blockedConv(to, g, { x, w, bias, residual, y, act }) {
     emitProduct(to, 'conv_entry', { ...common, weights: packBlocks(to, w, g.O, 1, g.C * T, 8), taps, K: 1 });
     return;
   }
-  const few = g.O <= FEW_CHANNELS && g.C % 4 === 0, weights = packBlocks(to, w, g.O, g.C, T, few ? 1 : 8), rows = win.copy || T > 1 || g.sh > 1;
+  const few = g.O <= FEW_CHANNELS && g.C % 4 === 0, rows = win.copy || T > 1 || g.sh > 1;
+  const all = given.kh * g.kw, B = few ? 1 : 8, weights = T === all ? packBlocks(to, w, g.O, g.C, T, B)
+    : to.packed(w, 'pack_taps', 4 * Math.ceil(g.O / B) * B * g.C * T, [g.O, g.C, T, B, all, first * g.kw]);
   const long = rows ? {} : { OH: 1, OW: g.OH * g.OW }; // a 1x1 convolution sees one long row
   emitProduct(to, few ? 'conv_few' : 'conv_blocked', { ...common, ...long, weights, taps: win.taps.map((at) => 4 * at), K: g.C });
 }
