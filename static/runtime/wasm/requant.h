@@ -3,26 +3,33 @@
 #pragma once
 #include "simd.h"
 
-// q = clamp(v, low - zero, high - zero), rounded, + zero.
+// q = clamp(v, low - zero, high - zero), rounded, + zero. What lies above high is cut when it has become 16 bits or 8: until
+// then it may be as large as it likes.
 typedef struct { int zero, low, high; } Bounds;
-typedef struct { f32x4 lo, hi, magic, three, six; i32x4 base; } Rounder;
+typedef struct { f32x4 lo, magic, three, six; i32x4 base, word_high, byte_low, byte_high; } Rounder;
 
 // V8 makes a constant anew with several instructions wherever it is used: these are kept where the compiler cannot tell
-// that they are constants. Adding 1.5 * 2^23 leaves the nearest whole number in the low bits of the sum.
+// that they are constants. Adding 1.5 * 2^23 leaves the nearest whole number in the low bits of the sum; whatever is
+// larger, infinity too, has a larger sum, and bits that are a larger number. So has what is smaller, down to -2^23.
 #define MAGIC 12582912.f
 INLINE Rounder rounder(Bounds b) {
   f32x4 magic = splat(MAGIC), three = splat(3.f), six = splat(6.f);
   ORDER(magic);
   ORDER(three);
   ORDER(six);
-  return (Rounder){splat((float)(b.low - b.zero)), splat((float)(b.high - b.zero)), magic, three, six,
-                   wasm_i32x4_sub(magic, isplat(b.zero))};
+  return (Rounder){splat((float)(b.low - b.zero)), magic, three, six, wasm_i32x4_sub(magic, isplat(b.zero)),
+                   wasm_i16x8_splat(b.high), wasm_i8x16_splat(b.low), wasm_i8x16_splat(b.high)};
 }
+INLINE i32x4 nearest(f32x4 v, const Rounder *r) { return wasm_i32x4_sub(add(v, r->magic), r->base); }
 // NaN becomes low.
-INLINE i32x4 round_int(f32x4 v, const Rounder *r) {
-  v = wasm_f32x4_pmin(r->hi, wasm_f32x4_pmax(r->lo, v));
-  return wasm_i32x4_sub(add(v, r->magic), r->base);
+INLINE i32x4 round_int(f32x4 v, const Rounder *r) { return nearest(wasm_f32x4_pmax(r->lo, v), r); }
+// Words, to be cut by to_bytes; and those that stay words.
+INLINE v128_t round_words(f32x4 v, f32x4 w, const Rounder *r) { return wasm_i16x8_narrow_i32x4(round_int(v, r), round_int(w, r)); }
+INLINE v128_t to_words(f32x4 v, f32x4 w, const Rounder *r) { return wasm_i16x8_min(round_words(v, w, r), r->word_high); }
+INLINE v128_t to_bytes(v128_t words, v128_t more, const Rounder *r) {
+  return wasm_i8x16_min(wasm_i8x16_max(wasm_i8x16_narrow_i16x8(words, more), r->byte_low), r->byte_high);
 }
+
 INLINE f32x4 to_float(i32x4 v) { return wasm_f32x4_convert_i32x4(v); }
 
 // 8 bytes, widened to 16 bits; 4 of them as numbers.
@@ -30,9 +37,9 @@ INLINE v128_t load8(const int8_t *p) { return wasm_i16x8_load8x8(p); }
 INLINE f32x4 lower4(v128_t v, int zero) { return to_float(wasm_i32x4_sub(wasm_i32x4_extend_low_i16x8(v), isplat(zero))); }
 INLINE f32x4 upper4(v128_t v, int zero) { return to_float(wasm_i32x4_sub(wasm_i32x4_extend_high_i16x8(v), isplat(zero))); }
 
-// The first n of 8 whole numbers as bytes.
-INLINE void store8(int8_t *p, i32x4 low, i32x4 high, int n) {
-  v128_t words = wasm_i16x8_narrow_i32x4(low, high), bytes = wasm_i8x16_narrow_i16x8(words, words);
+// The first n of 8 words as bytes.
+INLINE void store8(int8_t *p, v128_t words, int n, const Rounder *r) {
+  v128_t bytes = to_bytes(words, words, r);
   if (n >= 8) {
     wasm_v128_store64_lane(p, bytes, 0);
     return;
@@ -43,7 +50,8 @@ INLINE void store8(int8_t *p, i32x4 low, i32x4 high, int n) {
 }
 
 // How a convolution on int8 ends: v = sum * scale [+ residual], an activation, the rounding.
-// kind 0: none beyond the bounds; 1: hard_swish, v real, factor = 1 / (6 * scale of the result); 2: leaky_relu.
+// kind 0: none beyond the bounds; 1: hard_swish, v real, factor = 1 / (6 * scale of the result), at most MOST_FACTOR of
+// wasm.js, so that the result is never below -2^23; 2: leaky_relu.
 typedef struct {
   int res_zero; float res_scale; int kind; float alpha, factor; Bounds to;
 } Ending;
@@ -56,13 +64,14 @@ INLINE f32x4 act_int8(f32x4 v, const int kind, const Ending *e, const Rounder *r
   return v;
 }
 enum { MOST_ROWS = 7 };
-// rows (at most MOST_ROWS) pixels of 8 channels, of which n count; pitch: bytes from pixel to pixel. What does not change is read once: the
-// stores of bytes might otherwise change it, as far as the compiler knows.
+// rows (at most MOST_ROWS) pixels of 8 channels, of which n count (all where there are several rows); pitch: bytes from pixel
+// to pixel. What does not change is read once: the stores of bytes might otherwise change it, as far as the compiler knows.
 INLINE void finish_as(const int rows, const int kind, i32x4 sums[][2], const float *scale, const int8_t *res, int8_t *y,
                       int pitch, int n, const Ending *end, const Rounder *round) {
   const f32x4 s0 = load(scale), s1 = load(scale + 4);
   const Rounder r = *round;
   const Ending e = *end;
+  v128_t before = s0;
   UNROLL for (int m = 0; m < rows; m++, y += pitch) {
     f32x4 p = mul(to_float(sums[m][0]), s0), q = mul(to_float(sums[m][1]), s1);
     if (res) {
@@ -70,7 +79,15 @@ INLINE void finish_as(const int rows, const int kind, i32x4 sums[][2], const flo
       p = add(p, mul(lower4(more, e.res_zero), splat(e.res_scale)));
       q = add(q, mul(upper4(more, e.res_zero), splat(e.res_scale)));
     }
-    store8(y, round_int(act_int8(p, kind, &e, &r), &r), round_int(act_int8(q, kind, &e, &r), &r), n);
+    p = act_int8(p, kind, &e, &r), q = act_int8(q, kind, &e, &r);
+    v128_t words = kind == 1 ? wasm_i16x8_narrow_i32x4(nearest(p, &r), nearest(q, &r)) : round_words(p, q, &r);
+    if (m % 2) {
+      v128_t bytes = to_bytes(before, words, &r);
+      wasm_v128_store64_lane(y - pitch, bytes, 0);
+      wasm_v128_store64_lane(y, bytes, 1);
+    }
+    else if (m + 1 == rows) store8(y, words, n, &r);
+    before = words;
   }
 }
 // The rarer cases, row by row; out of line, so that sums which are reached by a variable keep no others out of registers.

@@ -255,30 +255,38 @@ KERNEL(pack_first_int8, PackFirstInt8) {
         }
   return 0;
 }
-INLINE void tile_first(const ConvInt8 *a, const int rows, const int pairs, const int16_t *x, const int16_t *w, int o, int n,
+INLINE void first_step(const int rows, const int16_t *p, int step, const int16_t *w, i32x4 acc[ROWS][2]) {
+  v128_t w0 = wasm_v128_load(w), w1 = wasm_v128_load(w + 8);
+  UNROLL for (int m = 0; m < rows; m++) {
+    v128_t v = wasm_v128_load32_splat(p + m * step);
+    acc[m][0] = wasm_i32x4_add(acc[m][0], wasm_i32x4_dot_i16x8(v, w0));
+    ORDER(acc[m][0]);
+    acc[m][1] = wasm_i32x4_add(acc[m][1], wasm_i32x4_dot_i16x8(v, w1));
+    ORDER(acc[m][1]);
+  }
+}
+// usual: three channels, three wide, two apart.
+INLINE void tile_first(const ConvInt8 *a, const int rows, const int usual, const int16_t *x, const int16_t *w, int o, int n,
                        int8_t *y, const int8_t *res, const Rounder *r) {
   i32x4 acc[ROWS][2];
   i32x4 b0 = wasm_v128_load(a->bias + o), b1 = wasm_v128_load(a->bias + o + 4);
-  int step = a->sw * a->C;
+  const int step = usual ? 6 : a->sw * a->C, pairs = (a->kw * a->C + 1) / 2;
   UNROLL for (int m = 0; m < rows; m++) acc[m][0] = b0, acc[m][1] = b1;
   for (int i = 0; i < a->kh; i++, x += a->dh * a->PW * a->C) {
     const int16_t *p = x;
-    for (int k = 0; k < pairs; k++, p += 2, w += 16) {
-      v128_t w0 = wasm_v128_load(w), w1 = wasm_v128_load(w + 8);
-      UNROLL for (int m = 0; m < rows; m++) {
-        v128_t v = wasm_v128_load32_splat(p + m * step);
-        acc[m][0] = wasm_i32x4_add(acc[m][0], wasm_i32x4_dot_i16x8(v, w0));
-        ORDER(acc[m][0]);
-        acc[m][1] = wasm_i32x4_add(acc[m][1], wasm_i32x4_dot_i16x8(v, w1));
-        ORDER(acc[m][1]);
-      }
+    if (usual) {
+      ORDER(p); // so that distances from here stand in the instructions
+      ORDER(w);
+      UNROLL for (int k = 0; k < 5; k++) first_step(rows, p + 2 * k, step, w + 16 * k, acc);
+      w += 80;
     }
+    else for (int k = 0; k < pairs; k++, p += 2, w += 16) first_step(rows, p, step, w, acc);
   }
   finish_rows(rows, rows, acc, a->scale + o, res, y, a->O, n, &a->end, r);
 }
 KERNEL(conv_first_int8, ConvInt8) {
   Rounder r = rounder(a->end.to);
-  int pairs = (a->kw * a->C + 1) / 2, block = 16 * a->kh * pairs;
+  int pairs = (a->kw * a->C + 1) / 2, block = 16 * a->kh * pairs, usual = a->kw == 3 && a->C == 3 && a->sw == 2;
   Share my = share(a->N * a->OH, part, parts);
   for (int row = my.from; row < my.to; row++)
     for (int i = 0, rows; i < a->OW; i += rows) {
@@ -288,15 +296,14 @@ KERNEL(conv_first_int8, ConvInt8) {
         int at = (row * a->OW + i) * a->O + o, n = imin(8, a->O - o);
         const int16_t *w = a->w + o / 8 * block;
         const int8_t *res = a->res ? a->res + at : 0;
-        // three channels three wide, by rows of usual sizes: unrolled
-        switch (pairs == 5 && rows >= 4 ? rows + ROWS : rows) {
-          case 1: tile_first(a, 1, pairs, x, w, o, n, a->y + at, res, &r); break;
-          case 2: tile_first(a, 2, pairs, x, w, o, n, a->y + at, res, &r); break;
-          case 3: tile_first(a, 3, pairs, x, w, o, n, a->y + at, res, &r); break;
-          case 4: tile_first(a, 4, pairs, x, w, o, n, a->y + at, res, &r); break;
-          case 5: tile_first(a, 5, pairs, x, w, o, n, a->y + at, res, &r); break;
-          case 9: tile_first(a, 4, 5, x, w, o, n, a->y + at, res, &r); break;
-          case 10: tile_first(a, 5, 5, x, w, o, n, a->y + at, res, &r); break;
+        switch (usual && rows >= 4 ? rows + ROWS : rows) {
+          case 1: tile_first(a, 1, 0, x, w, o, n, a->y + at, res, &r); break;
+          case 2: tile_first(a, 2, 0, x, w, o, n, a->y + at, res, &r); break;
+          case 3: tile_first(a, 3, 0, x, w, o, n, a->y + at, res, &r); break;
+          case 4: tile_first(a, 4, 0, x, w, o, n, a->y + at, res, &r); break;
+          case 5: tile_first(a, 5, 0, x, w, o, n, a->y + at, res, &r); break;
+          case 9: tile_first(a, 4, 1, x, w, o, n, a->y + at, res, &r); break;
+          case 10: tile_first(a, 5, 1, x, w, o, n, a->y + at, res, &r); break;
         }
       }
     }

@@ -13,7 +13,7 @@ KERNEL(quantize_linear, QuantizeLinear) {
     int8_t *y = a->y + (n * a->P + p) * a->C;
     for (int c = 0; c < a->C; c++, x += a->P) {
       int8_t q[8];
-      store8(q, round_int(mul(load(x), inverse), &r), round_int(mul(load(x + 4), inverse), &r), 8);
+      store8(q, round_words(mul(load(x), inverse), mul(load(x + 4), inverse), &r), 8, &r);
       for (int j = 0; j < count; j++) y[j * a->C + c] = q[j];
     }
   }
@@ -49,29 +49,38 @@ KERNEL(add_int8, AddInt8) {
     v128_t u = load8(a->x + i), v = load8(a->z + i);
     f32x4 low = add(mul(lower4(u, a->x_zero), s), mul(lower4(v, a->z_zero), t));
     f32x4 high = add(mul(upper4(u, a->x_zero), s), mul(upper4(v, a->z_zero), t));
-    store8(a->y + i, round_int(low, &r), round_int(high, &r), a->n - i);
+    store8(a->y + i, round_words(low, high, &r), a->n - i, &r);
   }
   return 0;
 }
 
 // y[n][p][c] = (x[n][p][c] - zero) * (gate[n][c] * scale).
 typedef struct { const int8_t *x; const float *gate; int8_t *y; int N, P, C, zero; float scale; Bounds to; } MulInt8;
+INLINE v128_t gated(const int8_t *x, v128_t zero, f32x4 p, f32x4 q, const Rounder *r) {
+  v128_t v = wasm_i16x8_sub(load8(x), zero);
+  return round_words(mul(to_float(wasm_i32x4_extend_low_i16x8(v)), p), mul(to_float(wasm_i32x4_extend_high_i16x8(v)), q), r);
+}
 KERNEL(mul_int8, MulInt8) {
-  Rounder r = rounder(a->to);
-  i32x4 zero = isplat(a->zero);
+  const Rounder r = rounder(a->to);
+  v128_t zero = wasm_i16x8_splat(a->zero);
   Share my = share(a->N * a->P, part, parts);
+  const int C = a->C;
   for (int from = my.from, to; from < my.to; from = to) {
     int n = from / a->P;
     to = imin(my.to, (n + 1) * a->P);
-    for (int c = 0; c < a->C; c += 8) {
-      const float *gate = a->gate + n * a->C + c;
+    for (int c = 0; c < C; c += 8) {
+      const float *gate = a->gate + n * C + c;
       f32x4 p = mul(load(gate), splat(a->scale)), q = mul(load(gate + 4), splat(a->scale));
-      for (int i = from; i < to; i++) {
-        v128_t v = load8(a->x + i * a->C + c);
-        f32x4 low = to_float(wasm_i32x4_sub(wasm_i32x4_extend_low_i16x8(v), zero));
-        f32x4 high = to_float(wasm_i32x4_sub(wasm_i32x4_extend_high_i16x8(v), zero));
-        store8(a->y + i * a->C + c, round_int(mul(low, p), &r), round_int(mul(high, q), &r), a->C - c);
-      }
+      const int8_t *x = a->x + from * C + c;
+      int8_t *y = a->y + from * C + c;
+      int left = to - from;
+      if (c + 8 <= C)
+        for (; left >= 2; left -= 2, x += 2 * C, y += 2 * C) { // two pixels at a time
+          v128_t bytes = to_bytes(gated(x, zero, p, q, &r), gated(x + C, zero, p, q, &r), &r);
+          wasm_v128_store64_lane(y, bytes, 0);
+          wasm_v128_store64_lane(y + C, bytes, 1);
+        }
+      for (; left; left--, x += C, y += C) store8(y, gated(x, zero, p, q, &r), C - c, &r);
     }
   }
   return 0;
@@ -139,34 +148,35 @@ typedef struct {
   const float *x; const void *w; const float *scale; const int *bias; float *y; int16_t *words;
   int M, O, K, bytes; float inverse; Bounds to; Activation act;
 } FcInt8;
-INLINE i32x4 row_dot(const int16_t *x, const void *w, int K, const int bytes) {
-  i32x4 p = isplat(0), q = isplat(0);
+// Four rows of w, one after another: each one's sums go to a lane.
+INLINE i32x4 rows_dot(const int16_t *x, const void *w, int K, const int bytes) {
+  i32x4 sums[4];
+  UNROLL for (int i = 0; i < 4; i++) sums[i] = isplat(0);
   for (int k = 0; k < K; k += 16) {
-    v128_t u = bytes == 2 ? wasm_v128_load((const int16_t *)w + k) : load8((const int8_t *)w + k);
-    v128_t v = bytes == 2 ? wasm_v128_load((const int16_t *)w + k + 8) : load8((const int8_t *)w + k + 8);
-    p = wasm_i32x4_add(p, wasm_i32x4_dot_i16x8(u, wasm_v128_load(x + k)));
-    q = wasm_i32x4_add(q, wasm_i32x4_dot_i16x8(v, wasm_v128_load(x + k + 8)));
+    v128_t x0 = wasm_v128_load(x + k), x1 = wasm_v128_load(x + k + 8);
+    UNROLL for (int i = 0; i < 4; i++) {
+      const char *row = (const char *)w + (i * K + k) * bytes;
+      v128_t u = bytes == 2 ? wasm_v128_load(row) : load8((const int8_t *)row), v = bytes == 2 ? wasm_v128_load(row + 16) : load8((const int8_t *)row + 8);
+      sums[i] = wasm_i32x4_add(sums[i], wasm_i32x4_add(wasm_i32x4_dot_i16x8(u, x0), wasm_i32x4_dot_i16x8(v, x1)));
+    }
   }
-  return wasm_i32x4_add(p, q);
-}
-INLINE int sum4_int(i32x4 v) {
-  v = wasm_i32x4_add(v, wasm_i32x4_shuffle(v, v, 2, 3, 0, 1));
-  return wasm_i32x4_extract_lane(v, 0) + wasm_i32x4_extract_lane(v, 1);
+  transpose4(sums);
+  return wasm_i32x4_add(wasm_i32x4_add(sums[0], sums[1]), wasm_i32x4_add(sums[2], sums[3]));
 }
 KERNEL(fc_int8, FcInt8) {
   Rounder r = rounder(a->to);
   int K = (a->K + 15) / 16 * 16;
   for (int m = 0; m < a->M; m++) {
     for (int k = 0; k < a->K; k += 4) {
-      i32x4 q = round_int(mul(load_n(a->x + m * a->K + k, a->K - k), splat(a->inverse)), &r);
-      wasm_v128_store64_lane(a->words + k, wasm_i16x8_narrow_i32x4(q, q), 0);
+      f32x4 v = mul(load_n(a->x + m * a->K + k, a->K - k), splat(a->inverse));
+      wasm_v128_store64_lane(a->words + k, to_words(v, v, &r), 0);
     }
     for (int k = a->K; k < K; k++) a->words[k] = 0;
     float *y = a->y + m * a->O;
-    for (int o = 0; o < a->O; o++) {
+    for (int o = 0; o < a->O; o += 4) { // past O: whatever lies there
       const char *w = (const char *)a->w + o * K * a->bytes;
-      int sum = sum4_int(a->bytes == 2 ? row_dot(a->words, w, K, 2) : row_dot(a->words, w, K, 1)) + a->bias[o];
-      y[o] = (float)sum * a->scale[o];
+      i32x4 sums = a->bytes == 2 ? rows_dot(a->words, w, K, 2) : rows_dot(a->words, w, K, 1);
+      store_n(y + o, mul(to_float(wasm_i32x4_add(sums, wasm_v128_load(a->bias + o))), load(a->scale + o)), a->O - o);
     }
     unary_span(y, y, a->O, a->act);
   }

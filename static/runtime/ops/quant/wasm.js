@@ -15,6 +15,7 @@ const SPARE = 64; // bytes that vector loads and stores may touch past the end
 const PANEL_BYTES = 48 * 1024; // of gathered pixels: with the weights of 8 channels they stay in the first caches
 const ROWS = 5; // as in conv.c
 const MAX_PLACES = 128; // as in depthwise.c
+const MOST_FACTOR = 2 ** 20; // see requant.h
 
 /** @param {number} n @param {number} to */
 const up = (n, to) => Math.ceil(n / to) * to;
@@ -121,6 +122,7 @@ export const lower = {
   conv2d_int8(node, to) {
     const g = int8Window(node);
     needConstants(node, ['Filter', 'Scale', 'Bias']);
+    if (node.attrs.out_factor > MOST_FACTOR) throw new UnsupportedError('its result has steps too small for hard_swish');
     const depthwise = g.groups === g.C && g.O === g.C && g.C > 1 && !node.attrs.in_inverse && g.kh * g.kw <= MAX_PLACES;
     if (depthwise) emitDepthwise(node, to, g);
     else emitConv(node, to, g);
@@ -128,7 +130,7 @@ export const lower = {
   fc_int8(node, to) {
     const { M, O, K } = int8Fc(node), w = node.x('W'), width = widthOf(w), { in_inverse: inverse, in_low: low, in_high: high } = node.attrs;
     needConstants(node, ['W', 'Scale', 'Bias']);
-    const rows = to.packed(w, 'pack_rows_int8', O * up(K, 16) * width, [O, K, width]);
+    const rows = to.packed(w, 'pack_rows_int8', up(O, 4) * up(K, 16) * width, [O, K, width]);
     to.emit('fc_int8', [
       node.x('Input'), rows, ...perChannel(to, node), node.out, to.scratch(2 * up(K, 16)), M, O, K, width, f32(inverse),
       0, low, high, ...actArgs(fused(node.attrs)),
