@@ -47,7 +47,8 @@ build: $(VENV)/installed $(WASM)
 bench: tools
 	export CHROMIUM="$$(.ci/find-chromium)"; few="$(FEW)"; \
 	run() { echo "== $$1"; python "benchmarks/$$1.py" $${few:+"$${@:2}"}; }; \
-	python -m benchmarks.peers $${few:+--net mobilenet_v3_small --repeats 1 --rounds 1}; \
+	python -m benchmarks.peers --threads 1 $${few:+--net mobilenet_v3_small --repeats 1 --rounds 1}; \
+	python -m benchmarks.peers --threads 2 --kept --net mobilenet_v3_small $(if $(FEW),,--net mobilenet_v2) $${few:+--repeats 1 --rounds 1}; \
 	python -m benchmarks.peers.first $${few:+--repeats 1}; \
 	run wasm_kernels --rounds 2; run wasm_threads --seconds 1; run endurance --runs 200; run gpu --runs 2; \
 	run first_visit --runs 1; run serving_load --seconds 1 --rounds 1 --overload-minutes 0.1; run convert_scaling --quick
