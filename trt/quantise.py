@@ -136,7 +136,27 @@ class Model:
         kept = [type(node).FromString(node.SerializeToString()) for node in nodes]
         del graph.node[:]
         graph.node.extend(kept)
+        self.let_rounding_cut(graph)
         return made.SerializeToString()
+
+    def let_rounding_cut(self, graph: Any) -> None:
+        """Relu for a Clip from 0 on that only integers see, whose upper bound is theirs as well.
+
+        TensorRT 8.5 computes a Clip that it puts into an int8 convolution wrongly.
+        """
+        bounds = {**self.weights, **{entry.name: self.onnx.numpy_helper.to_array(entry) for entry in graph.initializer}}
+        readers: dict[str, list[Any]] = {name: [None] for name in self.outputs}
+        for node in graph.node:
+            for name in node.input:
+                readers.setdefault(name, []).append(node)
+        for node in graph.node:
+            low, high = (bounds.get(name) for name in [*node.input, "", ""][1:3])
+            if node.op_type != "Clip" or low is None or high is None or low != 0:
+                continue
+            if all(user is not None and user.op_type == "QuantizeLinear"
+                   and (LEVELS - 0.5) * bounds[user.input[1]] <= high for user in readers[node.output[0]]):  # fmt: skip
+                node.op_type = "Relu"
+                del node.input[1:]
 
 
 def threshold(counts: np.ndarray, most: float) -> float:

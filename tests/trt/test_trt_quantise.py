@@ -57,6 +57,29 @@ def test_weights_are_scaled_by_channel_and_activations_by_tensor():
     onnx.checker.check_model(onnx.load_from_string(model.with_integers(["a", "c"])))
 
 
+def clipped(high: float) -> bytes:
+    """The small model with Clip(0, high) for Relu."""
+    model = onnx.load_from_string(kit.small_model())
+    clip = next(node for node in model.graph.node if node.op_type == "Relu")
+    clip.op_type = "Clip"
+    clip.input.extend(["low", "high"])
+    for name, bound in (("low", 0.0), ("high", high)):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(bound, np.float32), name))
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize(("high", "chosen", "left"), [(3.0, "c", "Relu"), (3.0, "a", "Clip"), (0.05, "c", "Relu")])
+def test_a_clip_that_rounding_does_as_well_becomes_relu(high: float, chosen: str, left: str):
+    """TensorRT 8.5 computes Clip in an int8 convolution wrongly."""
+    content, trial = clipped(high), {"image": kit.images(6, seed=9)}
+    model = quantise.Model(content)
+    model.calibrate(rows(8))
+    made = model.with_integers([chosen])
+    assert kinds(made).count(left) == 1 and kinds(made).count("Clip") == (left == "Clip")
+    errors = compare(by_onnxruntime(made, trial), by_onnxruntime(content, trial))
+    assert 0 < errors["y"].largest < 0.05, "the bound still holds"
+
+
 def test_outliers_are_cut_where_that_costs_less():
     counts = np.zeros(quantise.BINS)
     counts[: quantise.BINS // 8] = 1000.0
