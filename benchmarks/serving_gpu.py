@@ -46,6 +46,8 @@ from trt.produce import in_pieces  # noqa: E402
 from webapp.batcher import Batcher  # noqa: E402
 
 CLIENTS, BUFFERS = 64, 4
+CORES = 4
+"""For a measurement: on more, threads that wait for Python's lock sleep on cores that first have to wake up."""
 LATENCY_RUNS = 300
 MEASURE_S, LEAST_BUILD_S, END_S = 60, 30, 5  # limits: of a measurement, below which no build begins, before the end
 CPU = "ONNX Runtime, CPU"
@@ -227,7 +229,7 @@ def table(results: dict[str, dict[str, Any]]) -> str:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a chain works: one GPU and its share of the cores; `seconds` for each part of a measurement."""
+    """Where a chain works: one GPU and the cores to measure on; `seconds` for each part of a measurement."""
 
     work: Path
     gpu: int
@@ -290,7 +292,7 @@ def run_all(folders: list[Path], given: argparse.Namespace, work: Path) -> None:
     for gpu in range(gpus):
         mine = [task for task in tasks if folders.index(task[0]) % gpus == gpu]
         share = cores[gpu * len(cores) // gpus : (gpu + 1) * len(cores) // gpus] or cores
-        place = Place(work, gpu, tuple(share), given.seconds)
+        place = Place(work, gpu, tuple(share[:CORES]), given.seconds)
         threads.append(threading.Thread(target=chain, args=(place, mine, until, results)))
     for thread in threads:
         thread.start()

@@ -25,7 +25,7 @@ from trt.check import MEASURES
 
 REPO = Path(__file__).resolve().parent.parent
 MOST, USUAL = 32, 16
-HELD, QUANTISED_WITHIN, HALVED_WITHIN = 12, 8e-3, 6e-3
+HELD, QUANTISED_WITHIN, HALVED_WITHIN = 12, 8e-3, 3.5e-3
 
 
 def say(**event: Any) -> None:
