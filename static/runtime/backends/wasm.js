@@ -20,7 +20,7 @@ const SHARED_WORK = 4_000_000; // multiply-adds of a plan that is worth calling 
 const SPARE = 256; // bytes behind the last block that vector loads may read
 const MAX_BYTES = 2 ** 31 - PAGE; // addresses are ints in the kernels
 export const STEP_BYTES = 12; // as in run.c
-const PART_WORK = 75_000; // multiply-adds worth handing to another thread: some 3 us
+const PART_WORK = 40_000; // multiply-adds worth handing to another thread: some 1.5 us
 const MOST_THREADS = 16; // as in run.c
 const MAX_PARTS = 16, ROUNDS = 4; // of a step, and for each thread: more would cost more than they even out
 

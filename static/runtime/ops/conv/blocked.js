@@ -56,9 +56,18 @@ function clash(floats, K) {
 /** Floats of gathered pixels for one part; as in blocked.c. @param {number} K */
 const gatherRoom = (K) => Math.max(6144, 2 * 6 * 4 * blocks(K)) + 24 * blocks(K);
 
+/**
+ * Whether threads share the output channels instead of the pixels: where those are few, and the channels come out as even.
+ * @param {number} pixels @param {number} O
+ */
+const isAcross = (pixels, O) => pixels < FEW_PIXELS && unevenness(Math.ceil(O / 8)) <= 1.1 * unevenness(Math.ceil(pixels / 6));
+
+/** How much more than its share one of four threads has of n things. @param {number} n */
+const unevenness = (n) => Math.ceil(n / 4) * 4 / n;
+
 /** @param {Emitter} to @param {string} kernel @param {Product} p */
 function emitProduct(to, kernel, { x, weights, bias, residual, y, taps, K, O, N, OH, OW, xn, xc, xrow, act }) {
-  const across = N * OH * OW < FEW_PIXELS ? 1 : 0, room = taps.length === 1 && O >= 32 && clash(xc, K) ? gatherRoom(K) : 0;
+  const across = isAcross(N * OH * OW, O) ? 1 : 0, room = taps.length === 1 && O >= 32 && clash(xc, K) ? gatherRoom(K) : 0;
   to.emit(kernel, [
     x, weights, bias, residual, y, room ? to.scratch(4 * room * to.maxParts) : null, to.data(Int32Array.from(taps)),
     N, taps.length, K, O, OH, OW, xn, xc, xrow, across, room, ...actArgs(act),
@@ -156,9 +165,10 @@ export function blockedDepthwise(to, g, { x, w, bias, residual, y, act }) {
   const PH = Math.max((g.OH - 1) * g.sh + (g.kh - 1) * g.dh + 1, 1), PW = Math.max((g.OW - 1) * g.sw + (g.kw - 1) * g.dw + 1, 1);
   const bytes = 16 * PH * PW, square = g.kh === g.kw && (g.kh === 3 || g.kh === 5) && g.sw < 3 && g.dh === 1 && g.dw === 1;
   const padded = !square || (bytes <= NEAR_BYTES && g.OW < WIDE) ? to.scratch(bytes * to.maxParts + SPARE) : null;
+  const byRows = g.N * g.OH * g.OW < FEW_PIXELS ? 0 : 1; // as the convolutions around it: a thread finds what it has made
   to.emit('depthwise', [
     x, packBlocks(to, w, g.C, 1, g.kh * g.kw, 4), packBias(to, bias, g.C, 4), residual, y, padded, g.N, g.C, g.H, g.W, g.OH, g.OW,
-    g.kh, g.kw, g.sh, g.sw, g.dh, g.dw, g.top, g.left, PH, PW, ...actArgs(act),
+    g.kh, g.kw, g.sh, g.sw, g.dh, g.dw, g.top, g.left, PH, PW, byRows, ...actArgs(act),
   ], g.N * g.C * g.OH * g.OW * g.kh * g.kw);
 }
 

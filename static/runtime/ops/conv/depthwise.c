@@ -3,11 +3,12 @@
 
 // y[n][c] = act(conv(x[n][c], w[c]) + bias + res); w from pack_blocks with B = 4, bias padded to 4. A plane is first
 // copied into a border of zeros at `padded` (PH * PW pixels for each part), or read where it is (padded = 0): then taps
-// outside it are left out one by one, which only squares of 3 and 5 with sw < 3 and no dilation know how to do.
+// outside it are left out one by one, which only squares of 3 and 5 with sw < 3 and no dilation know how to do. by_rows:
+// parts share the rows of every plane instead of the planes.
 typedef struct {
   const float *x, *w, *bias, *res;
   float *y, *padded;
-  int N, C, H, W, OH, OW, kh, kw, sh, sw, dh, dw, top, left, PH, PW;
+  int N, C, H, W, OH, OW, kh, kw, sh, sw, dh, dw, top, left, PH, PW, by_rows;
   Activation act;
 } Depthwise;
 
@@ -115,20 +116,20 @@ INLINE void cut(Rows *r, int from, int to) {
   r->big = r->per ? count % r->per : 0;
 }
 // From the padded copy, which a first-level cache holds: piece after piece, each from top to bottom.
-static void small_plane(Lines lines, const Depthwise *a, const float *x, Rows r) {
-  r.pitch = 4 * a->PW, r.step = a->sh * r.pitch, r.x = x, r.rows = a->kh, r.lines = a->OH, r.left = 0;
+static void small_plane(Lines lines, const Depthwise *a, const float *x, Rows r, Share my) {
+  r.pitch = 4 * a->PW, r.step = a->sh * r.pitch, r.x = x + my.from * r.step, r.rows = a->kh, r.lines = my.to - my.from, r.left = 0;
   cut(&r, 0, a->OW);
   lines(&r);
 }
 // From the picture itself: bands of rows that a first-level cache holds, the clipped ones one by one.
-static void large_plane(Lines lines, const Depthwise *a, const float *x, Rows r) {
+static void large_plane(Lines lines, const Depthwise *a, const float *x, Rows r, Share my) {
   const int KS = a->kw, S = a->sw, band = imax(1, BAND / (4 * a->W * a->sh));
   int x0 = imin(a->OW, (a->left + S - 1) / S), x1 = imax(x0, imin(a->OW, (a->W - KS + a->left) / S + 1));
-  int whole = imin(a->OH, imax(0, (a->H - KS + a->top) / a->sh + 1)); // rows of results below have taps past the plane
+  int whole = imin(my.to, imax(0, (a->H - KS + a->top) / a->sh + 1)); // rows of results below have taps past the plane
   const float *w = r.w;
   r.pitch = 4 * a->W, r.step = a->sh * r.pitch, r.left = a->left, r.W = a->W;
   cut(&r, x0, x1);
-  for (int oy = 0; oy < a->OH; oy += r.lines, r.y += r.lines * r.next, r.res = r.res ? r.res + r.lines * r.next : 0) {
+  for (int oy = my.from; oy < my.to; oy += r.lines, r.y += r.lines * r.next, r.res = r.res ? r.res + r.lines * r.next : 0) {
     int first = oy * a->sh - a->top, r0 = imax(0, -first), r1 = imax(r0, imin(KS, a->H - first));
     r.lines = r0 == 0 && r1 == KS ? imax(1, imin(band, whole - oy)) : 1;
     r.rows = r1 - r0;
@@ -139,10 +140,11 @@ static void large_plane(Lines lines, const Depthwise *a, const float *x, Rows r)
 }
 
 // Any window, from the padded copy.
-static void any_plane(const Depthwise *a, const float *x, const float *w, const float *bias, const float *res, float *y) {
-  for (int oy = 0; oy < a->OH; oy++)
+static void any_plane(const Depthwise *a, const float *x, const Rows *rows, Share my) {
+  const float *w = rows->w, *bias = rows->bias, *res = rows->res;
+  for (int oy = my.from; oy < my.to; oy++)
     for (int ox = 0; ox < a->OW; ox += 4) {
-      int n = imin(4, a->OW - ox), at = 4 * (oy * a->OW + ox);
+      int n = imin(4, a->OW - ox), at = 4 * ((oy - my.from) * a->OW + ox);
       const float *p = x + 4 * (oy * a->sh * a->PW + ox * a->sw);
       f32x4 acc[4];
       UNROLL for (int i = 0; i < 4; i++) acc[i] = load(bias);
@@ -152,15 +154,16 @@ static void any_plane(const Depthwise *a, const float *x, const float *w, const 
           const float *v = p + 4 * (r * a->dh * a->PW + s * a->dw);
           UNROLL for (int i = 0; i < 4; i++) acc[i] = madd(acc[i], load(v + (i < n ? 4 * i * a->sw : 0)), k);
         }
-      for (int i = 0; i < n; i++) finish(1, acc + i, res ? res + at + 4 * i : 0, y + at + 4 * i, &a->act);
+      for (int i = 0; i < n; i++) finish(1, acc + i, res ? res + at + 4 * i : 0, rows->y + at + 4 * i, &a->act);
     }
 }
 
-// The plane in the middle of the copy, whose border is zero already.
-static const float *pad_plane(const Depthwise *a, const float *x, float *padded) {
-  int rows = imin(a->H, a->PH - a->top), columns = imin(a->W, a->PW - a->left);
-  float *y = padded + 4 * (a->top * a->PW + a->left);
-  for (int r = 0; r < rows; r++, x += 4 * a->W, y += 4 * a->PW)
+// Rows [from, to) of the copy: what there is of the plane in its middle, whose border is zero already.
+static const float *pad_plane(const Depthwise *a, const float *x, float *padded, int from, int to) {
+  int first = imax(from - a->top, 0), last = imin(to - a->top, a->H), columns = imin(a->W, a->PW - a->left);
+  float *y = padded + 4 * ((first + a->top) * a->PW + a->left);
+  x += 4 * first * a->W;
+  for (int r = first; r < last; r++, x += 4 * a->W, y += 4 * a->PW)
     for (int i = 0; i < columns; i++) store(y + 4 * i, load(x + 4 * i));
   return padded;
 }
@@ -168,19 +171,22 @@ static const float *pad_plane(const Depthwise *a, const float *x, float *padded)
 KERNEL(depthwise, Depthwise) {
   int blocks = (a->C + 3) / 4, taps = a->kh * a->kw, P4 = 4 * a->OH * a->OW;
   Lines square = lines_of(a);
+  Share all = {0, a->N * blocks}, my = a->by_rows ? all : share(all.to, part, parts);
+  Share rows = a->by_rows ? share(a->OH, part, parts) : (Share){0, a->OH};
+  if (rows.from == rows.to) return 0;
+  int top = rows.from * a->sh, bottom = (rows.to - 1) * a->sh + (a->kh - 1) * a->dh + 1, at = 4 * rows.from * a->OW;
   float *padded = a->padded + part * a->PH * a->PW * 4;
-  if (a->padded) for (int i = 0; i < a->PH * a->PW; i++) store(padded + 4 * i, splat(0.f));
-  Share my = share(a->N * blocks, part, parts);
+  if (a->padded) for (int i = top * a->PW; i < bottom * a->PW; i++) store(padded + 4 * i, splat(0.f));
   for (int u = my.from; u < my.to; u++) {
-    const float *x = a->x + u * a->H * a->W * 4, *res = a->res ? a->res + u * P4 : 0;
+    const float *x = a->x + u * a->H * a->W * 4, *res = a->res ? a->res + u * P4 + at : 0;
     const float *w = a->w + u % blocks * taps * 4, *bias = a->bias + u % blocks * 4;
-    float *y = a->y + u * P4;
-    if (a->padded) x = pad_plane(a, x, padded);
+    float *y = a->y + u * P4 + at;
+    if (a->padded) x = pad_plane(a, x, padded, top, bottom);
     Rows r = {.w = w, .bias = bias, .res = res, .y = y, .next = 4 * a->OW, .OW = a->OW, .act = &a->act};
-    if (!square) any_plane(a, x, w, bias, res, y);
-    else if (a->padded) small_plane(square, a, x, r);
-    else large_plane(square, a, x, r);
-    if (!ends_in_registers(&a->act)) unary_span(y, y, P4, a->act);
+    if (!square) any_plane(a, x, &r, rows);
+    else if (a->padded) small_plane(square, a, x, r, rows);
+    else large_plane(square, a, x, r, rows);
+    if (!ends_in_registers(&a->act)) unary_span(y, y, 4 * a->OW * (rows.to - rows.from), a->act);
   }
   return 0;
 }
