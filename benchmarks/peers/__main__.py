@@ -3,7 +3,7 @@
     python -m benchmarks.peers [--net NAME]... [--threads 1,2] [--repeats 3] [--rounds 6] [--kept] [--table]
 
 Results gather in benchmarks/.cache/peers.json, newest of each net; --table only writes them into the README.
---kept takes the nets as they were made last.
+--kept takes the nets as they were made last. --into names another file with such a table.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from playwright.sync_api import sync_playwright
 from benchmarks.peers.measure import compare
 from benchmarks.peers.prepare import CACHE, MODELS, NETS, all_names, prepare
 from benchmarks.peers.site import serving
-from benchmarks.peers.table import write_table
+from benchmarks.peers.table import README, write_table
 from tests.conftest import CHROMIUM_FLAGS, chromium_path
 
 RESULTS = CACHE / "peers.json"
@@ -93,6 +93,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--kept", action="store_true")
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--into", type=Path, default=README, help="whose table is written")
     given = parser.parse_args()
     if not given.table:
         names = given.net or all_names()
@@ -103,7 +104,7 @@ def main() -> int:
         run(names, [int(n) for n in dict.fromkeys(given.threads.split(","))], given.repeats, given.rounds)
     files = {name: NETS / name / "net.json" for name in all_names()}
     known = {name: json.loads(file.read_text()) for name, file in files.items() if file.is_file()}
-    write_table(load_results(), known, Path(__file__).parents[1] / "README.md")
+    write_table(load_results(), known, given.into)
     return 0
 
 

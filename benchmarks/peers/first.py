@@ -21,7 +21,7 @@ from playwright.sync_api import Playwright, sync_playwright
 from benchmarks.peers.link import slow_link
 from benchmarks.peers.prepare import CACHE, MODELS, NETS, prepare
 from benchmarks.peers.site import serving, visited
-from benchmarks.peers.table import write_first
+from benchmarks.peers.table import README, write_first
 from tests.conftest import CHROMIUM_FLAGS, chromium_path
 
 RESULTS = CACHE / "first.json"
@@ -72,6 +72,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--kept", action="store_true", help="take the nets as they were made last")
     parser.add_argument("--engines", default=",".join(ENGINES), help="page: without a worker")
+    parser.add_argument("--into", type=Path, default=README, help="whose table is written")
     given = parser.parse_args()
     engines = given.engines.split(",")
     if not given.kept:
@@ -87,7 +88,7 @@ def main() -> int:
                 sizes = ", ".join(f"{kind} {count / 1000:.0f} KB" for kind, count in one["bytes"].items())
                 print(f"{engine:11} cold {one['cold_ms']:6.0f} ms, warm {one['warm_ms']:5.0f} ms, {sizes}", flush=True)
             RESULTS.write_text(json.dumps({"net": given.net, "found": found}, indent=1))
-            write_first(found, net["title"], Path(__file__).parents[1] / "README.md")
+            write_first(found, net["title"], given.into)
     for key in ("cold_ms", "warm_ms"):
         own = statistics.median(one[key] for one in found["inpage"])
         for engine in engines:

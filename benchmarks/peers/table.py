@@ -4,6 +4,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+README = Path(__file__).parents[1] / "README.md"
 PEERS = {"ort": "ONNX Runtime Web", "tfjs": "TF.js", "litert": "LiteRT.js"}
 AIMS = {"mobilenet_v2": (0.38, 0.63), "mobilenet_v3_small": (0.30, 0.58), "db": (0.45, 0.60)}
 OTHERS = (0.50, 0.75)
