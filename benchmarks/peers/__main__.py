@@ -1,6 +1,6 @@
 """The same nets in this runtime and in its peers, interleaved in one Chromium; the table of benchmarks/README.md.
 
-    python -m benchmarks.peers [--net NAME]... [--threads 1,2] [--repeats 3] [--rounds 6] [--kept] [--table]
+    python -m benchmarks.peers [--net NAME]... [--threads 1,2] [--repeats 3] [--rounds 12] [--kept] [--table]
 
 Results gather in benchmarks/.cache/peers.json, newest of each net; --table only writes them into the README.
 --kept takes the nets as they were made last. --into names another file with such a table.
@@ -90,7 +90,7 @@ def main() -> int:
     parser.add_argument("--net", action="append", help="default: all of them")
     parser.add_argument("--threads", default=f"1,{os.cpu_count()}")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--kept", action="store_true")
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--into", type=Path, default=README, help="whose table is written")
