@@ -10,6 +10,7 @@ import { namedInHead, nearPage } from './near.js';
  * @property {boolean} cached whether copies may sit in caches, so that reading again can help
  * @property {(file: string) => string} locate a file of the bundle, for messages
  * @property {(file: string, options: FetchOptions) => Promise<Uint8Array<ArrayBuffer>>} read '' is model.json
+ * @property {(file: string) => string|undefined} [hashOf] SHA-256 of what was read last, where it came with it
  * @property {(file: string) => boolean} [isNear] whether it is fetched already, so that no copy of ours is sooner
  */
 
@@ -73,5 +74,6 @@ function httpSource(model, near) {
     locate: (file) => (file ? locate(file) : model.href),
     read: (file, options) => fetchBytes(file ? locate(file) : model.href, { ...options, fetch: near.fetch.bind(near) }),
     isNear: (file) => near.has(locate(file)),
+    hashOf: (file) => near.hashOf?.(locate(file)),
   };
 }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { loadBundle } from '../../static/runtime/bundle.js';
+import { Deliveries } from '../../static/runtime/near.js';
 import { FAST, hashOf, makeBundle, serveBundle } from './bundle_helpers.js';
 
 /** @typedef {import('./bundle_helpers.js').Fault} Fault */
@@ -126,6 +127,23 @@ test('a server that stalls, before or within the body, ends as a network error',
 test('a stalled attempt is followed by one that works', async () => {
   const { server } = await loadWith({ 'chunk_1.dat': (_, __, nth) => nth === 1 });
   assert.equal(server.count('chunk_1.dat'), 2);
+});
+
+test('what the page sends is taken with the hash that it made, if that is the right one', async () => {
+  const bundle = makeBundle(), server = await serveBundle(bundle), url = new URL('chunk_1.dat', `${server.url}/`).href;
+  const good = new Uint8Array(bundle.files['chunk_1.dat']), bad = good.map((byte, i) => (i === 5 ? byte ^ 1 : byte));
+  try {
+    for (const [sent, requests] of /** @type {const} */ ([[good, 0], [bad, 1]])) { // a bad one: from the network after all
+      const near = new Deliveries([url]);
+      near.take({ url, part: sent.slice() });
+      near.take({ url, ends: true, hash: hashOf(Buffer.from(sent)) });
+      const { weights } = await loadBundle(server.url, { policy: FAST, near });
+      assert.deepEqual([...weights.values()].map((data) => [...data]), [[1, 2, 3, 4]]);
+      assert.equal(server.count('chunk_1.dat'), requests);
+    }
+  } finally {
+    await server.close();
+  }
 });
 
 test('a flipped byte: once more past the caches, model.json looked at again, then damaged', async () => {

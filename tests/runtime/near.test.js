@@ -1,5 +1,6 @@
 // Files that the page fetched reach the worker part by part, and the worker does without them where they do not.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import test, { after, before } from 'node:test';
 import { Deliveries, forward, namedInHead } from '../../static/runtime/near.js';
@@ -45,6 +46,17 @@ test('who asks twice, or for another file, is given the network', async () => {
   assert.deepEqual([near.has(`${site}/a`), near.has(`${site}/b`)], [true, false]);
 });
 
+test('a hash belongs to what was sent, not to what came from the network after it', async () => {
+  const url = `${site}/a`, near = new Deliveries([url]);
+  near.take({ url, part: PARTS[0] });
+  near.take({ url, ends: true, hash: 'of one' });
+  assert.equal(near.hashOf(url), undefined);
+  await textOf(near.fetch(url, {}));
+  assert.equal(near.hashOf(url), 'of one');
+  await textOf(near.fetch(url, {}));
+  assert.equal(near.hashOf(url), undefined);
+});
+
 test('what the page could not get is asked for; what breaks off is an error', async () => {
   const near = new Deliveries([`${site}/a`, `${site}/b`]), early = near.fetch(`${site}/a`, {});
   near.take({ url: `${site}/a`, failed: true });
@@ -72,7 +84,8 @@ test('the page sends a file on, and says when it cannot', async () => {
     sent.push(delivery);
   };
   await forward(`${site}/a`, new AbortController().signal, send);
-  assert.deepEqual(sent.at(-1), { url: `${site}/a`, ends: true });
+  const hash = createHash('sha256').update('from the network').digest('hex');
+  assert.deepEqual(sent.at(-1), { url: `${site}/a`, ends: true, hash });
   assert.equal(new TextDecoder().decode(/** @type {Uint8Array} */ (sent[0].part)), 'from the network');
   for (const name of ['gone', 'cut']) {
     await forward(`${site}/${name}`, new AbortController().signal, send);

@@ -25,6 +25,7 @@ const MOST_THREADS = 16; // as in run.c
 const MAX_PARTS = 16, ROUNDS = 4; // of a step, and for each thread: more would cost more than they even out
 
 const HELPER_LOST = 3; // as in run.c
+const NO_PART = 2 ** 30; // the first of so many parts of a step is nothing
 
 /** What a kernel's status means. @type {Record<number, string>} */
 const FAULTS = { 1: 'an index tensor holds a position outside its axis', 2: 'the boxes per picture do not add up to the boxes given' };
@@ -140,16 +141,17 @@ export class WasmBackend {
   }
 
   /**
-   * While the weights of a first plan are on their way: each step that needs some is done once on whatever memory holds, as
-   * browsers compile a kernel when it is first called. What it leaves behind is overwritten.
+   * While the weights of a first plan are on their way: browsers compile a kernel when it is first called, here for a share
+   * of its work that is nothing. Work would have them compile it once more, for speed, on cores that the start needs.
    * @param {Plan} plan
    * @returns {(() => void)[]}
    */
   rehearsal(plan) {
     if (paysHelpers(plan)) this.enlist();
     for (const weight of plan.weights) this.residents.house(weight);
-    const [{ steps }] = this.layOut([plan]), calls = plan.steps.map((_, i) => () => this.kernels.run(steps + i * STEP_BYTES, 1, 1));
-    return calls.filter((_, i) => plan.steps[i].args.some((arg) => typeof arg === 'object' && 'weight' in arg));
+    const [{ steps }] = this.layOut([plan]), first = new Map(plan.steps.map(({ kernel, work }, i) => [work ? kernel : '', i]));
+    first.delete(''); // those that cannot be divided
+    return [...first].map(([kernel, i]) => () => this.kernels[kernel](this.view.getUint32(steps + i * STEP_BYTES + 4, true), 0, NO_PART));
   }
 
   /** Behind the weights: what the plans need besides. @param {Plan[]} plans @returns {Prepared[]} */
