@@ -89,7 +89,8 @@ def max_pool(d: Draw) -> Made:
 
 
 def mean(d: Draw) -> Made:
-    return ({"X": [whole(d, (d.int(1, 2), d.int(1, 6), d.int(1, 6), d.int(1, 20)))]},
+    h, w = d.pick((d.int(1, 6), d.int(1, 6)), (19, 27))  # more than 255 pixels: their sums may not fit into 16 bits
+    return ({"X": [whole(d, (d.int(1, 2), h, w, d.int(1, 20)), high=d.pick(127, -128))]},
             {"scale": 0.0371, "zero_point": d.int(-50, 50)}, [])
 
 

@@ -287,10 +287,11 @@ INLINE void tile_first(const ConvInt8 *a, const int rows, const int usual, const
 KERNEL(conv_first_int8, ConvInt8) {
   Rounder r = rounder(a->end.to);
   int pairs = (a->kw * a->C + 1) / 2, block = 16 * a->kh * pairs, usual = a->kw == 3 && a->C == 3 && a->sw == 2;
+  const int least = a->OW / ((a->OW + ROWS - 1) / ROWS), larger = a->OW % ((a->OW + ROWS - 1) / ROWS) * (least + 1); // as even_block
   Share my = share(a->N * a->OH, part, parts);
   for (int row = my.from; row < my.to; row++)
     for (int i = 0, rows; i < a->OW; i += rows) {
-      rows = even_block(a->OW, i, ROWS);
+      rows = i < larger ? least + 1 : least;
       const int16_t *x = (const int16_t *)a->x + ((row / a->OH * a->PH + row % a->OH * a->sh) * a->PW + i * a->sw) * a->C;
       for (int o = 0; o < a->O; o += 8) {
         int at = (row * a->OW + i) * a->O + o, n = imin(8, a->O - o);

@@ -88,15 +88,17 @@ KERNEL(mul_int8, MulInt8) {
 
 // y[n][c] = (sum over p of x[n][p][c] - P * zero) * factor.
 typedef struct { const int8_t *x; float *y; int N, P, C, zero; float factor; } MeanInt8;
+enum { BYTES_IN_WORDS = 255 }; // whose sum fits into 16 bits
 KERNEL(mean_int8, MeanInt8) {
   for (int n = 0; n < a->N; n++)
     for (int c = 0; c < a->C; c += 8) {
       i32x4 low = isplat(-a->P * a->zero), high = low;
       const int8_t *x = a->x + n * a->P * a->C + c;
-      for (int p = 0; p < a->P; p++, x += a->C) {
-        v128_t q = load8(x);
-        low = wasm_i32x4_add(low, wasm_i32x4_extend_low_i16x8(q));
-        high = wasm_i32x4_add(high, wasm_i32x4_extend_high_i16x8(q));
+      for (int left = a->P; left > 0; left -= BYTES_IN_WORDS) {
+        v128_t words = isplat(0);
+        for (int p = imin(left, BYTES_IN_WORDS); p; p--, x += a->C) words = wasm_i16x8_add(words, load8(x));
+        low = wasm_i32x4_add(low, wasm_i32x4_extend_low_i16x8(words));
+        high = wasm_i32x4_add(high, wasm_i32x4_extend_high_i16x8(words));
       }
       float *y = a->y + n * a->C + c;
       store_n(y, mul(to_float(low), splat(a->factor)), a->C - c);
