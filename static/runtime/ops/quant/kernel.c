@@ -145,19 +145,19 @@ KERNEL(resize_int8, ResizeInt8) {
 }
 
 // y[m][o] = act(scale[o] * (x[m] . w[o] + bias[o])): x float32, rounded to 16 bits in `words` (K rounded up to 8, of one
-// row); w [O][K8] of 1 or 2 bytes with zeros past K, from pack_rows_int8.
+// row); w of 1 or 2 bytes, from pack_rows_int8: read from end to end.
 typedef struct {
   const float *x; const void *w; const float *scale; const int *bias; float *y; int16_t *words;
   int M, O, K, bytes; float inverse; Bounds to; Activation act;
 } FcInt8;
-// Four rows of w, one after another: each one's sums go to a lane.
-INLINE i32x4 rows_dot(const int16_t *x, const void *w, int K, const int bytes) {
+// Four rows of w, 16 numbers of each in turn: each one's sums go to a lane.
+INLINE i32x4 rows_dot(const int16_t *x, const char *w, int K, const int bytes) {
   i32x4 sums[4];
   UNROLL for (int i = 0; i < 4; i++) sums[i] = isplat(0);
-  for (int k = 0; k < K; k += 16) {
+  for (int k = 0; k < K; k += 16, w += 64 * bytes) {
     v128_t x0 = wasm_v128_load(x + k), x1 = wasm_v128_load(x + k + 8);
     UNROLL for (int i = 0; i < 4; i++) {
-      const char *row = (const char *)w + (i * K + k) * bytes;
+      const char *row = w + 16 * i * bytes;
       v128_t u = bytes == 2 ? wasm_v128_load(row) : load8((const int8_t *)row), v = bytes == 2 ? wasm_v128_load(row + 16) : load8((const int8_t *)row + 8);
       sums[i] = wasm_i32x4_add(sums[i], wasm_i32x4_add(wasm_i32x4_dot_i16x8(u, x0), wasm_i32x4_dot_i16x8(v, x1)));
     }
@@ -184,14 +184,17 @@ KERNEL(fc_int8, FcInt8) {
   }
   return 0;
 }
-// src [O][K], 1 or 2 bytes -> dst [O][K rounded up to 16], zeros past K.
+// src [O][K], 1 or 2 bytes -> dst [O/4][K/16][4][16], zeros past K.
 typedef struct { const char *src; char *dst; int O, K, bytes; } PackRowsInt8;
 KERNEL(pack_rows_int8, PackRowsInt8) {
-  int row = a->K * a->bytes, padded = (a->K + 15) / 16 * 16 * a->bytes;
-  for (int o = 0; o < a->O; o++) {
-    __builtin_memcpy(a->dst + o * padded, a->src + o * row, row);
-    __builtin_memset(a->dst + o * padded + row, 0, padded - row);
-  }
+  int step = 16 * a->bytes, row = a->K * a->bytes, steps = (a->K + 15) / 16;
+  for (int o = 0; o < a->O; o++)
+    for (int k = 0; k < steps; k++) {
+      char *d = a->dst + ((o / 4 * steps + k) * 4 + o % 4) * step;
+      int n = imin(step, row - k * step);
+      __builtin_memcpy(d, a->src + o * row + k * step, n);
+      __builtin_memset(d + n, 0, step - n);
+    }
   return 0;
 }
 // Numbers per channel, src [n] -> dst [n] times 2^exponent: scales, and biases of 2 or 4 bytes.
