@@ -31,8 +31,10 @@ HERE = Path(__file__).resolve().parent
 PEAK_FLAGS = ["--target=wasm32-freestanding", "-O3", "-msimd128", "-mrelaxed-simd", "-ffreestanding", "-nostdlib",
               "-Wl,--no-entry", "-Wl,--strip-all"]  # fmt: skip
 NETS = ("mobilenet_v2", "mobilenet_v3_small")
-# multiply-adds
-PRODUCTS = {"conv_few", "conv_blocked", "conv_entry", "conv_winograd", "depthwise", "fc", "conv", "matmul"}
+PRODUCTS = {
+    "conv_few", "conv_blocked", "conv_entry", "conv_winograd", "conv_strassen", "depthwise", "fc", "conv", "matmul",
+}  # fmt: skip
+"""Multiply-adds."""
 
 
 def peak_wasm(folder: Path) -> bytes:

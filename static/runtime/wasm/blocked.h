@@ -18,7 +18,7 @@ typedef struct {
   const float *x, *bias, *res;
   float *y;
   const int *taps;             // floats from a pixel to what each tap reads
-  int T, K, O, xc, yc;         // taps, channels per tap, output channels; floats from one block of channels to the next
+  int T, K, O, xc, yc, rc;     // taps, channels per tap, output channels; floats from one block of channels to the next
   Activation act;
 } BlockedTile;
 
@@ -49,7 +49,7 @@ INLINE void tile_step(const int MR, const int STEP, f32x4 *acc, const float *x, 
 INLINE void end_tile(const int MR, const BlockedTile *t, f32x4 *acc, const float *res, float *y, int both) {
   if (res) {
     UNROLL for (int m = 0; m < MR; m++) acc[2 * m] = add(acc[2 * m], load(res + 4 * m));
-    if (both) UNROLL for (int m = 0; m < MR; m++) acc[2 * m + 1] = add(acc[2 * m + 1], load(res + t->yc + 4 * m));
+    if (both) UNROLL for (int m = 0; m < MR; m++) acc[2 * m + 1] = add(acc[2 * m + 1], load(res + t->rc + 4 * m));
   }
   end_vectors(2 * MR, acc, &t->act);
   UNROLL for (int m = 0; m < MR; m++) store(y + 4 * m, acc[2 * m]);
@@ -60,7 +60,7 @@ INLINE void end_tile(const int MR, const BlockedTile *t, f32x4 *acc, const float
 // channels. STEP: floats from pixel to pixel of x: 4 in blocked pictures, of one tap and whole blocks of channels; 1 in plain
 // planes, where K is 1. next: floats of x from tile to tile.
 INLINE void short_tiles(const int MR, const int STEP, const BlockedTile *t, const float *w, int n, int count, int next) {
-  const float *first = t->x, *bias = t->bias + n, *res = t->res ? t->res + n / 4 * t->yc : 0;
+  const float *first = t->x, *bias = t->bias + n, *res = t->res ? t->res + n / 4 * t->rc : 0;
   float *y = t->y + n / 4 * t->yc;
   int both = t->O - n > 4, blocks = t->K >> 2, xc = t->xc;
   if (STEP == 4) first += t->taps[0];
@@ -99,20 +99,19 @@ INLINE void long_tile(const int MR, const BlockedTile *t, const float *w, int n)
     }
   }
   if (split) UNROLL for (int i = 0; i < 2 * MR; i++) acc[i] = add(acc[i], sum[i]);
-  int at = n / 4 * t->yc;
-  end_tile(MR, t, acc, t->res ? t->res + at : 0, t->y + at, t->O - n > 4);
+  end_tile(MR, t, acc, t->res ? t->res + n / 4 * t->rc : 0, t->y + n / 4 * t->yc, t->O - n > 4);
 }
 
 // y = act(conv(x, w) + bias + res): N pictures of OH rows of OW pixels. w from pack_blocks with B = 8, bias padded to 8.
 // x begins at the first pixel that the first tap reads; xn, xc, xrow: floats from picture to picture, from one block of
-// channels to the next, and between what the first pixels of two rows of y read. `across`: parts share the output
+// channels to the next, and between what the first pixels of two rows of y read; yc, rc: as xc, of y and res. `across`: parts share the output
 // channels instead of the pixels. Where the planes of x get in each other's way in a first-level cache, the pixels of some
 // tiles are first gathered, for each part in its own `room` floats at `gathered` (0: not needed); only with one tap.
 typedef struct {
   const float *x, *w, *bias, *res;
   float *y, *gathered;
   const int *taps;
-  int N, T, K, O, OH, OW, xn, xc, xrow, across, room;
+  int N, T, K, O, OH, OW, xn, xc, xrow, yc, rc, across, room;
   Activation act;
 } ConvBlocked;
 int conv_blocked(const ConvBlocked *a, int part, int parts);

@@ -155,11 +155,10 @@ static void gather(const ConvBlocked *a, Cut cut, int first, int last, float *y)
 }
 
 INLINE void conv_share(const int STEP, const int SHORT, const ConvBlocked *a, Cut cut, Share tiles, Share channels, float *gathered) {
-  int P4 = 4 * a->OH * a->OW, blocks = (a->O + 3) / 4, yn = blocks * P4;
-  int size = a->T * a->K, all = size * (channels.to - channels.from), depth = STEP == 4 ? a->K : a->T;
+  int blocks = (a->O + 3) / 4, size = a->T * a->K, all = size * (channels.to - channels.from), depth = STEP == 4 ? a->K : a->T;
   int group = imax(LEAST, (all <= NEAR ? FEW : MANY) / (depth * TILE_PIXELS));
   if (gathered) group = imax(LEAST_GATHERED, GATHERED / (depth * TILE_PIXELS));
-  BlockedTile t = {.taps = a->taps, .T = a->T, .K = a->K, .O = a->O, .xc = a->xc, .yc = P4, .bias = a->bias, .act = a->act};
+  BlockedTile t = {.taps = a->taps, .T = a->T, .K = a->K, .O = a->O, .xc = a->xc, .yc = a->yc, .rc = a->rc, .bias = a->bias, .act = a->act};
   for (int first = tiles.from; first < tiles.to; first += group) {
     int last = imin(first + group, tiles.to);
     if (gathered) gather(a, cut, first, last, gathered);
@@ -167,12 +166,12 @@ INLINE void conv_share(const int STEP, const int SHORT, const ConvBlocked *a, Cu
       const float *w = a->w + n * size, *from = gathered;
       Spot s = spot(a, cut, first);
       for (int u = first, count; u < last; u += count, skip(a, cut, &s, count)) {
-        int y = s.image * yn + 4 * (s.row * a->OW + s.at), size_x = gathered ? (a->K + 3) / 4 * 4 * s.rows : STEP * s.rows;
+        int at = 4 * (s.row * a->OW + s.at), size_x = gathered ? (a->K + 3) / 4 * 4 * s.rows : STEP * s.rows;
         count = SHORT ? imin((s.i < cut.big ? cut.big : cut.per) - s.i, last - u) : 1;
         t.x = pixels(STEP, a, s);
         if (gathered) t.x = from, t.xc = 4 * s.rows, from += size_x * count;
-        t.y = a->y + y;
-        t.res = a->res ? a->res + y : 0;
+        t.y = a->y + s.image * blocks * a->yc + at;
+        t.res = a->res ? a->res + s.image * blocks * a->rc + at : 0;
         any_tiles(STEP, SHORT, &t, s.rows, w, n, count, size_x);
       }
     }
@@ -182,12 +181,12 @@ INLINE void conv_share(const int STEP, const int SHORT, const ConvBlocked *a, Cu
 // What registers do not end: the blocks of one share, row by row.
 static void end_rows(const ConvBlocked *a, Cut cut, Share tiles, Share channels) {
   if (ends_in_registers(&a->act)) return;
-  int P4 = 4 * a->OH * a->OW, blocks = (a->O + 3) / 4;
+  int blocks = (a->O + 3) / 4;
   for (int u = tiles.from; u < tiles.to;) {
     Spot s = spot(a, cut, u);
     int end = imin(cut.per, s.i + tiles.to - u), stop = end * cut.small + imin(end, cut.big);
     for (int b = channels.from / 4; b < imin(blocks, (channels.to + 3) / 4); b++) {
-      float *y = a->y + (s.image * blocks + b) * P4 + 4 * (s.row * a->OW + s.at);
+      float *y = a->y + (s.image * blocks + b) * a->yc + 4 * (s.row * a->OW + s.at);
       unary_span(y, y, 4 * (stop - s.at), a->act);
     }
     u += end - s.i;

@@ -18,6 +18,7 @@ const WIDE = 40; // columns from which on the few at the edges do not matter
 const FEW_CHANNELS = 4; // of a result: more of them fill the lanes better than the input's
 const FEW_PIXELS = 400; // below, threads share the output channels
 const GROUP = 48, SUMS = 16, SUMS_LINE = 196; // as in winograd.c
+const HALF = 30, NEAR_FLOATS = 24576, LEAST_PIXELS = 40, LEAST_WORK = 4e6; // pixels of a run; floats of one in a second-level cache
 const SUM_IN = 80, SUM_OUT = 90; // multiply-adds that take as long as a channel's sums in a tile
 
 /** @param {number} n */
@@ -70,7 +71,7 @@ function emitProduct(to, kernel, { x, weights, bias, residual, y, taps, K, O, N,
   const across = isAcross(N * OH * OW, O) ? 1 : 0, room = taps.length === 1 && O >= 32 && clash(xc, K) ? gatherRoom(K) : 0;
   to.emit(kernel, [
     x, weights, bias, residual, y, room ? to.scratch(4 * room * to.maxParts) : null, to.data(Int32Array.from(taps)),
-    N, taps.length, K, O, OH, OW, xn, xc, xrow, across, room, ...actArgs(act),
+    N, taps.length, K, O, OH, OW, xn, xc, xrow, 4 * OH * OW, 4 * OH * OW, across, room, ...actArgs(act),
   ], N * OH * OW * taps.length * K * O);
 }
 
@@ -134,11 +135,37 @@ function winograd(to, g, { x, w, bias, residual, y, act }) {
   ], products);
 }
 
+/**
+ * Whether Strassen's way, which saves an eighth of the products, pays: its sums cost as much as a product for every 64 channels
+ * in and one for every 32 out, and what threads share of a small picture is pairs of panels.
+ * @param {Window} g
+ */
+function isStrassen({ N, C, O, OH, OW, kh, kw, sh, sw, top, bottom, left, right }) {
+  const plain = kh === 1 && kw === 1 && sh === 1 && sw === 1 && top + bottom + left + right === 0, P = N * OH * OW;
+  const pays = P >= LEAST_PIXELS && P * C * O > LEAST_WORK && 64 / C + 32 / O < 1 && (P >= FEW_PIXELS || unevenness(O / 16) <= 1.2);
+  return plain && C % 8 === 0 && O % 16 === 0 && pays;
+}
+
+/** @param {Emitter} to @param {Window} g @param {Parts} parts */
+function strassen(to, g, { x, w, bias, residual, y, act }) {
+  const P = g.OH * g.OW, across = g.N * P < FEW_PIXELS, most = across ? Math.floor(NEAR_FLOATS / g.C) : HALF;
+  const half = Math.ceil(P / Math.ceil(P / (2 * most)) / 2);
+  to.emit('conv_strassen', [
+    x, to.packed(w, 'pack_strassen', 7 * g.O * g.C, [g.O, g.C]), packBias(to, bias, g.O, 8), to.data(new Float32Array(g.O / 2)), residual, y,
+    to.scratch(14 * half * g.C * to.maxParts), to.scratch(8 * half * g.O * (across ? 1 : to.maxParts)),
+    g.N, g.C, g.O, P, half, across ? 1 : 0, ...actArgs(act),
+  ], g.N * P * g.C * g.O);
+}
+
 /** @param {Emitter} to @param {Window} given @param {Parts} parts x plain where it has up to four channels, else blocked */
 export function blockedConv(to, given, { x, w, bias, residual, y, act }) {
   const { g, first } = x.blocked ? trimmed(given) : { g: given, first: 0 };
   if (x.blocked && isWinograd(g)) {
     winograd(to, g, { x, w, bias, residual, y, act });
+    return;
+  }
+  if (x.blocked && isStrassen(g)) {
+    strassen(to, g, { x, w, bias, residual, y, act });
     return;
   }
   const T = g.kh * g.kw, entry = !x.blocked, width = entry ? 1 : 4, planes = entry ? g.C : blocks(g.C);

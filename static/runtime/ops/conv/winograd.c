@@ -115,7 +115,7 @@ KERNEL(conv_winograd, Winograd) {
     group_in(a, first, last, v);
     for (int t = 0; t < SUMS; t++) {
       ConvBlocked product = {.x = v + t * LINE, .w = a->w + t * size, .bias = t == 5 ? a->bias : a->zeros, .y = m + t * outer / SUMS * (last - first),
-                             .taps = &origin, .N = 1, .T = 1, .K = a->C, .O = a->O, .OH = 1, .OW = last - first, .xc = SUMS * LINE,
+                             .taps = &origin, .N = 1, .T = 1, .K = a->C, .O = a->O, .OH = 1, .OW = last - first, .xc = SUMS * LINE, .yc = 4 * (last - first),
                              .act = {0, -__builtin_inff(), __builtin_inff(), 0}};
       conv_blocked(&product, 0, 1);
     }
