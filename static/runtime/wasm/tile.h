@@ -89,6 +89,11 @@ INLINE void tile_partial(int rows, int columns, int packed, const Tile *t) {
   for (int m = 0; m < rows; m++) for (int j = 0; j < columns; j++) t->C[m * t->ldc + j] = C[m * 8 + j];
 }
 
+// The next panels of columns for one row x[K]: how many of the `columns` (in eights) were taken, two vectors of sums for each.
+// Defined in ops/matmul.
+enum { ROW_PANELS = 3 };
+int row_panels(const float *x, const float *B, int K, int columns, f32x4 *sums);
+
 // Row blocks as even as can be, none over TILE_ROWS: the size of the block that starts at row m of M.
 INLINE int block_rows(int M, int m) {
   int blocks = (M + TILE_ROWS - 1) / TILE_ROWS, small = M / blocks, big = M % blocks;

@@ -17,11 +17,11 @@ KERNEL(pack_columns, PackColumns) {
 }
 
 // One row against one panel or three side by side, which arrive from memory sooner than one after the other. Either way in
-// two chains, so that the bits do not depend on where the part of a thread begins. sums: two vectors for each panel.
-enum { PANELS = 3, STEPS = 2 };
-INLINE void row_panels(const int COUNT, const float *x, const float *B, int K, f32x4 *sums) {
-  f32x4 acc[4 * PANELS];
-  UNROLL for (int i = 0; i < 4 * PANELS; i++) acc[i] = splat(0.f);
+// two chains, so that the bits do not depend on where the part of a thread begins.
+enum { STEPS = 2 };
+INLINE void panels_of(const int COUNT, const float *x, const float *B, int K, f32x4 *sums) {
+  f32x4 acc[4 * ROW_PANELS];
+  UNROLL for (int i = 0; i < 4 * COUNT; i++) acc[i] = splat(0.f);
   int k = 0;
   for (; k + STEPS <= K; k += STEPS, B += 8 * STEPS)
     UNROLL for (int i = 0; i < STEPS; i++) {
@@ -38,14 +38,20 @@ INLINE void row_panels(const int COUNT, const float *x, const float *B, int K, f
   }
   UNROLL for (int p = 0; p < 2 * COUNT; p++) sums[p] = add(acc[p], acc[p + 2 * COUNT]);
 }
+int row_panels(const float *x, const float *B, int K, int columns, f32x4 *sums) {
+  if (columns > 8 * (ROW_PANELS - 1)) {
+    panels_of(ROW_PANELS, x, B, K, sums);
+    return ROW_PANELS;
+  }
+  panels_of(1, x, B, K, sums);
+  return 1;
+}
 // Columns [first, end) of the only row of C, without what registers cannot end.
 static void one_row(const float *x, const float *B, const float *bias, const float *R, float *C, int first, int end,
                     int K, f32x4 lo, f32x4 hi) {
-  f32x4 sums[2 * PANELS];
+  f32x4 sums[2 * ROW_PANELS];
   for (int n = first, panels; n < end; n += 8 * panels) {
-    panels = end - n > 8 * (PANELS - 1) ? PANELS : 1;
-    if (panels == PANELS) row_panels(PANELS, x, B + n * K, K, sums);
-    else row_panels(1, x, B + n * K, K, sums);
+    panels = row_panels(x, B + n * K, K, end - n, sums);
     for (int j = n; j < imin(end, n + 8 * panels); j += 4) {
       f32x4 v = bias ? add(sums[(j - n) / 4], load(bias + j)) : sums[(j - n) / 4];
       if (R) v = add(v, load_n(R + j, end - j));

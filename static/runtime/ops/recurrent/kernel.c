@@ -15,20 +15,10 @@ typedef struct {
 
 // own[N] = w h + bias, N a multiple of 8.
 static void product(const float *w, const float *h, const float *bias, float *own, int N, int H) {
-  for (int n = 0; n < N; n += 8) {
-    f32x4 p = load(bias + n), q = load(bias + n + 4), r = splat(0.f), s = splat(0.f);
-    int k = 0;
-    for (; k + 2 <= H; k += 2, w += 16) {
-      f32x4 u = load_splat(h + k), v = load_splat(h + k + 1);
-      p = madd(p, u, load(w)), q = madd(q, u, load(w + 4));
-      r = madd(r, v, load(w + 8)), s = madd(s, v, load(w + 12));
-    }
-    if (k < H) {
-      f32x4 u = load_splat(h + k);
-      p = madd(p, u, load(w)), q = madd(q, u, load(w + 4));
-      w += 8;
-    }
-    store(own + n, add(p, r)), store(own + n + 4, add(q, s));
+  f32x4 sums[2 * ROW_PANELS];
+  for (int n = 0, end; n < N; n = end) {
+    end = n + 8 * row_panels(h, w + n * H, H, N - n, sums);
+    for (int j = n; j < end; j += 4) store(own + j, add(sums[(j - n) / 4], load(bias + j)));
   }
 }
 

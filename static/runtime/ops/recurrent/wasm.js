@@ -20,7 +20,7 @@ export const lower = {
         const k = layer * directions + direction, { wIn, wOwn, bIn, bOwn } = weights[k], state = 4 * k * B * H;
         const columns = to.packed(wIn, 'pack_columns', 4 * wide * K, [K, rows, 1, K]);
         const bias = to.packed(bIn, 'pack_columns', 4 * wide, [1, rows, rows, 1]);
-        to.emit('fc', [x, columns, bias, null, given, T * B, rows, K, ...actArgs(NONE)]);
+        to.emit('fc', [x, columns, bias, null, given, T * B, rows, K, ...actArgs(NONE)], T * B * rows * K);
         to.emit('recurrent', [
           given, to.packed(wOwn, 'pack_columns', 4 * wide * H, [H, rows, 1, H]),
           to.packed(bOwn, 'pack_columns', 4 * wide, [1, rows, rows, 1]), { of: h0, offset: state },
