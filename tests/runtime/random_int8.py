@@ -33,6 +33,7 @@ def conv(d: Draw) -> Made:
              "weight_limit": limit, "scale_exponent": d.int(-12, 3), "bias_exponent": d.int(0, 4), **bounds(d)}
     if kind == "narrow depthwise" and kh > 1:
         filters[d.int(0, groups - 1), d.int(0, kh - 1), d.int(0, kw - 1)] = d.pick(-1, 1)
+        filters[0], filters[-1] = limit, -limit
         attrs |= {"rows_limit": 258, "dilations": [1, 1], "strides": [d.int(1, 2)] * 2}
     attrs["out_factor"] = 7.0 if attrs["fuse_activation"] == "hard_swish" else 1.0
     if kind == "first":
@@ -41,6 +42,7 @@ def conv(d: Draw) -> Made:
     else:
         attrs |= {"in_low": 0 if "narrow" in kind else -128, "in_high": 127}
         x = whole(d, (n, h, w, depth * groups), attrs["in_low"])
+        x[0] = attrs["in_high"] if d.flag() else x[0]
     usual = 40 / (limit * (1000 if kind == "first" else 64) * np.sqrt(kh * kw * depth))
     usual = np.ldexp(usual, -attrs["scale_exponent"])
     scale = (d.rng().uniform(0.3, 2, outputs) * usual).astype(np.float32)

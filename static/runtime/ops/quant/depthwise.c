@@ -1,29 +1,37 @@
 // conv2d_int8 where every channel reads itself only: 8 channels at a time, window places in pairs, one product each.
 #include "../../wasm/requant.h"
 
-// Narrow: pixels within 0..127, and three rows of a window add up to 16 bits at most. The numbers are the same.
+// Narrow: pixels within 0..MOST, and the magnitudes of any three rows of a window add up to 258 at most. So the sums of a
+// window of five rows lie within 2^16 of each other, and 16 bits tell them: counted from the least one. The numbers are the same.
 #ifdef __wasm_relaxed_simd__
 enum { NARROW = 1 };
 #else
 enum { NARROW = 0 };
 #endif
+enum { MOST = 127 };
 enum { SPAN = 7 }; // pixels at a time: their sums and a row of weights fill the registers of V8
 
 // src [C][taps], 1 or 2 bytes -> dst [C/8][taps/2][16]: of each pair of places the channels 0..3, then 4..7, the two
 // places side by side; zeros past C and past the last place.
-// Narrow: k x k, [C/8][k/2][k][8][2] bytes: of each pair of rows and each column the channels 0..7, the two rows side by
-// side; zeros past C and past the last row.
+// Narrow: k x k, [C/8]: what makes the least sum of each channel 0, in 16 bits, then [k/2][k][8][2] bytes: of each pair of rows
+// and each column the channels 0..7, the two rows side by side; zeros past C and past the last row.
 typedef struct { const void *src; int16_t *dst; int C, taps, bytes, narrow; } PackDepthwiseInt8;
 static void pack_narrow(const PackDepthwiseInt8 *a) {
   int8_t *d = (int8_t *)a->dst;
   const int k = a->narrow;
-  for (int c = 0; c < a->C; c += 8)
+  for (int c = 0; c < a->C; c += 8) {
+    for (int i = c; i < c + 8; i++, d += 2) {
+      int raise = 0;
+      for (int t = 0; t < (i < a->C ? a->taps : 0); t++) raise -= MOST * imin(((const int8_t *)a->src)[i * a->taps + t], 0);
+      *(uint16_t *)d = (uint16_t)raise;
+    }
     for (int r = 0; r < k; r += 2)
       for (int s = 0; s < k; s++)
         for (int i = 0; i < 16; i++) {
           int channel = c + i / 2, row = r + i % 2;
           *d++ = channel >= a->C || row >= k ? 0 : ((const int8_t *)a->src)[channel * a->taps + row * k + s];
         }
+  }
 }
 KERNEL(pack_depthwise_int8, PackDepthwiseInt8) {
   if (NARROW && a->narrow) {
@@ -94,20 +102,18 @@ INLINE void two_rows(const int k, const int stride, const int8_t *p, const int8_
     }
   }
 }
-// SPAN pixels x 8 channels from x on, in 32 bits. Sums of two rows and of the last three fit into 16.
+// SPAN pixels x 8 channels from x on, in 32 bits.
 INLINE void span_narrow(const DepthwiseInt8 *a, const int k, const int stride, const int8_t *x, const int8_t *w, int c, i32x4 sums[SPAN][2]) {
-  i32x4 b0 = wasm_v128_load(a->bias + c), b1 = wasm_v128_load(a->bias + c + 4);
-  UNROLL for (int m = 0; m < SPAN; m++) sums[m][0] = b0, sums[m][1] = b1;
-  const int row = a->PW * a->C;
-  for (int r = 0; r < k;) {
-    v128_t part[SPAN];
-    UNROLL for (int m = 0; m < SPAN; m++) part[m] = isplat(0);
-    for (int end = k - r == 3 ? k : r + 2; r < end; r += 2, w += 16 * k)
-      two_rows(k, stride, x + r * row, x + (r + 1 < k ? r + 1 : r) * row, a->C, w, part);
-    UNROLL for (int m = 0; m < SPAN; m++) {
-      sums[m][0] = wasm_i32x4_add(sums[m][0], wasm_i32x4_extend_low_i16x8(part[m]));
-      sums[m][1] = wasm_i32x4_add(sums[m][1], wasm_i32x4_extend_high_i16x8(part[m]));
-    }
+  v128_t raise = wasm_v128_load(w), part[SPAN];
+  UNROLL for (int m = 0; m < SPAN; m++) part[m] = raise;
+  w += 16;
+  for (int r = 0; r < k; r += 2, w += 16 * k)
+    two_rows(k, stride, x + r * a->PW * a->C, x + (r + 1 < k ? r + 1 : r) * a->PW * a->C, a->C, w, part);
+  i32x4 b0 = wasm_i32x4_sub(wasm_v128_load(a->bias + c), wasm_u32x4_extend_low_u16x8(raise));
+  i32x4 b1 = wasm_i32x4_sub(wasm_v128_load(a->bias + c + 4), wasm_u32x4_extend_high_u16x8(raise));
+  UNROLL for (int m = 0; m < SPAN; m++) {
+    sums[m][0] = wasm_i32x4_add(b0, wasm_u32x4_extend_low_u16x8(part[m]));
+    sums[m][1] = wasm_i32x4_add(b1, wasm_u32x4_extend_high_u16x8(part[m]));
   }
 }
 // Out of line: the sums come from four kinds of spans.
@@ -127,7 +133,7 @@ static void rows_narrow(const DepthwiseInt8 *a, const Rounder *r, Share my) {
   const int pairs = (a->kh + 1) / 2, kind = a->kh + a->sw;
   for (int row = my.from; row < my.to; row++) {
     const int8_t *x = a->x + (row / a->OH * a->PH + row % a->OH * a->sh) * a->PW * a->C, *w = (const int8_t *)a->w;
-    for (int c = 0; c < a->C; c += 8, w += 16 * pairs * a->kw) {
+    for (int c = 0; c < a->C; c += 8, w += 16 * (1 + pairs * a->kw)) {
       int8_t *y = a->y + row * a->OW * a->C + c;
       if (kind == 4) row_narrow(a, 3, 1, x + c, w, c, y, r);
       else if (kind == 5) row_narrow(a, 3, 2, x + c, w, c, y, r);
