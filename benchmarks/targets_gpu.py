@@ -35,8 +35,8 @@ sys.path[:0] = [str(REPO), str(REPO / "benchmarks")]
 
 from judged import judge  # noqa: E402  (beside this script)
 
-from benchmarks.serving_gpu import gpu_count, latency, on_the_gpu  # noqa: E402
 from benchmarks.serving_gpu_builds import build_command, engine_path, environment  # noqa: E402
+from benchmarks.serving_gpu_measure import gpu_count, latency, on_the_gpu  # noqa: E402
 from trt import EngineCache, Runner, TrtError, reference  # noqa: E402
 from trt.__main__ import preprocessing  # noqa: E402
 from trt.calibrate import samples  # noqa: E402
