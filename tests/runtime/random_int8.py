@@ -19,6 +19,8 @@ def conv(d: Draw) -> Made:
     kind = d.pick("int8", "narrow", "wide", "first", "depthwise", "narrow depthwise")
     groups = d.pick(1, 1, 2) if kind != "first" else 1
     depth, outputs = d.int(1, 20), d.int(1, 20) * groups
+    if kind == "narrow" and d.flag():
+        depth, outputs = d.int(40, 70), d.int(30, 70) * groups
     if "depthwise" in kind:
         groups, depth = d.int(2, 40), 1
         outputs = groups

@@ -63,6 +63,17 @@ INLINE f32x4 act_int8(f32x4 v, const int kind, const Ending *e, const Rounder *r
   if (kind == 2) return select(wasm_f32x4_gt(v, splat(0.f)), v, mul(v, splat(e->alpha)));
   return v;
 }
+// 8 channels as words; s0 and s1: their scales.
+INLINE v128_t ended(const int kind, const i32x4 sums[2], f32x4 s0, f32x4 s1, const int8_t *res, const Ending *e, const Rounder *r) {
+  f32x4 p = mul(to_float(sums[0]), s0), q = mul(to_float(sums[1]), s1);
+  if (res) {
+    v128_t more = load8(res);
+    p = add(p, mul(lower4(more, e->res_zero), splat(e->res_scale)));
+    q = add(q, mul(upper4(more, e->res_zero), splat(e->res_scale)));
+  }
+  p = act_int8(p, kind, e, r), q = act_int8(q, kind, e, r);
+  return kind == 1 ? wasm_i16x8_narrow_i32x4(nearest(p, r), nearest(q, r)) : round_words(p, q, r);
+}
 enum { MOST_ROWS = 7 };
 // rows (at most MOST_ROWS) pixels of 8 channels, of which n count (all where there are several rows); pitch: bytes from pixel
 // to pixel. What does not change is read once: the stores of bytes might otherwise change it, as far as the compiler knows.
@@ -73,14 +84,7 @@ INLINE void finish_as(const int rows, const int kind, i32x4 sums[][2], const flo
   const Ending e = *end;
   v128_t before = s0;
   UNROLL for (int m = 0; m < rows; m++, y += pitch) {
-    f32x4 p = mul(to_float(sums[m][0]), s0), q = mul(to_float(sums[m][1]), s1);
-    if (res) {
-      v128_t more = load8(res + m * pitch);
-      p = add(p, mul(lower4(more, e.res_zero), splat(e.res_scale)));
-      q = add(q, mul(upper4(more, e.res_zero), splat(e.res_scale)));
-    }
-    p = act_int8(p, kind, &e, &r), q = act_int8(q, kind, &e, &r);
-    v128_t words = kind == 1 ? wasm_i16x8_narrow_i32x4(nearest(p, &r), nearest(q, &r)) : round_words(p, q, &r);
+    v128_t words = ended(kind, sums[m], s0, s1, res ? res + m * pitch : 0, &e, &r);
     if (m % 2) {
       v128_t bytes = to_bytes(before, words, &r);
       wasm_v128_store64_lane(y - pitch, bytes, 0);
@@ -119,6 +123,24 @@ INLINE void finish_rows(const int most, int rows, i32x4 sums[][2], const float *
   i32x4 rest[MOST_ROWS][2];
   UNROLL for (int m = 0; m < most; m++) rest[m][0] = sums[m][0], rest[m][1] = sums[m][1];
   finish_each(rows, rest, scale, res, y, pitch, n, end, round);
+}
+
+// One pixel of 32 channels; none of the rarer cases.
+INLINE void wide_as(const int kind, const i32x4 sums[8], const float *scale, const int8_t *res, int8_t *y, const Ending *end,
+                    const Rounder *round) {
+  const Rounder r = *round;
+  const Ending e = *end;
+  v128_t before = sums[0];
+  UNROLL for (int m = 0; m < 4; m++) {
+    v128_t words = ended(kind, sums + 2 * m, load(scale + 8 * m), load(scale + 8 * m + 4), res ? res + 8 * m : 0, &e, &r);
+    if (m % 2) wasm_v128_store(y + 8 * (m - 1), to_bytes(before, words, &r));
+    before = words;
+  }
+}
+INLINE void finish_wide(const i32x4 sums[8], const float *scale, const int8_t *res, int8_t *y, const Ending *end, const Rounder *round) {
+  if (end->kind == 1) wide_as(1, sums, scale, 0, y, end, round);
+  else if (res) wide_as(0, sums, scale, res, y, end, round);
+  else wide_as(0, sums, scale, 0, y, end, round);
 }
 
 // Blocks as even as can be, none over `most`: the size of the one that starts at i of n.

@@ -1,29 +1,8 @@
 // conv2d_int8 with any kernel, stride, dilation and groups, by products of 16-bit numbers: pictures [N][H][W][C].
-#include "../../wasm/requant.h"
+#include "../../wasm/windows.h"
 
 enum { ROWS = 5 }; // pixels per tile: 10 sums, 2 of weights, a pixel and a product fill the registers of V8
 
-// Narrow: weights within -63..63 and pixels within 0..127. Then four products fit into 16 bits, and relaxed SIMD
-// multiplies bytes. The numbers are the same.
-#ifdef __wasm_relaxed_simd__
-enum { NARROW = 1 };
-#else
-enum { NARROW = 0 };
-#endif
-
-// src [groups][O][K], 1 or 2 bytes -> dst [groups][O/8][K/2][8][2] in 16 bits; past O and K zeros, K rounded up to 8.
-// Narrow: [groups][O/8][K/4][8][4] bytes.
-typedef struct { const void *src; int16_t *dst; int groups, O, K, bytes, narrow; } PackInt8;
-static void pack_narrow(const PackInt8 *a) {
-  int8_t *d = (int8_t *)a->dst;
-  for (int g = 0; g < a->groups; g++)
-    for (int o = 0; o < a->O; o += 8)
-      for (int k = 0; k < (a->K + 7) / 8 * 8; k += 4)
-        for (int i = 0; i < 32; i++) {
-          int row = o + i / 4, at = k + i % 4;
-          *d++ = row >= a->O || at >= a->K ? 0 : ((const int8_t *)a->src)[(g * a->O + row) * a->K + at];
-        }
-}
 KERNEL(pack_int8, PackInt8) {
   if (NARROW && a->narrow) {
     pack_narrow(a);
@@ -40,113 +19,6 @@ KERNEL(pack_int8, PackInt8) {
         }
   return 0;
 }
-
-// y = end(scale * (conv(x, w) + bias)): x [N][PH][PW][C] with its border, of 1 or 2 bytes; w from pack_int8; scale and
-// bias per channel, 8 spare at the end. Each part has `panel`: strip pixels of K (rounded up to 8) 16-bit numbers, and as many for ROWS more.
-typedef struct {
-  const void *x; const int16_t *w; const float *scale; const int *bias; const int8_t *res; int8_t *y; int16_t *panel;
-  int N, C, PH, PW, O, OH, OW, kh, kw, sh, sw, dh, dw, groups, strip, bytes, panel_bytes, narrow;
-  Ending end;
-} ConvInt8;
-
-// The windows of pixel after pixel: where each begins in x. No division per pixel.
-typedef struct { int image, oy, ox; } Place;
-INLINE Place place(const ConvInt8 *a, int pixel) {
-  return (Place){pixel / (a->OH * a->OW), pixel / a->OW % a->OH, pixel % a->OW};
-}
-INLINE const char *window_at(const ConvInt8 *a, Place at, int channel) {
-  return (const char *)a->x + (((at.image * a->PH + at.oy * a->sh) * a->PW + at.ox * a->sw) * a->C + channel) * a->bytes;
-}
-INLINE void step(const ConvInt8 *a, Place *at) {
-  if (++at->ox < a->OW) return;
-  at->ox = 0;
-  if (++at->oy < a->OH) return;
-  at->oy = 0;
-  at->image++;
-}
-
-// Whether every pixel is a window, one after another.
-INLINE int is_row(const ConvInt8 *a) { return a->kh * a->kw * a->sh * a->sw * a->groups == 1; }
-
-#ifdef __wasm_relaxed_simd__
-enum { NARROW_ROWS = 4 }; // 8 sums, 4 of weights, 2 of a pixel and a product
-
-// One pixel's window as bytes [kh][kw][C/groups].
-static void gather_bytes(const ConvInt8 *a, const int8_t *x, int channels, int8_t *d) {
-  int joined = a->dw == 1 && a->groups == 1, run = joined ? a->kw * channels : channels;
-  for (int r = 0; r < a->kh; r++)
-    for (int s = 0; s < (joined ? 1 : a->kw); s++, d += run) {
-      const int8_t *from = x + (r * a->dh * a->PW + s * a->dw) * a->C;
-      for (int i = 0; i < run; i += 16) wasm_v128_store(d + i, wasm_v128_load(from + i));
-    }
-}
-// Pixels side by side: [K/4][NARROW_ROWS][4]. The last block may lack some: they repeat the last one.
-static void interleave_bytes(const int8_t *const *x, int K, int8_t *d) {
-  int k = 0;
-  for (; k + 16 <= K; k += 16, d += 64) {
-    f32x4 v[NARROW_ROWS];
-    UNROLL for (int m = 0; m < NARROW_ROWS; m++) v[m] = wasm_v128_load(x[m] + k);
-    transpose4(v);
-    UNROLL for (int m = 0; m < NARROW_ROWS; m++) wasm_v128_store(d + 16 * m, v[m]);
-  }
-  if (k < K)
-    UNROLL for (int m = 0; m < NARROW_ROWS; m++) {
-      v128_t v = wasm_v128_load64_zero(x[m] + k);
-      wasm_v128_store32_lane(d + 4 * m, v, 0);
-      wasm_v128_store32_lane(d + 16 + 4 * m, v, 1);
-    }
-}
-INLINE void tile_narrow(const ConvInt8 *a, const int8_t *p, const int8_t *w, int K, int o, int n, int rows, const int8_t *res,
-                        int8_t *y, const Rounder *r) {
-  i32x4 acc[NARROW_ROWS][2];
-  const int *bias = a->bias + o;
-  UNROLL for (int m = 0; m < NARROW_ROWS; m++) acc[m][0] = wasm_v128_load(bias), acc[m][1] = wasm_v128_load(bias + 4);
-  _Pragma("clang loop unroll_count(2)") for (int k = 0; k < K; k += 8, p += 32, w += 64) {
-    v128_t w00 = wasm_v128_load(w), w01 = wasm_v128_load(w + 16), w10 = wasm_v128_load(w + 32), w11 = wasm_v128_load(w + 48);
-    UNROLL for (int m = 0; m < NARROW_ROWS; m++) {
-      v128_t x0 = wasm_v128_load32_splat(p + 4 * m), x1 = wasm_v128_load32_splat(p + 16 + 4 * m);
-      v128_t s = wasm_i16x8_add(wasm_i16x8_relaxed_dot_i8x16_i7x16(w00, x0), wasm_i16x8_relaxed_dot_i8x16_i7x16(w10, x1));
-      acc[m][0] = wasm_i32x4_add(acc[m][0], wasm_i32x4_extadd_pairwise_i16x8(s));
-      ORDER(acc[m][0]);
-      v128_t t = wasm_i16x8_add(wasm_i16x8_relaxed_dot_i8x16_i7x16(w01, x0), wasm_i16x8_relaxed_dot_i8x16_i7x16(w11, x1));
-      acc[m][1] = wasm_i32x4_add(acc[m][1], wasm_i32x4_extadd_pairwise_i16x8(t));
-      ORDER(acc[m][1]);
-    }
-  }
-  finish_rows(NARROW_ROWS, imin(rows, NARROW_ROWS), acc, a->scale + o, res, y, a->O, n, &a->end, r);
-}
-static void strip_narrow(const ConvInt8 *a, int group, int p, int n, int8_t *panel, const Rounder *r) {
-  int channels = a->C / a->groups, outputs = a->O / a->groups, K = (channels * a->kh * a->kw + 7) / 8 * 8;
-  int direct = a->kh * a->kw == 1, pitch = K + 16;
-  int8_t *windows = panel + (a->strip + NARROW_ROWS) * K;
-  Place at = place(a, p);
-  for (int m = 0; m < n; m += NARROW_ROWS) {
-    const int8_t *from[NARROW_ROWS];
-    if (is_row(a)) UNROLL for (int i = 0; i < NARROW_ROWS; i++) from[i] = (const int8_t *)a->x + (p + imin(m + i, n - 1)) * a->C;
-    else for (int i = 0; i < NARROW_ROWS; i++) {
-      from[i] = (const int8_t *)window_at(a, at, group * channels);
-      if (m + i + 1 < n) step(a, &at);
-      if (!direct) {
-        gather_bytes(a, from[i], channels, windows + i * pitch);
-        from[i] = windows + i * pitch;
-      }
-    }
-    interleave_bytes(from, K, panel + m * K);
-  }
-  const int8_t *w = (const int8_t *)a->w + group * ((outputs + 7) / 8 * 8) * K;
-  for (int o = 0; o < outputs; o += 8, w += 8 * K) {
-    int c = group * outputs + o, count = imin(8, outputs - o);
-    for (int m = 0; m < n; m += NARROW_ROWS) {
-      int at = (p + m) * a->O + c;
-      tile_narrow(a, panel + m * K, w, K, c, count, n - m, a->res ? a->res + at : 0, a->y + at, r);
-    }
-  }
-}
-#else
-static void strip_narrow(const ConvInt8 *a, int group, int p, int n, int8_t *panel, const Rounder *r) {
-  (void)a, (void)group, (void)p, (void)n, (void)panel, (void)r;
-}
-#endif
 
 // One pixel's window as 16-bit numbers [kh][kw][C/groups].
 static void gather(const ConvInt8 *a, const char *x, int channels, int16_t *d) {

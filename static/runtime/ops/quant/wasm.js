@@ -76,11 +76,17 @@ function emitDepthwise(node, to, g) {
 /** Whether products of four bytes fit into 16 bits, see conv.c. @param {OpNode} node */
 const isNarrow = ({ attrs }) => !attrs.in_inverse && attrs.in_low >= 0 && attrs.in_high <= 127 && attrs.weight_limit <= 63;
 
+/** 1, or 2 where pixels need no gathering and end in the usual ways, see narrow.c. @param {OpNode} node @param {Window} g */
+function narrowness(node, g) {
+  const { fuse_activation: activation } = node.attrs, direct = g.kh * g.kw * g.sh * g.sw * g.groups === 1;
+  return !isNarrow(node) ? 0 : direct && (!activation || activation === 'hard_swish' && !node.maybe('Residual')) ? 2 : 1;
+}
+
 /** @param {OpNode} node @param {Emitter} to @param {Window} g */
 function emitConv(node, to, g) {
   const { x, PH, PW } = bordered(node, to, g), w = node.x('Filter');
   if (node.attrs.in_inverse && g.groups === 1 && g.dw === 1) return emitFirst(node, to, g, { x, PH, PW });
-  const narrow = Number(isNarrow(node)), outputs = g.O / g.groups, depth = g.C / g.groups * g.kh * g.kw, K = up(depth, 8);
+  const narrow = narrowness(node, g), outputs = g.O / g.groups, depth = g.C / g.groups * g.kh * g.kw, K = up(depth, 8);
   const weights = to.packed(w, 'pack_int8', 2 * g.groups * up(outputs, 8) * K, [g.groups, outputs, depth, widthOf(w), narrow]);
   const strip = Math.min(Math.max(Math.floor(PANEL_BYTES / (2 * K) / ROWS) * ROWS, 2 * ROWS), g.N * g.OH * g.OW);
   const panel = up(2 * K * (strip + ROWS) + SPARE, 64);
