@@ -119,13 +119,18 @@ def file(root: str, name: str) -> Response:
 
 
 def early() -> str:
-    """What the page will ask for: its engine's script, and here the weights, as the README advises."""
+    """What the page will ask for: its engine's script, and here the model, as the README advises."""
     engine, bundle = request.args.get("engine", ""), request.args.get("bundle", "")
+    assets, models = current_app.extensions["inpage_assets"], current_app.extensions["inpage_models"]
     links = [f'<link rel=modulepreload href="{escape(name)}">' for name in ("kit.js", f"engine_{engine}.js")]
     if engine == "inpage":
-        assets = current_app.extensions["inpage_assets"]
         links.append(f'<link rel=modulepreload href="{assets.url("runtime/index.js")}">')
-    for found in current_app.extensions["inpage_models"].versions(bundle)[: int(request.args.get("hints", 1))]:
+    for found in models.versions(bundle)[: int(request.args.get("hints", 1))]:
+        if request.args.get("threads") != "1":  # in a worker
+            weights = escape(" ".join(name for name in found.files if name.endswith(".dat")))
+            start = f'src="{assets.url("runtime/start.js")}" data-model="{escape(found.immutable_url)}"'
+            links.insert(0, f'<script async {start} data-weights="{weights}"></script>')
+            continue
         for name in found.files:
             address = escape(found.immutable_url + name)
             links.append(f'<link rel=preload as=fetch crossorigin=anonymous href="{address}">')

@@ -27,6 +27,7 @@ export { parseModel };
  * @typedef {object} Bundle
  * @property {Graph} graph
  * @property {Map<string, import('./tensor.js').TensorData>} weights
+ * @property {string} [text] model.json as it came
  * @property {Promise<boolean>} stored settles when the shards are kept for the next visit; false when they could not be
  */
 
@@ -180,7 +181,7 @@ async function loadParts(source, text, policy, scope, options) {
     hash, bytes, data: fetched[i] ? joined.subarray(i * chunks[0].bytes, i * chunks[0].bytes + bytes) : null,
   })).filter((_, i) => !isNear(chunks[i]));
   return {
-    graph,
+    graph, text,
     weights: decodeWeights(graph.vars, joined.buffer, options.keepHalves),
     stored: store ? store.keep(kept) : Promise.resolve(false),
   };

@@ -31,6 +31,8 @@ import { checkFeeds } from './tensor.js';
 /** @typedef {import('./ops/node.js').HostTensor} HostTensor */
 /** @typedef {HostTensor & {known: boolean}} Held a value between stages; known: its elements follow from shapes alone */
 /** @typedef {Map<string, Held>} Values */
+/** @typedef {{key: string, plan: Plan, moved: Map<string, number>, loose: Map<string, import('./held.js').Elements>, packed: Uint8Array, sum: number}} Ready
+ *   moved: elements of the weights that are nowhere but in `packed`; loose: the other ones; packed: those of the plan, as they lie in memory, and their sum */
 
 const MAX_PLANS = 4; // per stage
 const OUTERMOST = 'main 0'; // the stage that runs first, on what the caller gave
@@ -56,6 +58,24 @@ export async function createEngine(graph, weights, { backend = 'wasm', opened, .
   held.fill(weights);
   await rehearsed;
   await engine.beginEarly(fixedSizes(graph));
+  return runnable(engine, held);
+}
+
+/**
+ * An engine as another one was when its snapshot was taken: the weights are where its plan has them.
+ * @param {Graph} graph @param {EngineOptions} options @param {Omit<Ready, 'packed'>} ready
+ * @param {(packed: Uint8Array) => void} fill puts the weights there, or throws
+ */
+export async function restoreEngine(graph, options, ready, fill) {
+  const { engine, held } = await newEngine(graph, options);
+  held.fill(ready.loose);
+  engine.restore(ready, fill);
+  return runnable(engine, held);
+}
+
+/** @param {WasmEngine} engine @param {HeldWeights} held */
+function runnable(engine, held) {
+  const backend = /** @type {const} */ ('wasm');
   /** @type {Promise<unknown>} settles when all runs so far are done */
   let turn = Promise.resolve();
   return /** @type {const} */ ({
@@ -68,6 +88,8 @@ export async function createEngine(graph, weights, { backend = 'wasm', opened, .
     },
     /** @returns {{bytes: number}} memory of the backend */
     memory: () => ({ bytes: engine.bytes }),
+    /** What `restoreEngine` needs, for as long as nothing else is asked of the engine; null where it has no first plan. */
+    snapshot: () => engine.snapshot(held),
     dispose: () => engine.dispose(),
   });
 }
@@ -123,6 +145,8 @@ export class WasmEngine {
     this.plans = new Map();
     /** @type {{values: Values, plan: Plan}|null} made while the weights were on their way */
     this.early = null;
+    /** @type {[string, Plan]|null} made at load, for sizes alone */
+    this.first = null;
   }
 
   /**
@@ -181,7 +205,27 @@ export class WasmEngine {
     const plan = this.early?.values === values ? this.early.plan : this.planOf(stage, OUTERMOST, values);
     await this.alive().residents.packInSlices(plan);
     this.alive();
-    this.keep([[this.keyOf(stage, OUTERMOST, values), plan]]);
+    const key = this.keyOf(stage, OUTERMOST, values);
+    this.keep([[key, plan]]);
+    if (!this.deciding.size) this.first = [key, plan];
+  }
+
+  /** @param {HeldWeights} held @returns {Ready|null} */
+  snapshot(held) {
+    if (!this.first || !this.backend) return null;
+    const [key, plan] = this.first, stretch = this.backend.residents.stretch(plan.weights);
+    return stretch && { key, plan, packed: stretch.packed, sum: stretch.sum(), moved: new Map(Array.from(held.moved, ([name, { length }]) => [name, length])), loose: new Map(held.entries()) };
+  }
+
+  /** @param {Omit<Ready, 'packed'>} ready @param {(packed: Uint8Array) => void} fill @throws {RangeError} where these are other numbers */
+  restore({ key, plan, moved, sum }, fill) {
+    const backend = this.alive(), stretch = backend.residents.stretch(plan.weights);
+    if (stretch) fill(stretch.packed);
+    if (stretch?.sum() !== sum) throw new RangeError('the packed weights are not those of the plan');
+    backend.residents.admit(plan.weights, moved);
+    const { steps } = this.keep([[key, plan]]);
+    for (const call of backend.empty(plan, steps)) call();
+    this.first = [key, plan];
   }
 
   /** @param {Record<string, Tensor>} feeds @returns {Record<string, Tensor>} */

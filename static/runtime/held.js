@@ -63,9 +63,13 @@ export class HeldWeights extends Map {
   move(name, restore) {
     const data = super.get(name);
     if (!data || !(data instanceof Float32Array || isHalf(data)) || data.byteLength < LEAST_BYTES) return;
-    const { length } = data;
-    this.moved.set(name, { length, restore: () => restore(length) });
+    this.lie(name, data.length, restore);
     super.delete(name);
+  }
+
+  /** One that is nowhere but where it can be made again from. @param {string} name @param {number} length @param {(length: number) => Elements} restore */
+  lie(name, length, restore) {
+    this.moved.set(name, { length, restore: () => restore(length) });
   }
 
   /** Cuts what is left loose from a buffer that mostly held weights which moved. */

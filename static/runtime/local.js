@@ -5,6 +5,7 @@ import { chooseBackend } from './choose.js';
 import { createEngine, openEngine, unsupported } from './engine.js';
 import { InPageError, asInPageError, throwIfAborted, unlessAborted } from './errors.js';
 import { kernels } from './kernels.js';
+import { keepLater, loadPrepared } from './prepared.js';
 import { Preprocessor } from './preprocess.js';
 import { checkFeeds, checkNames } from './tensor.js';
 
@@ -19,6 +20,7 @@ import { checkFeeds, checkNames } from './tensor.js';
  *   next call may be made before this one has ended
  * @property {() => {bytes: number}} memory
  * @property {() => void} dispose
+ * @property {() => import('./engine.js').Ready|null} [snapshot] for a later visit
  * @property {import('./gpu/check.js').Numerics|null} [numerics] of a GPU
  * @property {(feeds: Record<string, Tensor>) => Promise<import('./index.js').StepTime[]>} [profile]
  * @property {(name: string, source: any, size: {width: number, height: number}, spec: import('./preprocess.js').PreprocessSpec) =>
@@ -36,7 +38,8 @@ import { checkFeeds, checkNames } from './tensor.js';
 
 /**
  * @param {string|URL|import('./source.js').Source} address
- * @param {LoadOptions & {near?: import('./near.js').Near}} [options] `worker` is not looked at
+ * @param {LoadOptions & {near?: import('./near.js').Near, begun?: ReturnType<typeof loadPrepared>}} [options] `worker` is not looked at;
+ *   begun: the look for what an earlier visit kept
  * @param {Parts} [parts]
  * @returns {Promise<LocalModel>}
  * @throws {InPageError}
@@ -55,7 +58,7 @@ export async function loadLocal(address, options = {}, parts = { createEngine, o
   /** @type {Map<Graph, ReturnType<typeof openEngine>>} */
   const opened = new Map();
   const open = async (/** @type {Graph} */ graph) => /** @type {typeof openEngine} */ (parts.openEngine)(graph, { wasm: await compiled });
-  try {
+  const fresh = async () => {
     const [bundle, wasm] = await Promise.all([
       loadBundle(address, {
         onProgress, cache, near, signal: stop.signal, policy: patience, keepHalves: !gpu, // the kernels' memory takes them as they are
@@ -74,10 +77,17 @@ export async function loadLocal(address, options = {}, parts = { createEngine, o
     const engine = await made.catch((thrown) => {
       throw asInPageError(thrown, 'invalid_model', { where, hint: 'convert the model again' });
     });
-    const model = new LocalModel(bundle.graph, engine, bundle.stored);
+    const { graph, stored, text } = bundle;
+    if (cache !== false && text && 'snapshot' in engine && engine.snapshot) keepLater(where, text, wasm, engine.snapshot);
+    return { graph, engine, stored };
+  };
+  try {
+    const kept = gpu || cache === false ? null : await (options.begun ?? loadPrepared(where, () => compiled, { signal: stop.signal, policy: patience }));
+    const { graph, engine, stored } = /** @type {{graph: Graph, engine: Engine, stored?: Promise<boolean>}} */ (kept ?? await fresh());
+    const model = new LocalModel(graph, engine, stored);
     try {
       throwIfAborted(signal, where);
-      const total = bundle.graph.chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
+      const total = graph.chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
       onProgress?.({ stage: 'ready', loaded: total, total });
     } catch (thrown) {
       await model.dispose();

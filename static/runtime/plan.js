@@ -12,7 +12,8 @@ import { lowerNodes } from './plan_lower.js';
 /** @typedef {import('./ops/index.js').Problem} Problem */
 /** @typedef {import('./ops/dtype.js').Elements} Elements */
 /** @typedef {Map<string, Elements> & {lengthOf?: (name: string) => number|undefined, settle?: () => void,
- *   kept?: (name: string) => Elements|undefined, move?: (name: string, restore: (length: number) => Elements) => void}} Weights
+ *   kept?: (name: string) => Elements|undefined, move?: (name: string, restore: (length: number) => Elements) => void,
+ *   lie?: (name: string, length: number, restore: (length: number) => Elements) => void}} Weights
  *   whose `get` gives float16 weights as float32; the methods are those of held.js */
 /** @typedef {Map<string, OpDef>} Operators */
 /** @typedef {{arena: number}|{data: number}|{weight: string, offset: number}} Ref bytes from the start of a region */

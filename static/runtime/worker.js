@@ -24,6 +24,8 @@ import './plan_layout.js';
 import './plan_lower.js';
 import './plan_memory.js';
 import './plan_stages.js';
+import './prepared.js';
+import './prepared_file.js';
 import './preprocess.js';
 import './sha256.js';
 import './source.js';

@@ -39,6 +39,8 @@ export async function loadRemote(address, { signal, onProgress, backend, precisi
   const home = host();
   home.retain();
   try {
+    await home.looked; // what is fetched is named by then
+    throwIfAborted(signal, address);
     const near = namedInHead(address), loaded = new AbortController();
     const request = { address, options: { backend, precision, retries, cache, policy }, near, watched: Boolean(onProgress) };
     const { id, answer } = home.call('load', request, { signal, onProgress });
@@ -53,15 +55,26 @@ export async function loadRemote(address, { signal, onProgress, backend, precisi
 /** @returns {WorkerHost} */
 function sharedHost() {
   if (!shared || shared.ended) {
-    const host = shared = new WorkerHost(spawn);
-    quickKernels().then((module) => host.lend(module));
+    const begun = takeStarted(), host = shared = new WorkerHost(() => begun?.worker ?? spawn());
+    host.looked = begun?.looked ?? host.looked;
+    host.looked.then((found) => found ? null : quickKernels()).then((module) => host.lend(module)); // else it has asked for them
   }
   return shared;
 }
 
+const SCRIPT = new URL('./worker.js', import.meta.url);
+const STARTED = Symbol.for('paddle-inpage');
+
+/** The worker that start.js started, once. @returns {{script: string, worker: Worker, looked: Promise<boolean>, failed: boolean}|null} */
+function takeStarted() {
+  const home = /** @type {any} */ (globalThis), started = home[STARTED];
+  delete home[STARTED];
+  return started?.script === SCRIPT.href && !started.failed ? started : null;
+}
+
 /** @returns {Worker} */
 function spawn() {
-  const script = new URL('./worker.js', import.meta.url);
+  const script = SCRIPT;
   if (script.origin === globalThis.location.origin) return new Worker(script, { type: 'module' });
   // A worker must come from the page's own origin; its imports need not.
   const blob = URL.createObjectURL(new Blob([`import ${JSON.stringify(script.href)};`], { type: 'text/javascript' }));
@@ -80,6 +93,8 @@ export class WorkerHost {
     this.abandoned = new Set();
     /** @type {InPageError|null} */
     this.ended = null;
+    /** @type {Promise<boolean>} whether the worker has found a model as an earlier visit kept it */
+    this.looked = Promise.resolve(false);
     this.models = 0;
     this.lastId = 0;
     this.watch = new AbortController();

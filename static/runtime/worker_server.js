@@ -3,9 +3,11 @@ import { asInPageError } from './errors.js';
 import { kernels } from './kernels.js';
 import { loadLocal } from './local.js';
 import { Deliveries } from './near.js';
+import { loadPrepared } from './prepared.js';
 
 /**
  * @typedef {{id: number, type: 'hello', lock: string}
+ *   | {id: number, type: 'soon', model: string, file: import('./prepared.js').Handle}
  *   | {id: number, type: 'kernels', module: WebAssembly.Module|null}
  *   | {id: number, type: 'load', address: string, options: import('./index.js').LoadOptions, near: string[], watched: boolean}
  *   | {id: number, type: 'deliver', load: number, delivery: import('./near.js').Delivery}
@@ -23,7 +25,7 @@ import { Deliveries } from './near.js';
  */
 
 /** @typedef {import('./index.js').LoadOptions} LoadOptions */
-/** @typedef {(address: string, options: LoadOptions & {near: Deliveries}) => Promise<import('./local.js').LocalModel>} Load */
+/** @typedef {(address: string, options: LoadOptions & {near: Deliveries, begun?: ReturnType<typeof loadPrepared>}) => Promise<import('./local.js').LocalModel>} Load */
 
 /**
  * @param {Port} port the worker's global, or one end of a channel in tests
@@ -45,6 +47,8 @@ class Desk {
     this.aborts = new Map();
     /** @type {Map<number, Deliveries>} of the loads in progress */
     this.deliveries = new Map();
+    /** @type {{address: string, found: ReturnType<typeof loadPrepared>}|null} */
+    this.begun = null;
     /** Takes what the page compiles. @type {(module: WebAssembly.Module|null) => void} */
     this.lend = () => {};
     if (load === loadLocal) kernels(new Promise((resolve) => { this.lend = resolve; })).catch(() => {}); // who loads a model is told
@@ -53,6 +57,7 @@ class Desk {
   /** @param {Request} request */
   async answer(request) {
     const { id } = request;
+    if (request.type === 'soon') return this.begin(request);
     if (request.type === 'kernels') return this.lend(request.module);
     if (request.type === 'deliver') return this.deliveries.get(request.load)?.take(request.delivery);
     try {
@@ -65,7 +70,13 @@ class Desk {
     }
   }
 
-  /** @param {Exclude<Request, {type: 'kernels'|'deliver'}>} request @returns {Promise<{value?: any, transfer?: Transferable[]}>} */
+  /** Before the page asks for a model that an earlier visit kept. @param {Extract<Request, {type: 'soon'}>} request */
+  begin({ model: address, file }) {
+    this.lend(null); // then the page compiles no kernels
+    this.begun = { address, found: loadPrepared(address, kernels, {}, file) };
+  }
+
+  /** @param {Exclude<Request, {type: 'soon'|'kernels'|'deliver'}>} request @returns {Promise<{value?: any, transfer?: Transferable[]}>} */
   async handle(request) {
     switch (request.type) {
       case 'hello': return { value: { locked: await holdLock(request.lock) } };
@@ -84,10 +95,11 @@ class Desk {
 
   /** @param {Extract<Request, {type: 'load'}>} request its id becomes the model's number */
   async handleLoad({ id, address, options, near: urls, watched }) {
-    const near = new Deliveries(urls);
+    const near = new Deliveries(urls), begun = this.begun?.address === address ? this.begun.found : undefined;
+    if (begun) this.begun = null;
     const onProgress = (/** @type {any} */ progress) => { if (watched) this.port.postMessage({ id, progress }, []); };
     this.deliveries.set(id, near);
-    const model = await this.load(address, { ...options, near, signal: this.signalOf(id), onProgress })
+    const model = await this.load(address, { ...options, near, begun, signal: this.signalOf(id), onProgress })
       .finally(() => this.deliveries.delete(id));
     this.models.set(id, model);
     const { name, inputs, outputs, labels, preprocess, postprocess, precision, backend, numerics } = model;

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from converter import preprocess
-from tests.runtime.browser_kit import SPEC, Site, conv_relu, make_bundle, running
+from tests.runtime.browser_kit import SPEC, VERSION, Site, conv_relu, make_bundle, running, wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -38,7 +38,9 @@ THREADS = pytest.mark.parametrize("worker", [True, False], ids=["worker", "main"
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    with running({"bundle": make_bundle(), "large": make_bundle(ballast=9_000_000)}) as served:
+    fixed = make_bundle()
+    fixed["model.json"] = fixed["model.json"].replace(b'"shape": ["n", 3, "h", "w"]', b'"shape": [1, 3, 8, 10]')
+    with running({"bundle": make_bundle(), "large": make_bundle(ballast=9_000_000), "fixed": fixed}) as served:
         yield served
 
 
@@ -278,6 +280,47 @@ def test_a_damaged_cache_entry_is_fetched_again(page: Any, site: Site) -> None:
     site.asked.clear()
     page.evaluate(LOAD, ["/bundle", {}])
     assert site.asked.count("/bundle/chunk_1.dat") == 1
+
+
+STARTED = f"""async () => {{
+  const start = Object.assign(document.createElement('script'), {{ src: '/static/{VERSION}/runtime/start.js' }});
+  Object.assign(start.dataset, {{ model: '/fixed', weights: 'chunk_1.dat' }});
+  await new Promise((resolve, reject) => {{
+    Object.assign(start, {{ onload: resolve, onerror: reject }});
+    document.head.append(start);
+  }});
+  const {{ load }} = await import('/static/{VERSION}/runtime/index.js');
+  const model = await load('/fixed'), data = Float32Array.from({{ length: 240 }}, (_, i) => i % 17);
+  const {{ y }} = await model.run({{ x: {{ data, shape: [1, 3, 8, 10] }} }});
+  return {{ data: [...y.data], shape: y.shape }};
+}}"""
+KEPT = """async (spoil) => {
+  for await (const [, handle] of (await navigator.storage.getDirectory()).entries()) {
+    const bytes = new Uint8Array(await (await handle.getFile()).arrayBuffer());
+    if (!bytes[0]) continue; // they are written last
+    if (spoil) {
+      const out = await handle.createWritable({ keepExistingData: true });
+      await out.write({ type: 'write', position: bytes.length - 60, data: Uint8Array.of(bytes.at(-60) ^ 1) });
+      await out.close();
+    }
+    return String(bytes);
+  }
+}"""
+
+
+def test_a_model_is_kept_as_it_lay_in_memory(page: Any, site: Site) -> None:
+    """Visits that start the worker early: nothing is kept, then something, then it is damaged, and kept again."""
+    x = (np.arange(240) % 17).astype(np.float32).reshape(1, 3, 8, 10)
+    kept = None
+    for spoil, asked in ((False, 1), (False, 0), (True, 1)):
+        if spoil:
+            page.evaluate(KEPT, True)
+        page.reload()
+        site.asked.clear()
+        check(page.evaluate(STARTED), conv_relu(x))
+        assert site.asked.count("/fixed/chunk_1.dat") == asked
+        wait_until(lambda whole=kept: (found := page.evaluate(KEPT)) and found == (whole or found))
+        kept = page.evaluate(KEPT)
 
 
 def test_without_a_secure_origin_hashes_are_still_checked(page: Any, site: Site) -> None:

@@ -149,7 +149,13 @@ export class WasmBackend {
   rehearsal(plan) {
     if (paysHelpers(plan)) this.enlist();
     for (const weight of plan.weights) this.residents.house(weight);
-    const [{ steps }] = this.layOut([plan]), first = new Map(plan.steps.map(({ kernel, work }, i) => [work ? kernel : '', i]));
+    const [{ steps }] = this.layOut([plan]);
+    return this.empty(plan, steps);
+  }
+
+  /** Calls of its kernels for no work. @param {Plan} plan @param {number} steps @returns {(() => void)[]} */
+  empty(plan, steps) {
+    const first = new Map(plan.steps.map(({ kernel, work }, i) => [work ? kernel : '', i]));
     first.delete(''); // those that cannot be divided
     return [...first].map(([kernel, i]) => () => this.kernels[kernel](this.view.getUint32(steps + i * STEP_BYTES + 4, true), 0, NO_PART));
   }

@@ -49,6 +49,31 @@ export class Residents {
     return home;
   }
 
+  /**
+   * Where the weights of a plan lie, one behind the other.
+   * @param {Resident[]} weights @returns {{packed: Uint8Array, sum: () => number}|null} null where those of another plan lie between them
+   */
+  stretch(weights) {
+    const [first] = weights, start = first ? this.house(first) : this.backend.end;
+    let end = start;
+    for (const weight of weights) {
+      if (this.house(weight) !== end) return null;
+      end = align(end + weight.bytes);
+    }
+    const { kernels, memory } = this.backend;
+    return { packed: new Uint8Array(memory.buffer, start, end - start), sum: () => kernels.sum_of(start, (end - start) / 4) };
+  }
+
+  /** Those that somebody else put where they lie. @param {Resident[]} weights @param {Map<string, number>} moved elements of those that lie nowhere else */
+  admit(weights, moved) {
+    for (const weight of weights) {
+      const { key, name, pack } = weight, length = moved.get(name);
+      this.here.add(key);
+      if (length && (!pack || MOVES.has(pack.kernel))) this.source.lie?.(name, length, (n) => this.restore(weight, n));
+    }
+    this.backend.top = Math.max(this.backend.top, this.backend.end);
+  }
+
   /** Puts a weight there. @param {Resident} weight */
   reside({ key, name, bytes, pack }) {
     if (this.here.has(key)) return;
