@@ -22,13 +22,17 @@ typedef struct {
   Activation act;
 } BlockedTile;
 
-// The activation of n vectors in registers, where it can be done there.
+// An activation as end_vectors takes it: divisions are done once, not in every tile.
+INLINE Activation prepared(Activation t) {
+  return t.kind == END_HARD_SWISH ? (Activation){t.kind, t.alpha / t.beta, 1 / t.beta, t.gamma / t.beta} : t;
+}
+// The prepared activation of n vectors in registers, where it can be done there.
 INLINE void end_vectors(const int n, f32x4 *v, const Activation *t) {
   if (t->kind == 0) {
     f32x4 lo = splat(t->alpha), hi = splat(t->beta);
     UNROLL for (int i = 0; i < n; i++) v[i] = clamp(v[i], lo, hi);
   } else if (t->kind == END_HARD_SWISH) {
-    f32x4 zero = splat(0.f), top = splat(t->alpha / t->beta), rate = splat(1 / t->beta), start = splat(t->gamma / t->beta);
+    f32x4 zero = splat(0.f), top = splat(t->alpha), rate = splat(t->beta), start = splat(t->gamma);
     UNROLL for (int i = 0; i < n; i++) v[i] = mul(v[i], clamp(madd(start, v[i], rate), zero, top));
   }
 }

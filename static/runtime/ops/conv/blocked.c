@@ -158,7 +158,7 @@ INLINE void conv_share(const int STEP, const int SHORT, const ConvBlocked *a, Cu
   int blocks = (a->O + 3) / 4, size = a->T * a->K, all = size * (channels.to - channels.from), depth = STEP == 4 ? a->K : a->T;
   int group = imax(LEAST, (all <= NEAR ? FEW : MANY) / (depth * TILE_PIXELS));
   if (gathered) group = imax(LEAST_GATHERED, GATHERED / (depth * TILE_PIXELS));
-  BlockedTile t = {.taps = a->taps, .T = a->T, .K = a->K, .O = a->O, .xc = a->xc, .yc = a->yc, .rc = a->rc, .bias = a->bias, .act = a->act};
+  BlockedTile t = {.taps = a->taps, .T = a->T, .K = a->K, .O = a->O, .xc = a->xc, .yc = a->yc, .rc = a->rc, .bias = a->bias, .act = prepared(a->act)};
   for (int first = tiles.from; first < tiles.to; first += group) {
     int last = imin(first + group, tiles.to);
     if (gathered) gather(a, cut, first, last, gathered);
@@ -254,6 +254,7 @@ KERNEL(conv_few, ConvBlocked) {
   Cut cut = {per, a->OW / per, a->OW % per};
   Share tiles = share(a->N * a->OH * per, part, parts);
   f32x4 bias = load(a->bias);
+  Activation act = prepared(a->act);
   Spot s = spot(a, cut, tiles.from);
   for (int u = tiles.from; u < tiles.to; u++, next(a, cut, &s)) {
     int y = 4 * ((s.image * a->OH + s.row) * a->OW + s.at);
@@ -263,7 +264,7 @@ KERNEL(conv_few, ConvBlocked) {
     for (int m = 0; m < s.rows; m++) {
       f32x4 r = add(v[m], bias);
       if (a->res) r = add(r, load(a->res + y + 4 * m));
-      end_vectors(1, &r, &a->act);
+      end_vectors(1, &r, &act);
       store(a->y + y + 4 * m, r);
     }
   }

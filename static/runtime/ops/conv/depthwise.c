@@ -14,29 +14,32 @@ typedef struct {
 
 enum { PIXELS = 8, BAND = 3000 }; // pixels in registers; floats of rows in a first-level cache
 
-// TX neighbouring results from `rows` rows of taps. Three taps take each pixel once. So do five where there are PIXELS
+// What one row of taps adds to TX neighbouring results. Three taps take each pixel once. So do five where there are PIXELS
 // results; fewer would wait for themselves: then pixels are read once for each tap. Pixels KS apart follow one another, so
 // that a sum waits for others before its own next product.
-INLINE void run(const int KS, const int S, const int TX, const float *x, int pitch, int rows, const float *w, f32x4 *acc) {
+INLINE void row(const int KS, const int S, const int TX, const float *x, const float *w, f32x4 *acc) {
   const int once = KS == 3 || TX == PIXELS;
-  for (; rows; rows--, x += pitch, w += 4 * KS) {
-    f32x4 k[KS];
-    UNROLL for (int j = 0; j < KS; j++) {
-      k[j] = load(w + 4 * j);
-      if (!once) UNROLL for (int i = 0; i < TX; i++) {
-        acc[i] = madd(acc[i], load(x + 4 * (i * S + j)), k[j]);
-        ORDER(acc[i]);
-      }
-    }
-    if (once) UNROLL for (int first = 0; first < KS; first++) UNROLL for (int i = first; i < (TX - 1) * S + KS; i += KS) {
-      f32x4 v = load(x + 4 * i);
-      UNROLL for (int j = 0; j < KS; j++)
-        if (i >= j && (i - j) % S == 0 && (i - j) / S < TX) {
-          acc[(i - j) / S] = madd(acc[(i - j) / S], v, k[j]);
-          ORDER(acc[(i - j) / S]);
-        }
+  f32x4 k[KS];
+  UNROLL for (int j = 0; j < KS; j++) {
+    k[j] = load(w + 4 * j);
+    if (!once) UNROLL for (int i = 0; i < TX; i++) {
+      acc[i] = madd(acc[i], load(x + 4 * (i * S + j)), k[j]);
+      ORDER(acc[i]);
     }
   }
+  if (once) UNROLL for (int first = 0; first < KS; first++) UNROLL for (int i = first; i < (TX - 1) * S + KS; i += KS) {
+    f32x4 v = load(x + 4 * i);
+    UNROLL for (int j = 0; j < KS; j++)
+      if (i >= j && (i - j) % S == 0 && (i - j) / S < TX) {
+        acc[(i - j) / S] = madd(acc[(i - j) / S], v, k[j]);
+        ORDER(acc[(i - j) / S]);
+      }
+  }
+}
+// All rows of taps. A loop over them costs registers their places: where pieces are long, three rows do without.
+INLINE void run(const int KS, const int S, const int TX, const float *x, int pitch, int rows, const float *w, f32x4 *acc) {
+  if (KS == 3 && TX > 5 && rows == 3) UNROLL for (int r = 0; r < 3; r++) row(KS, S, TX, x + r * pitch, w + 4 * KS * r, acc);
+  else for (; rows; rows--, x += pitch, w += 4 * KS) row(KS, S, TX, x, w, acc);
 }
 
 // `lines` rows of results below one another, of which columns [x0, x1) have all their taps: those are cut into `per` pieces,
@@ -154,7 +157,7 @@ static void any_plane(const Depthwise *a, const float *x, const Rows *rows, Shar
           const float *v = p + 4 * (r * a->dh * a->PW + s * a->dw);
           UNROLL for (int i = 0; i < 4; i++) acc[i] = madd(acc[i], load(v + (i < n ? 4 * i * a->sw : 0)), k);
         }
-      for (int i = 0; i < n; i++) finish(1, acc + i, res ? res + at + 4 * i : 0, rows->y + at + 4 * i, &a->act);
+      for (int i = 0; i < n; i++) finish(1, acc + i, res ? res + at + 4 * i : 0, rows->y + at + 4 * i, rows->act);
     }
 }
 
@@ -171,6 +174,7 @@ static const float *pad_plane(const Depthwise *a, const float *x, float *padded,
 KERNEL(depthwise, Depthwise) {
   int blocks = (a->C + 3) / 4, taps = a->kh * a->kw, P4 = 4 * a->OH * a->OW;
   Lines square = lines_of(a);
+  Activation act = prepared(a->act);
   Share all = {0, a->N * blocks}, my = a->by_rows ? all : share(all.to, part, parts);
   Share rows = a->by_rows ? share(a->OH, part, parts) : (Share){0, a->OH};
   if (rows.from == rows.to) return 0;
@@ -182,7 +186,7 @@ KERNEL(depthwise, Depthwise) {
     const float *w = a->w + u % blocks * taps * 4, *bias = a->bias + u % blocks * 4;
     float *y = a->y + u * P4 + at;
     if (a->padded) x = pad_plane(a, x, padded, top, bottom);
-    Rows r = {.w = w, .bias = bias, .res = res, .y = y, .next = 4 * a->OW, .OW = a->OW, .act = &a->act};
+    Rows r = {.w = w, .bias = bias, .res = res, .y = y, .next = 4 * a->OW, .OW = a->OW, .act = &act};
     if (!square) any_plane(a, x, &r, rows);
     else if (a->padded) small_plane(square, a, x, r, rows);
     else large_plane(square, a, x, r, rows);

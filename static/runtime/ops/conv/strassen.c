@@ -58,6 +58,7 @@ static void product(const Strassen *a, int t, const float *s, int n, Share chann
 // The second channels of the second run, y = act(m3 + (m4 - m2) + bias); and what is left of res to the other products.
 static void sums_out(const Strassen *a, const float *bias, const float *res[4], float *m[4], float *y, int blocks, int n) {
   int P4 = 4 * a->P;
+  Activation act = prepared(a->act);
   for (int b = 0; b < blocks; b++) {
     f32x4 start = load(bias + 4 * b);
     for (int i = 0; i < 4 * n; i += 4) {
@@ -69,7 +70,7 @@ static void sums_out(const Strassen *a, const float *bias, const float *res[4], 
         store(m[2] + at, add(load(m[2] + at), load(res[1] + out)));
         store(m[3] + at, add(load(m[3] + at), load(res[2] + out)));
       }
-      end_vectors(1, &v, &a->act);
+      end_vectors(1, &v, &act);
       store(y + out, v);
     }
     if (!ends_in_registers(&a->act)) unary_span(y + b * P4, y + b * P4, 4 * n, a->act);

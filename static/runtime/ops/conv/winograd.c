@@ -58,6 +58,7 @@ static void sums_in(const float *x, int row, float *v, int count) {
 // Results of `count` tiles side by side, of one block of channels: `rows` rows of `columns` pixels.
 INLINE void sums_out(const Winograd *a, const float *m, int plane, const float *res, float *y, int rows, int columns) {
   int down = 4 * a->OW;
+  Activation act = prepared(a->act);
   for (; columns > 0; columns -= 2, m += 4, y += 8, res = res ? res + 8 : 0) {
     f32x4 p[4], q[4];
     UNROLL for (int i = 0; i < 4; i++) {
@@ -68,7 +69,7 @@ INLINE void sums_out(const Winograd *a, const float *m, int plane, const float *
     f32x4 v[4] = {add(add(p[0], p[1]), p[2]), sub(sub(p[1], p[2]), p[3]), add(add(q[0], q[1]), q[2]), sub(sub(q[1], q[2]), q[3])};
     UNROLL for (int i = 0; i < 4; i++)
       if (res && i / 2 < rows && i % 2 < columns) v[i] = add(v[i], load(res + i / 2 * down + i % 2 * 4));
-    end_vectors(4, v, &a->act);
+    end_vectors(4, v, &act);
     UNROLL for (int i = 0; i < 4; i++) if (i / 2 < rows && i % 2 < columns) store(y + i / 2 * down + i % 2 * 4, v[i]);
   }
 }
