@@ -6,8 +6,10 @@ After a tenth of the runs the kernels' memory may not grow at all. After half of
 what is left on the heaps of page and worker (the browser's own objects and buffers included) when garbage is collected
 may grow by 16 KB at most; fewer than 100 000 runs do not settle that. Resident memory is shown only.
 
-The spread of times says something on a quiet machine only. How quiet it is, the same net tells: after each tenth ONNX
-Runtime runs the bundle's model.onnx on one thread, without any browser. --here: on the page's thread, without a worker.
+The spread of times says something on a quiet machine only. How quiet it is, two others tell: after each tenth ONNX
+Runtime runs the bundle's model.onnx on one thread, without any browser; and between the runs, a hundred after five
+hundred, the same page does the same without this runtime: a loop of plain arithmetic that takes as long, in a worker
+that gets and gives back as many bytes. --here: on the page's thread, without a worker.
 """
 
 import argparse
@@ -33,22 +35,58 @@ from tests.runtime.browser_kit import running  # noqa: E402
 LIMIT_KB, ENOUGH_RUNS = 16, 100_000
 TENTHS = 10
 LOAD = """async ({ bundle, shape, worker }) => {
-  const { load } = await import('/static/runtime/index.js');
+  const { load } = await import('/static/runtime/index.js'), { ask, work } = await import('/bare/page.js');
   const model = await load(bundle, { worker }), size = shape.reduce((p, q) => p * q, 1);
   const feeds = { [model.inputs[0].name]: { data: Float32Array.from({ length: size }, Math.sin), shape } };
-  globalThis.held = () => model.memory().bytes;
-  globalThis.go = async (runs) => {
-    const times_ms = new Float32Array(runs);
-    for (let i = 0; i < runs; i++) {
+  const run = () => model.run(feeds);
+  let turns = 1000, buffer = new ArrayBuffer(4 * size);
+  const bare = worker ? async () => { buffer = (await ask({ turns, buffer })).buffer; } : async () => work(turns);
+  const timed = async (call, times_ms, from, to) => {
+    for (let i = 0; i < 5; i++) await call(); // what a change of threads costs is nobody's
+    for (let i = from; i < to; i++) {
       const start_ms = performance.now();
-      await model.run(feeds);
+      await call();
       times_ms[i] = performance.now() - start_ms;
     }
+    return times_ms;
+  };
+  const tail = (times_ms) => {
     times_ms.sort();
-    const at = (share) => times_ms[Math.min(runs - 1, Math.floor(runs * share))];
+    const at = (share) => times_ms[Math.min(times_ms.length - 1, Math.floor(times_ms.length * share))];
     return { median: at(0.5), p99: at(0.99), worst: at(1) };
   };
+  globalThis.held = () => model.memory().bytes;
+  globalThis.match = async () => { // the loop becomes as long as a run
+    const few = async (call) => tail(await timed(call, new Float32Array(200), 0, 200)).median;
+    const wanted_ms = await few(run);
+    for (let i = 0; i < 3; i++) turns = Math.ceil(turns * wanted_ms / Math.max(await few(bare), 0.01));
+  };
+  globalThis.go = async (runs) => {
+    const ours_ms = new Float32Array(runs), bare_ms = new Float32Array(Math.ceil(runs / 5));
+    for (let i = 0; i < runs; i += 500) {
+      await timed(run, ours_ms, i, Math.min(i + 500, runs));
+      await timed(bare, bare_ms, i / 5, Math.min(i / 5 + 100, bare_ms.length));
+    }
+    return { ...tail(ours_ms), bare: tail(bare_ms) };
+  };
 }"""
+BARE = {
+    "work.js": b"""let sum = 1;
+export function work(turns) {
+  for (let i = 0; i < turns; i++) sum += Math.sqrt(sum + i);
+  return sum;
+}""",
+    "worker.js": b"""import { work } from './work.js';
+onmessage = ({ data: { turns, buffer } }) => postMessage({ sum: work(turns), buffer }, [buffer]);""",
+    "page.js": b"""export { work } from './work.js';
+let worker;
+export const ask = (question) => new Promise((done, fail) => {
+  worker ??= new Worker('/bare/worker.js', { type: 'module' });
+  worker.onmessage = ({ data }) => done(data);
+  worker.onerror = () => fail(new Error('the bare worker broke off'));
+  worker.postMessage(question, [question.buffer]);
+});""",
+}
 HEAPS = ("usedSize", "embedderHeapUsedSize", "backingStorageSize")
 
 
@@ -128,11 +166,12 @@ def endure(browser: Browser, page: Page, native: Native, runs: int) -> list[dict
     for tenth in range(1, TENTHS + 1):
         row = page.evaluate("(runs) => go(runs)", runs // TENTHS)
         row |= {"heap_kb": heaps.kilobytes(), "resident_mb": resident_mb(browser), "bytes": page.evaluate("held()")}
-        row |= {"tail": row["p99"] / row["median"], "native": native.tail(max(20, runs // TENTHS // 5))}
+        bare = row["bare"]["p99"] / row["bare"]["median"]
+        row |= {"tail": row["p99"] / row["median"], "bare": bare, "native": native.tail(max(20, runs // TENTHS // 5))}
         rows.append(row)
         print(f"{tenth * runs // TENTHS:>9} runs: median {row['median']:.2f} ms, p99 {row['p99']:.2f} "
-              f"({row['tail']:.2f} x, ONNX Runtime {row['native']:.2f}), worst {row['worst']:.1f}; "
-              f"heaps {row['heap_kb']:.0f} KB, "
+              f"({row['tail']:.2f} x, without us {row['bare']:.2f}, ONNX Runtime {row['native']:.2f}), "
+              f"worst {row['worst']:.1f}; heaps {row['heap_kb']:.0f} KB, "
               f"resident {row['resident_mb']:.1f} MB, kernels {row['bytes'] / 2**20:.1f} MB", flush=True)  # fmt: skip
     return rows
 
@@ -147,12 +186,13 @@ def main() -> int:
     args = parser.parse_args()
     shape = [int(size) for size in args.shape.split(",")]
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome-stable")
-    files = {"bundle": {path.name: path.read_bytes() for path in args.bundle.iterdir() if path.is_file()}}
+    files = {"bundle": {path.name: path.read_bytes() for path in args.bundle.iterdir() if path.is_file()}, "bare": BARE}
     with running(files) as site, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         page = browser.new_page()
         page.goto(site.url + "/")
         page.evaluate(LOAD, {"bundle": f"{site.url}/bundle/", "shape": shape, "worker": not args.here})
+        page.evaluate("match()")
         rows = endure(browser, page, Native(args.bundle, shape), max(args.runs, TENTHS))
         browser.close()
     return verdict(rows, args.runs)
@@ -162,9 +202,10 @@ def verdict(rows: list[dict[str, Any]], runs: int) -> int:
     """Prints the whole in a line; 1 where memory grew."""
     grown_kb = rows[-1]["heap_kb"] - rows[TENTHS // 2 - 1]["heap_kb"]
     kernels = rows[-1]["bytes"] - rows[0]["bytes"]
-    tails, native = (sorted(row[key] for row in rows) for key in ("tail", "native"))
+    tails, bare, native = (sorted(row[key] for row in rows) for key in ("tail", "bare", "native"))
     print(f"grown: heaps {grown_kb:.1f} KB (limit {LIMIT_KB}), kernels {kernels} bytes; "
           f"p99 / median {tails[0]:.2f} to {tails[-1]:.2f} (median {np.median(tails):.2f}), "
+          f"without us {bare[0]:.2f} to {bare[-1]:.2f} ({np.median(bare):.2f}), "
           f"of ONNX Runtime {native[0]:.2f} to {native[-1]:.2f} ({np.median(native):.2f})")  # fmt: skip
     return int((runs >= ENOUGH_RUNS and grown_kb > LIMIT_KB) or kernels > 0)
 
