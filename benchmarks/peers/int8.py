@@ -1,6 +1,6 @@
 """INT8 here against LiteRT.js: MobileNetV2 in INT8 on both sides, MobileNetV3-small against LiteRT.js's float32.
 
-    python -m benchmarks.peers.int8 [--repeats 3] [--rounds 6] [--kept]
+    python -m benchmarks.peers.int8 [--repeats 3] [--rounds 36] [--kept]
 
 The nets of the other benchmark with their seeded weights, calibrated with noise; every layer that can be is in INT8
 (no error budget). One thread, interleaved; what counts is the CPU time. --kept takes what was made last.
@@ -54,7 +54,7 @@ def wishes(name: str) -> list[tuple[str, dict[str, str]]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=36)
     parser.add_argument("--kept", action="store_true")
     given = parser.parse_args()
     if not given.kept:
