@@ -47,7 +47,7 @@ WEIGHTS = ".dat"
 # others, and says `serve`.
 ENTRY, ON_PAGES = "runtime/index.js", ("runtime/worker_client.js",)
 LOCAL, WORKER = "runtime/local.js", "runtime/worker.js"
-FAMILIES = ("conv", "pool", "matmul", "unary", "binary", "norm", "softmax", "reduce", "layout", "resize")
+FAMILIES = ("conv", "pool", "matmul", "unary", "binary", "softmax", "layout", "resize")
 IN_WORKERS = tuple(f"runtime/ops/{family}/{part}.js" for family in FAMILIES for part in ("index", "wasm"))
 PRIVATE_NAMES = {"package.json"}
 
