@@ -37,16 +37,16 @@ INLINE void tile_rows(const int MR, const int am, const int ak, const Tile *t) {
     UNROLL for (int m = 0; m < MR; m++) acc[m][0] = acc[m][1] = splat(0.f);
   }
   const float *A = t->A, *B = t->B;
-  int k = imin(t->K, RUN);
-  for (; k; k--, A += ak, B += TILE_COLUMNS) tile_product(MR, am, acc, A, B);
-  if (t->K > RUN) { // with the sums so far in memory: registers are for those at hand
-    for (int left = t->K - RUN; left > 0; left -= RUN) {
-      f32x4 part[TILE_ROWS][2];
-      UNROLL for (int m = 0; m < MR; m++) part[m][0] = part[m][1] = splat(0.f);
-      for (k = imin(left, RUN); k; k--, A += ak, B += TILE_COLUMNS) tile_product(MR, am, part, A, B);
-      UNROLL for (int m = 0; m < MR; m++) acc[m][0] = add(acc[m][0], part[m][0]), acc[m][1] = add(acc[m][1], part[m][1]);
+  f32x4 sum[TILE_ROWS][2];
+  for (int left = t->K; left > 0; left -= RUN) {
+    if (left != t->K) {
+      UNROLL for (int m = 0; m < MR; m++) UNROLL for (int j = 0; j < 2; j++)
+        sum[m][j] = left + RUN == t->K ? acc[m][j] : add(sum[m][j], acc[m][j]), acc[m][j] = splat(0.f);
+      __asm__ volatile("" : : "r"(sum) : "memory"); // kept in memory: registers are for the sums at hand
     }
+    for (int k = imin(left, RUN); k; k--, A += ak, B += TILE_COLUMNS) tile_product(MR, am, acc, A, B);
   }
+  if (t->K > RUN) UNROLL for (int m = 0; m < MR; m++) UNROLL for (int j = 0; j < 2; j++) acc[m][j] = add(acc[m][j], sum[m][j]);
   const float *R = t->R;
   float *C = t->C;
   UNROLL for (int m = 0; m < MR; m++, C += t->ldc) {
