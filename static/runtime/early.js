@@ -2,7 +2,7 @@
 import { count } from './ops/node.js';
 import { DTYPES } from './tensor.js';
 
-/** @typedef {import('./engine.js').Values} Values */
+/** @typedef {import('./wasm_engine.js').Values} Values */
 /** @typedef {import('./plan.js').Graph} Graph */
 
 const SLICE_MS = 8; // before others have their turn

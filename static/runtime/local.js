@@ -20,7 +20,7 @@ import { checkFeeds, checkNames } from './tensor.js';
  *   next call may be made before this one has ended
  * @property {() => {bytes: number}} memory
  * @property {() => void} dispose
- * @property {() => import('./engine.js').Ready|null} [snapshot] for a later visit
+ * @property {() => import('./wasm_engine.js').Ready|null} [snapshot] for a later visit
  * @property {import('./gpu/check.js').Numerics|null} [numerics] of a GPU
  * @property {(feeds: Record<string, Tensor>) => Promise<import('./index.js').StepTime[]>} [profile]
  * @property {(name: string, source: any, size: {width: number, height: number}, spec: import('./preprocess.js').PreprocessSpec) =>

@@ -71,14 +71,14 @@ export async function restored(file, text, wasm) {
 /**
  * Keeps a model for the next visit.
  * @param {string} model address of its model.json @param {string} text of that @param {WebAssembly.Module} wasm
- * @param {() => import('./engine.js').Ready|null} snapshot
+ * @param {() => import('./wasm_engine.js').Ready|null} snapshot
  */
 export function keepLater(model, text, wasm, snapshot) {
   const name = fileOf(model), sources = sourcesOf(new TextEncoder().encode(text), wasm);
   if (name) setTimeout(() => keep(name, sources, snapshot).catch(() => {}), LATER_MS); // storage is full or gone: the next visit loads the bundle
 }
 
-/** @param {string} name @param {Promise<string>} sources @param {() => import('./engine.js').Ready|null} snapshot */
+/** @param {string} name @param {Promise<string>} sources @param {() => import('./wasm_engine.js').Ready|null} snapshot */
 async function keep(name, sources, snapshot) {
   const state = snapshot(), home = await folder();
   if (!state) return;

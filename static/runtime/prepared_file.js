@@ -2,7 +2,7 @@
 // The numbers are written last, so that a file that was not written to its end is none.
 import { DTYPES, Half } from './tensor.js';
 
-/** @typedef {import('./engine.js').Ready} Ready */
+/** @typedef {import('./wasm_engine.js').Ready} Ready */
 /** @typedef {{name: string, kind: string, length: number}} Loose elements of the typed array of that name */
 /**
  * @typedef {object} SyncFile a FileSystemSyncAccessHandle

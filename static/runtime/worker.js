@@ -31,6 +31,7 @@ import './sha256.js';
 import './source.js';
 import './taps.js';
 import './tensor.js';
+import './wasm_engine.js';
 import './weights.js';
 import '../media/image.js';
 import '../media/image_size.js';

@@ -9,7 +9,7 @@ import { readFile, writeFile } from '../../static/runtime/prepared_file.js';
 import { sha256 } from '../../static/runtime/sha256.js';
 import { BUILDS, kernels, random } from './cases.js';
 
-/** @typedef {import('../../static/runtime/engine.js').Ready} Ready */
+/** @typedef {import('../../static/runtime/wasm_engine.js').Ready} Ready */
 /** @typedef {import('../../static/runtime/prepared_file.js').SyncFile & {bytes: Uint8Array}} MemoryFile */
 
 const MODEL = new URL('../../static/models/upper_body/', import.meta.url);

@@ -1,13 +1,14 @@
 // A model on a GPU: plans by input shapes, WASM for what stays on the host, a new device where one is lost.
 import { createBackend } from '../backends/wasm.js';
 import { MAX_KNOWN } from '../early.js';
-import { refuse, WasmEngine } from '../engine.js';
+import { refuse } from '../engine.js';
 import { InPageError } from '../errors.js';
 import { loadOperators } from '../ops/index.js';
 import { count } from '../ops/node.js';
 import { opsOf, problemsOfGraph } from '../plan.js';
 import { checkFeeds } from '../tensor.js';
 import { tablesOf } from '../preprocess.js';
+import { WasmEngine } from '../wasm_engine.js';
 import { feedOf, heldOf, onGpuAlone, PictureFeed } from './pictures.js';
 import { makeGpuPlan } from './plan.js';
 import { brokenKinds } from './selftest.js';
@@ -15,8 +16,8 @@ import { brokenKinds } from './selftest.js';
 /** @typedef {import('../plan.js').Graph} Graph */
 /** @typedef {import('../plan.js').Weights} Weights */
 /** @typedef {import('../tensor.js').Tensor} Tensor */
-/** @typedef {import('../engine.js').Stage} Stage */
-/** @typedef {import('../engine.js').Values} Values */
+/** @typedef {import('../wasm_engine.js').Stage} Stage */
+/** @typedef {import('../wasm_engine.js').Values} Values */
 /** @typedef {import('./step.js').Backend} Backend */
 /** @typedef {import('./step.js').Prepared} Prepared */
 /** @typedef {ReturnType<typeof makeGpuPlan>} GpuPlan */

@@ -1,8 +1,8 @@
 // Pictures that are on the GPU already, in the place of tensors.
 import { count } from '../ops/node.js';
 
-/** @typedef {import('../engine.js').Values} Values */
-/** @typedef {import('../engine.js').WasmEngine} WasmEngine */
+/** @typedef {import('../wasm_engine.js').Values} Values */
+/** @typedef {import('../wasm_engine.js').WasmEngine} WasmEngine */
 /** @typedef {import('../tensor.js').Tensor} Tensor */
 /** @typedef {import('./step.js').Backend} Backend */
 /** @typedef {import('./step.js').GpuPlan} GpuPlan */
@@ -38,5 +38,5 @@ export function feedOf(name, values, host) {
   return 'feed' in held ? /** @type {PictureFeed} */ (held.feed) : /** @type {Float32Array} */ (held.data);
 }
 
-/** @param {Tensor|PictureFeed} feed @param {string} dtype @returns {import('../engine.js').Held} */
+/** @param {Tensor|PictureFeed} feed @param {string} dtype @returns {import('../wasm_engine.js').Held} */
 export const heldOf = (feed, dtype) => ({ data: feed.data, shape: feed.shape, dtype, known: false, ...(feed instanceof PictureFeed ? { feed } : {}) });

@@ -3,7 +3,7 @@ import { checkFeeds } from '../tensor.js';
 import { feedOf, heldOf } from './pictures.js';
 
 /** @typedef {import('../index.js').StepTime} StepTime */
-/** @typedef {import('../engine.js').Values} Values */
+/** @typedef {import('../wasm_engine.js').Values} Values */
 /** @typedef {import('./engine.js').GpuEngine} GpuEngine */
 
 /**
@@ -27,7 +27,7 @@ export async function profileEngine(engine, feeds) {
 }
 
 /**
- * @param {GpuEngine} engine @param {import('../engine.js').Stage} stage @param {string} where @param {Values} values extended
+ * @param {GpuEngine} engine @param {import('../wasm_engine.js').Stage} stage @param {string} where @param {Values} values extended
  * @returns {Promise<StepTime[]>}
  */
 async function profileStage(engine, stage, where, values) {
