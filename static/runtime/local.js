@@ -82,7 +82,9 @@ export async function loadLocal(address, options = {}, parts = { createEngine, o
     return { graph, engine, stored };
   };
   try {
-    const kept = gpu || cache === false ? null : await (options.begun ?? loadPrepared(where, () => compiled, { signal: stop.signal, policy: patience }));
+    const { begun } = options, wanted = !gpu && cache !== false;
+    if (!wanted) begun?.then((found) => found?.engine.dispose());
+    const kept = wanted ? await (begun ?? loadPrepared(where, () => compiled, { signal: stop.signal, policy: patience })) : null;
     const { graph, engine, stored } = /** @type {{graph: Graph, engine: Engine, stored?: Promise<boolean>}} */ (kept ?? await fresh());
     const model = new LocalModel(graph, engine, stored);
     try {

@@ -96,3 +96,12 @@ test('packed weights that are not those of the plan are refused', async () => {
   await assert.rejects(restoreEngine(graph, { wasm }, ready, fill), RangeError);
   await assert.doesNotReject(restoreEngine(graph, { wasm }, ready, (into) => into.set(packed)));
 });
+
+test('what was kept is let go where it is not wanted', async () => {
+  const { createEngine, openEngine, unsupported } = await import('../../static/runtime/engine.js');
+  const wasm = await kernels(), { text, file } = await kept(wasm), found = await restored(memoryFile(file.bytes), text, wasm);
+  assert.ok(found);
+  const model = await loadLocal(MODEL, { cache: false, begun: Promise.resolve(found) }, { createEngine, openEngine, unsupported, kernels: async () => wasm });
+  assert.notEqual(model.engine, found.engine);
+  assert.equal(found.engine.snapshot(), null); // it is disposed
+});

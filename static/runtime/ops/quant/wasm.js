@@ -73,7 +73,7 @@ function emitDepthwise(node, to, g) {
   ], g.N * g.O * g.OH * g.OW * taps);
 }
 
-/** Whether products of four bytes fit into 16 bits, see conv.c. @param {OpNode} node */
+/** Whether products of four bytes fit into 16 bits, see narrow.c. @param {OpNode} node */
 const isNarrow = ({ attrs }) => !attrs.in_inverse && attrs.in_low >= 0 && attrs.in_high <= 127 && attrs.weight_limit <= 63;
 
 /** 1, or 2 where pixels need no gathering and end in the usual ways, see narrow.c. @param {OpNode} node @param {Window} g */
