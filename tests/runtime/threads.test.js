@@ -198,17 +198,20 @@ test('every kernel whose work is to be divided divides it', async () => {
 
 test('the pace settles on the faster way, and looks again', () => {
   const pace = new Pace();
-  /** @param {(helped: boolean) => number} cost_ms @param {number} turns @returns {number} how often helpers were called */
+  /** @param {(helped: boolean, i: number) => number} cost_ms @param {number} turns @returns {number} how often helpers were called */
   const live = (cost_ms, turns) => {
     let helped = 0;
     for (let i = 0; i < turns; i++) {
       const now = pace.withHelpers();
       helped += now ? 1 : 0;
-      pace.note(now, cost_ms(now));
+      pace.note(now, cost_ms(now, i));
     }
     return helped;
   };
   assert.ok(live((helped) => (helped ? 6 : 10), 600) > 590);
   assert.ok(live((helped) => (helped ? 25 : 10), 600) < 30, 'a busy core');
   assert.ok(live((helped) => (helped ? 6 : 10), 1000) > 500, 'quiet again');
+  assert.ok(live((helped, i) => (helped ? (i % 100 ? 6 : 60) : 10), 1000) > 990, 'single runs that something else held up');
+  assert.ok(live((helped, i) => (helped ? (i < 20 ? 25 : 6) : 10), 300) > 200, 'a while in which helpers had no core');
+  assert.ok(live((helped, i) => (helped ? (i % 2 ? 35 : 6) : 10), 2000) < 300, 'a core for every other run');
 });

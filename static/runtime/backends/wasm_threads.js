@@ -111,29 +111,45 @@ export function pool() {
   return shared;
 }
 
-const LEARN = 3, LOOK_AGAIN = 200, WEIGHT = 0.25;
+const LEARN = 3, STEADY = 100, REFRESH = 1000; // runs with helpers before they are judged, called steady, and compared anew
+const SHORTEST = 16, LONGEST = 256; // runs of a pause
+const WEIGHT = 0.25, WILD = 1.5; // of a time in its mean; by how much one time may exceed that
 
 /**
  * Which of two ways to run is the faster one now. Helpers that share their cores with other work hold a run up, and only
- * the clock tells: both are tried at first, then the slower one once in a while.
+ * the clock tells: as soon as they do, runs go without them, and they are tried again after pauses that grow while they fail soon.
+ * A way that is tried again is judged by a few runs, since threads that have slept long begin on whatever core is theirs.
  */
 export class Pace {
   constructor() {
-    this.means_ms = [NaN, NaN];
-    this.turns = 0;
+    this.means_ms = [Infinity, Infinity]; // alone, with helpers
+    this.way = 0; // 1 with helpers
+    this.left = LEARN; // runs before the other way is looked at
+    this.pause = SHORTEST / 2; // the last one
+    this.fresh = true; // whether this way has just begun
   }
 
   /** @returns {boolean} whether to call helpers */
   withHelpers() {
-    this.turns++;
-    if (this.turns <= 2 * LEARN) return this.turns > LEARN;
-    const faster = this.means_ms[1] <= this.means_ms[0];
-    return this.turns % LOOK_AGAIN ? faster : !faster;
+    return this.way === 1;
   }
 
   /** @param {boolean} helped @param {number} ms */
   note(helped, ms) {
-    const i = helped ? 1 : 0, mean = this.means_ms[i], stale = Number.isNaN(mean) || this.turns % LOOK_AGAIN === 0;
-    this.means_ms[i] = stale ? ms : mean + WEIGHT * (ms - mean);
+    const i = helped ? 1 : 0, mean = this.means_ms[i], tame_ms = Math.min(ms, WILD * mean);
+    this.means_ms[i] = this.fresh ? tame_ms : mean + WEIGHT * (tame_ms - mean);
+    this.fresh = false;
+    this.left--;
+    if (helped && this.left <= REFRESH - LEARN && this.means_ms[1] > this.means_ms[0]) {
+      this.pause = this.left > REFRESH - STEADY ? Math.min(2 * this.pause, LONGEST) : SHORTEST;
+      this.turn(0, this.pause);
+    } else if (!this.left) this.turn(1 - i, helped ? 1 : REFRESH);
+  }
+
+  /** @param {number} way @param {number} runs */
+  turn(way, runs) {
+    this.way = way;
+    this.left = runs;
+    this.fresh = true;
   }
 }
