@@ -150,6 +150,17 @@ both('large convolutions of one pixel, by halves, equal the naive one', async ()
   }
 });
 
+both('three taps a side, one channel each, near every edge, equal the naive one', async () => {
+  const next = random(19), edges = [[1, 1, 1, 1], [0, 1, 0, 1], [2, 0, 1, 2], [1, 2, 2, 1], [0, 0, 0, 0]];
+  for (let i = 0; i < 60; i++) {
+    const attrs = {
+      strides: [1 + i % 2, 1 + i % 2], paddings: edges[i % edges.length], padding_algorithm: 'EXPLICIT', dilations: [1, 1], groups: 5, data_format: 'NCHW',
+      fuse_activation: 'relu', fuse_alpha: 0, fuse_beta: 0,
+    };
+    await compareConv({ attrs, x: [1 + i % 2, 5, 3 + i % 7, 3 + i * 7 % 46], w: [5, 1, 3, 3], bias: i % 3 > 0, residual: i % 4 > 2 }, next);
+  }
+});
+
 /** Distance in units of the last place of the nearer float. @param {number} got @param {number} exact @returns {number} */
 function ulps(got, exact) {
   if (Object.is(got, exact) || (Number.isNaN(got) && Number.isNaN(exact)) || got === Math.fround(exact)) return 0;

@@ -19,6 +19,7 @@ const FEW_CHANNELS = 4; // of a result: more of them fill the lanes better than 
 const FEW_PIXELS = 400; // below, threads share the output channels
 const GROUP = 48, SUMS = 16, SUMS_LINE = 196; // as in winograd.c
 const HALF = 30, NEAR_FLOATS = 24576, LEAST_PIXELS = 40, LEAST_WORK = 4e6; // pixels of a run; floats of one in a second-level cache
+const ENOUGH_PIXELS = 50, SHORT = 256; // so many hide that seven products' weights come from memory, as do sums this short
 const SUM_IN = 80, SUM_OUT = 90; // multiply-adds that take as long as a channel's sums in a tile
 
 /** @param {number} n */
@@ -143,7 +144,7 @@ function winograd(to, g, { x, w, bias, residual, y, act }) {
 function isStrassen({ N, C, O, OH, OW, kh, kw, sh, sw, top, bottom, left, right }) {
   const plain = kh === 1 && kw === 1 && sh === 1 && sw === 1 && top + bottom + left + right === 0, P = N * OH * OW;
   const pays = P >= LEAST_PIXELS && P * C * O > LEAST_WORK && 64 / C + 32 / O < 1 && (P >= FEW_PIXELS || unevenness(O / 16) <= 1.2);
-  return plain && C % 8 === 0 && O % 16 === 0 && pays;
+  return plain && C % 8 === 0 && O % 16 === 0 && pays && (P >= ENOUGH_PIXELS || C <= SHORT);
 }
 
 /** @param {Emitter} to @param {Window} g @param {Parts} parts */
@@ -191,7 +192,8 @@ export function blockedConv(to, given, { x, w, bias, residual, y, act }) {
 export function blockedDepthwise(to, g, { x, w, bias, residual, y, act }) {
   const PH = Math.max((g.OH - 1) * g.sh + (g.kh - 1) * g.dh + 1, 1), PW = Math.max((g.OW - 1) * g.sw + (g.kw - 1) * g.dw + 1, 1);
   const bytes = 16 * PH * PW, square = g.kh === g.kw && (g.kh === 3 || g.kh === 5) && g.sw < 3 && g.dh === 1 && g.dw === 1;
-  const padded = !square || (bytes <= NEAR_BYTES && g.OW < WIDE) ? to.scratch(bytes * to.maxParts + SPARE) : null;
+  const masked = g.kh === 3 && g.left < 2 && (g.OW - 1) * g.sw + 3 - g.left - g.W < 2; // as in depthwise.c
+  const padded = !square || (!masked && bytes <= NEAR_BYTES && g.OW < WIDE) ? to.scratch(bytes * to.maxParts + SPARE) : null;
   const byRows = g.N * g.OH * g.OW < FEW_PIXELS ? 0 : 1; // as the convolutions around it: a thread finds what it has made
   to.emit('depthwise', [
     x, packBlocks(to, w, g.C, 1, g.kh * g.kw, 4), packBias(to, bias, g.C, 4), residual, y, padded, g.N, g.C, g.H, g.W, g.OH, g.OW,

@@ -2,9 +2,9 @@
 #include "../../wasm/blocked.h"
 
 // y[n][c] = act(conv(x[n][c], w[c]) + bias + res); w from pack_blocks with B = 4, bias padded to 4. A plane is first
-// copied into a border of zeros at `padded` (PH * PW pixels for each part), or read where it is (padded = 0): then taps
-// outside it are left out one by one, which only squares of 3 and 5 with sw < 3 and no dilation know how to do. by_rows:
-// parts share the rows of every plane instead of the planes.
+// copied into a border of zeros at `padded` (PH * PW pixels for each part), or read where it is (padded = 0): then rows of
+// taps outside it are left out, and columns read as zeros where they are one at most, else left out one by one, which only
+// squares of 3 and 5 with sw < 3 and no dilation know how to do. by_rows: parts share the rows of every plane instead of the planes.
 typedef struct {
   const float *x, *w, *bias, *res;
   float *y, *padded;
@@ -16,8 +16,8 @@ enum { PIXELS = 8, BAND = 3000 }; // pixels in registers; floats of rows in a fi
 
 // What one row of taps adds to TX neighbouring results. Three taps take each pixel once. So do five where there are PIXELS
 // results; fewer would wait for themselves: then pixels are read once for each tap. Pixels KS apart follow one another, so
-// that a sum waits for others before its own next product.
-INLINE void row(const int KS, const int S, const int TX, const float *x, const float *w, f32x4 *acc) {
+// that a sum waits for others before its own next product. keep: masks of the first and the last pixel of three taps.
+INLINE void row(const int KS, const int S, const int TX, const float *x, const float *w, const f32x4 *keep, f32x4 *acc) {
   const int once = KS == 3 || TX == PIXELS;
   f32x4 k[KS];
   UNROLL for (int j = 0; j < KS; j++) {
@@ -29,6 +29,8 @@ INLINE void row(const int KS, const int S, const int TX, const float *x, const f
   }
   if (once) UNROLL for (int first = 0; first < KS; first++) UNROLL for (int i = first; i < (TX - 1) * S + KS; i += KS) {
     f32x4 v = load(x + 4 * i);
+    if (KS == 3 && i == 0) v = wasm_v128_and(v, keep[0]);
+    if (KS == 3 && i == (TX - 1) * S + 2) v = wasm_v128_and(v, keep[1]);
     UNROLL for (int j = 0; j < KS; j++)
       if (i >= j && (i - j) % S == 0 && (i - j) / S < TX) {
         acc[(i - j) / S] = madd(acc[(i - j) / S], v, k[j]);
@@ -37,17 +39,19 @@ INLINE void row(const int KS, const int S, const int TX, const float *x, const f
   }
 }
 // All rows of taps. A loop over them costs registers their places: where pieces are long, three rows do without.
-INLINE void run(const int KS, const int S, const int TX, const float *x, int pitch, int rows, const float *w, f32x4 *acc) {
-  if (KS == 3 && TX > 5 && rows == 3) UNROLL for (int r = 0; r < 3; r++) row(KS, S, TX, x + r * pitch, w + 4 * KS * r, acc);
-  else for (; rows; rows--, x += pitch, w += 4 * KS) row(KS, S, TX, x, w, acc);
+INLINE void run(const int KS, const int S, const int TX, const float *x, int pitch, int rows, const float *w, const f32x4 *keep,
+                f32x4 *acc) {
+  if (KS == 3 && TX > 5 && rows == 3) UNROLL for (int r = 0; r < 3; r++) row(KS, S, TX, x + r * pitch, w + 4 * KS * r, keep, acc);
+  else for (; rows; rows--, x += pitch, w += 4 * KS) row(KS, S, TX, x, w, keep, acc);
 }
 
 // `lines` rows of results below one another, of which columns [x0, x1) have all their taps: those are cut into `per` pieces,
-// the first `big` of them of small + 1 pixels. x: column 0 of the first row of taps.
+// the first `big` of them of small + 1 pixels. `before`, `after`: three taps of the first or the last column reach one pixel
+// over the edge, which counts as zero. x: column 0 of the first row of taps.
 typedef struct {
   const float *x, *w, *bias, *res;
   float *y;
-  int pitch, rows, per, small, big, lines, step, next, x0, x1, OW, left, W;
+  int pitch, rows, per, small, big, lines, step, next, x0, x1, before, after, OW, left, W;
   const Activation *act;
 } Rows;
 INLINE void finish(const int TX, f32x4 *acc, const float *res, float *y, const Activation *act) {
@@ -60,7 +64,7 @@ INLINE void finish(const int TX, f32x4 *acc, const float *res, float *y, const A
     for (int left = r->lines; left; left--, x += r->step, y += r->next, res = res ? res + r->next : 0) { \
       f32x4 acc[n]; \
       UNROLL for (int i = 0; i < n; i++) acc[i] = bias; \
-      run(KS, S, n, x, r->pitch, r->rows, r->w, acc); \
+      run(KS, S, n, x, r->pitch, r->rows, r->w, keep, acc); \
       finish(n, acc, res, y, r->act); \
     } \
     break;
@@ -84,6 +88,7 @@ INLINE void lines(const int KS, const int S, const Rows *r) {
   for (int i = 0, at = r->x0, n; i < r->per; i++, at += n) {
     const float *x = r->x + 4 * (S * at - r->left), *res = r->res ? r->res + 4 * at : 0;
     float *y = r->y + 4 * at;
+    f32x4 keep[2] = {isplat(r->before && i == 0 ? 0 : -1), isplat(r->after && i == r->per - 1 ? 0 : -1)};
     n = r->small + (i < r->big);
     switch (n) {
       PIECE(1)
@@ -128,6 +133,8 @@ static void small_plane(Lines lines, const Depthwise *a, const float *x, Rows r,
 static void large_plane(Lines lines, const Depthwise *a, const float *x, Rows r, Share my) {
   const int KS = a->kw, S = a->sw, band = imax(1, BAND / (4 * a->W * a->sh));
   int x0 = imin(a->OW, (a->left + S - 1) / S), x1 = imax(x0, imin(a->OW, (a->W - KS + a->left) / S + 1));
+  int over = (a->OW - 1) * S + KS - a->left - a->W;
+  if (KS == 3 && a->left < 2 && over < 2) x0 = 0, x1 = a->OW, r.before = a->left, r.after = over > 0;
   int whole = imin(my.to, imax(0, (a->H - KS + a->top) / a->sh + 1)); // rows of results below have taps past the plane
   const float *w = r.w;
   r.pitch = 4 * a->W, r.step = a->sh * r.pitch, r.left = a->left, r.W = a->W;
