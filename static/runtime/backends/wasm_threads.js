@@ -111,7 +111,7 @@ export function pool() {
   return shared;
 }
 
-const LEARN = 3, STEADY = 100, REFRESH = 1000; // runs with helpers before they are judged, called steady, and compared anew
+const LEARN = 3, STEADY = 100, LONG = 1000; // runs with helpers before they are judged, called steady, and compared anew
 const SHORTEST = 16, LONGEST = 256; // runs of a pause
 const WEIGHT = 0.25, WILD = 1.5; // of a time in its mean; by how much one time may exceed that
 
@@ -124,9 +124,11 @@ export class Pace {
   constructor() {
     this.means_ms = [Infinity, Infinity]; // alone, with helpers
     this.way = 0; // 1 with helpers
-    this.left = LEARN; // runs before the other way is looked at
+    this.runs = 0; // this way
+    this.limit = LEARN; // of those, before the other way is looked at
     this.pause = SHORTEST / 2; // the last one
-    this.fresh = true; // whether this way has just begun
+    this.spell = SHORTEST; // runs with helpers before the last comparison
+    this.learning = true;
   }
 
   /** @returns {boolean} whether to call helpers */
@@ -137,19 +139,23 @@ export class Pace {
   /** @param {boolean} helped @param {number} ms */
   note(helped, ms) {
     const i = helped ? 1 : 0, mean = this.means_ms[i], tame_ms = Math.min(ms, WILD * mean);
-    this.means_ms[i] = this.fresh ? tame_ms : mean + WEIGHT * (tame_ms - mean);
-    this.fresh = false;
-    this.left--;
-    if (helped && this.left <= REFRESH - LEARN && this.means_ms[1] > this.means_ms[0]) {
-      this.pause = this.left > REFRESH - STEADY ? Math.min(2 * this.pause, LONGEST) : SHORTEST;
+    if (this.learning) this.means_ms[0] = Math.min(ms, mean); // the code was new to the browser in the others
+    else this.means_ms[i] = this.runs ? mean + WEIGHT * (tame_ms - mean) : tame_ms;
+    this.runs++;
+    if (helped && this.runs >= LEARN && this.means_ms[1] > this.means_ms[0]) {
+      this.pause = this.runs < STEADY ? Math.min(2 * this.pause, LONGEST) : SHORTEST;
       this.turn(0, this.pause);
-    } else if (!this.left) this.turn(1 - i, helped ? 1 : REFRESH);
+    } else if (this.runs >= this.limit) {
+      if (!helped) this.spell = Math.min(2 * this.spell, LONG);
+      this.turn(1 - i, helped ? 1 : this.spell);
+    }
   }
 
-  /** @param {number} way @param {number} runs */
-  turn(way, runs) {
+  /** @param {number} way @param {number} limit */
+  turn(way, limit) {
     this.way = way;
-    this.left = runs;
-    this.fresh = true;
+    this.limit = limit;
+    this.runs = 0;
+    this.learning = false;
   }
 }
