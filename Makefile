@@ -46,14 +46,7 @@ build: $(VENV)/installed $(WASM)
 # `make bench FEW=1` goes through all of it with small counts, whose figures mean little: its tables go into
 # benchmarks/.cache/few.md, all others into benchmarks/README.md.
 bench: tools
-	export CHROMIUM="$$(.ci/find-chromium)"; few="$(FEW)"; \
-	into=benchmarks/README.md; if [ "$$few" ]; then into=benchmarks/.cache/few.md; mkdir -p benchmarks/.cache; cp benchmarks/README.md $$into; fi; \
-	run() { echo "== $$1"; python "benchmarks/$$1.py" $${few:+"$${@:2}"}; }; \
-	python -m benchmarks.peers --into $$into --threads 1 $${few:+--net mobilenet_v3_small --repeats 1 --rounds 1}; \
-	python -m benchmarks.peers --into $$into --threads 2 --kept --net mobilenet_v3_small $(if $(FEW),,--net mobilenet_v2) $${few:+--repeats 1 --rounds 1}; \
-	python -m benchmarks.peers.first --into $$into $${few:+--repeats 1}; \
-	run wasm_kernels --rounds 2; run wasm_threads --seconds 1; run endurance --runs 200; run gpu --runs 2; \
-	run first_visit --runs 1; run serving_load --seconds 1 --rounds 1 --overload-minutes 0.1; run convert_scaling --quick
+	CHROMIUM="$$(.ci/find-chromium)" python -m benchmarks $(if $(FEW),--few)
 
 tools: $(VENV)/installed-dev $(WASM) node_modules/installed
 	@.ci/find-chromium > /dev/null

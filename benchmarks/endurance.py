@@ -1,4 +1,4 @@
-"""Many runs of one model in Chromium, in a worker as in a page: memory must not grow, and no run may take much longer.
+"""Many runs of one model in Chromium, in a worker as pages have it: memory must not grow, and no run take much longer.
 
     python benchmarks/endurance.py [--runs 100000] [--bundle static/models/face_head] [--shape 1,3,112,112] [--here]
 
@@ -6,10 +6,12 @@ After a tenth of the runs the kernels' memory may not grow at all. After half of
 what is left on the heaps of page and worker (the browser's own objects and buffers included) when garbage is collected
 may grow by 16 KB at most; fewer than 100 000 runs do not settle that. Resident memory is shown only.
 
-The spread of times says something on a quiet machine only. How quiet it is, two others tell: after each tenth ONNX
-Runtime runs the bundle's model.onnx on one thread, without any browser; and between the runs, a hundred after five
-hundred, the same page does the same without this runtime: a loop of plain arithmetic that takes as long, in a worker
-that gets and gives back as many bytes. --here: on the page's thread, without a worker.
+The spread of times says something on a quiet machine only, and the longer one looks, the more of it is the host's
+changing speed: it is given of all runs, of tenths and of a thousand runs at a time. Two other things tell how quiet the
+machine is: after each tenth ONNX Runtime runs the bundle's model.onnx on one thread, without any browser; and between
+the runs, a fifth as many, the same page does the same without this runtime: a loop of plain arithmetic that takes as
+long, in as many workers at once as a run may have threads, which get and give back as many bytes. --here: one thread,
+the page's own.
 """
 
 import argparse
@@ -34,13 +36,17 @@ from tests.runtime.browser_kit import running  # noqa: E402
 
 LIMIT_KB, ENOUGH_RUNS = 16, 100_000
 TENTHS = 10
-LOAD = """async ({ bundle, shape, worker }) => {
+TURN, WINDOW = 100, 1000
+LOAD = """async ({ bundle, shape, worker, runs, TURN, WINDOW }) => {
   const { load } = await import('/static/runtime/index.js'), { ask, work } = await import('/bare/page.js');
   const model = await load(bundle, { worker }), size = shape.reduce((p, q) => p * q, 1);
   const feeds = { [model.inputs[0].name]: { data: Float32Array.from({ length: size }, Math.sin), shape } };
   const run = () => model.run(feeds);
-  let turns = 1000, buffer = new ArrayBuffer(4 * size);
-  const bare = worker ? async () => { buffer = (await ask({ turns, buffer })).buffer; } : async () => work(turns);
+  const threads = worker ? Math.min(navigator.hardwareConcurrency, 4) : 1;
+  const buffers = Array.from({ length: threads }, () => new ArrayBuffer(4 * Math.ceil(size / threads)));
+  let turns = 1000;
+  const share = async (buffer, i) => { buffers[i] = (await ask(i, { turns, buffer })).buffer; };
+  const bare = worker ? () => Promise.all(buffers.map(share)) : async () => work(turns);
   const timed = async (call, times_ms, from, to) => {
     for (let i = 0; i < 5; i++) await call(); // what a change of threads costs is nobody's
     for (let i = from; i < to; i++) {
@@ -61,14 +67,18 @@ LOAD = """async ({ bundle, shape, worker }) => {
     const wanted_ms = await few(run);
     for (let i = 0; i < 3; i++) turns = Math.ceil(turns * wanted_ms / Math.max(await few(bare), 0.01));
   };
-  globalThis.go = async (runs) => {
-    const ours_ms = new Float32Array(runs), bare_ms = new Float32Array(Math.ceil(runs / 5));
-    for (let i = 0; i < runs; i += 500) {
-      await timed(run, ours_ms, i, Math.min(i + 500, runs));
-      await timed(bare, bare_ms, i / 5, Math.min(i / 5 + 100, bare_ms.length));
+  const all_ms = new Float32Array(runs), all_bare_ms = new Float32Array(runs / 5);
+  let done = 0;
+  globalThis.go = async (count) => {
+    const from = done, windows = [];
+    for (const end = done + count; done < end; done += TURN) {
+      await timed(run, all_ms, done, done + TURN);
+      await timed(bare, all_bare_ms, done / 5, (done + TURN) / 5);
     }
-    return { ...tail(ours_ms), bare: tail(bare_ms) };
+    for (let i = from; i < done; i += WINDOW) windows.push(tail(all_ms.slice(i, Math.min(i + WINDOW, done))));
+    return { ...tail(all_ms.slice(from, done)), windows, bare: tail(all_bare_ms.slice(from / 5, done / 5)) };
   };
+  globalThis.whole = () => ({ ours: tail(all_ms.slice()), bare: tail(all_bare_ms.slice()) });
 }"""
 BARE = {
     "work.js": b"""let sum = 1;
@@ -79,9 +89,9 @@ export function work(turns) {
     "worker.js": b"""import { work } from './work.js';
 onmessage = ({ data: { turns, buffer } }) => postMessage({ sum: work(turns), buffer }, [buffer]);""",
     "page.js": b"""export { work } from './work.js';
-let worker;
-export const ask = (question) => new Promise((done, fail) => {
-  worker ??= new Worker('/bare/worker.js', { type: 'module' });
+const workers = [];
+export const ask = (place, question) => new Promise((done, fail) => {
+  const worker = workers[place] ??= new Worker('/bare/worker.js', { type: 'module' });
   worker.onmessage = ({ data }) => done(data);
   worker.onerror = () => fail(new Error('the bare worker broke off'));
   worker.postMessage(question, [question.buffer]);
@@ -160,14 +170,18 @@ class Heaps:
         return sum(heap[part] for heap in found for part in HEAPS) / 1024
 
 
+def ratio(tail: dict[str, float]) -> float:
+    """p99 over the median."""
+    return tail["p99"] / tail["median"]
+
+
 def endure(browser: Browser, page: Page, native: Native, runs: int) -> list[dict[str, Any]]:
     """One row for each tenth of the runs."""
     rows, heaps = [], Heaps(page)
     for tenth in range(1, TENTHS + 1):
         row = page.evaluate("(runs) => go(runs)", runs // TENTHS)
         row |= {"heap_kb": heaps.kilobytes(), "resident_mb": resident_mb(browser), "bytes": page.evaluate("held()")}
-        bare = row["bare"]["p99"] / row["bare"]["median"]
-        row |= {"tail": row["p99"] / row["median"], "bare": bare, "native": native.tail(max(20, runs // TENTHS // 5))}
+        row |= {"tail": ratio(row), "bare": ratio(row["bare"]), "native": native.tail(max(20, runs // TENTHS // 5))}
         rows.append(row)
         print(f"{tenth * runs // TENTHS:>9} runs: median {row['median']:.2f} ms, p99 {row['p99']:.2f} "
               f"({row['tail']:.2f} x, without us {row['bare']:.2f}, ONNX Runtime {row['native']:.2f}), "
@@ -182,7 +196,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--bundle", type=Path, default=REPO / "static" / "models" / "face_head")
     parser.add_argument("--shape", default="1,3,112,112", help="of its first input")
-    parser.add_argument("--here", action="store_true", help="on the page's thread")
+    parser.add_argument("--here", action="store_true", help="on the page's thread, which computes alone")
     args = parser.parse_args()
     shape = [int(size) for size in args.shape.split(",")]
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome-stable")
@@ -191,22 +205,31 @@ def main() -> int:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         page = browser.new_page()
         page.goto(site.url + "/")
-        page.evaluate(LOAD, {"bundle": f"{site.url}/bundle/", "shape": shape, "worker": not args.here})
+        runs = max(1, args.runs // TENTHS // TURN) * TENTHS * TURN
+        wish = {"bundle": f"{site.url}/bundle/", "shape": shape, "worker": not args.here, "runs": runs}
+        page.evaluate(LOAD, wish | {"TURN": TURN, "WINDOW": WINDOW})
         page.evaluate("match()")
-        rows = endure(browser, page, Native(args.bundle, shape), max(args.runs, TENTHS))
+        rows = endure(browser, page, Native(args.bundle, shape), runs)
+        whole = page.evaluate("whole()")
         browser.close()
-    return verdict(rows, args.runs)
+    return verdict(rows, whole, runs)
 
 
-def verdict(rows: list[dict[str, Any]], runs: int) -> int:
-    """Prints the whole in a line; 1 where memory grew."""
+def spread(name: str, found: list[float]) -> str:
+    """The middle of some ratios, and the ends."""
+    return f"{name} {np.median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
+
+
+def verdict(rows: list[dict[str, Any]], whole: dict[str, dict[str, float]], runs: int) -> int:
+    """Prints what all runs together show; 1 where memory grew."""
     grown_kb = rows[-1]["heap_kb"] - rows[TENTHS // 2 - 1]["heap_kb"]
     kernels = rows[-1]["bytes"] - rows[0]["bytes"]
-    tails, bare, native = (sorted(row[key] for row in rows) for key in ("tail", "bare", "native"))
-    print(f"grown: heaps {grown_kb:.1f} KB (limit {LIMIT_KB}), kernels {kernels} bytes; "
-          f"p99 / median {tails[0]:.2f} to {tails[-1]:.2f} (median {np.median(tails):.2f}), "
-          f"without us {bare[0]:.2f} to {bare[-1]:.2f} ({np.median(bare):.2f}), "
-          f"of ONNX Runtime {native[0]:.2f} to {native[-1]:.2f} ({np.median(native):.2f})")  # fmt: skip
+    print(f"grown: heaps {grown_kb:.1f} KB (limit {LIMIT_KB}), kernels {kernels} bytes")
+    print(f"p99 / median: of all runs {ratio(whole['ours']):.2f}, without us {ratio(whole['bare']):.2f}")
+    columns = {key: [row[key] for row in rows] for key in ("tail", "bare", "native")}
+    windows = [ratio(window) for row in rows for window in row["windows"]]
+    print("; ".join([spread(f"by {WINDOW} runs", windows), spread("by tenths", columns["tail"]),
+                     spread("without us", columns["bare"]), spread("ONNX Runtime", columns["native"])]))  # fmt: skip
     return int((runs >= ENOUGH_RUNS and grown_kb > LIMIT_KB) or kernels > 0)
 
 

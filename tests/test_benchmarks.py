@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import importlib
 import json
+import sys
 import time
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from benchmarks.peers import table, tf_models
 from benchmarks.peers.gpu import cut
 from benchmarks.peers.link import Link
+from benchmarks.peers.measure import settled
 
 MARKED = "before\n<!-- peers -->\nstale\n<!-- end of peers -->\nafter\n"
 NETS = {"mobilenet_v2": {"title": "MobileNetV2"}, "crnn": {"title": "CRNN"}}
@@ -97,3 +100,32 @@ def test_a_slow_link_is_slow_and_loses_nothing():
     got, seconds = asyncio.run(fetch())
     assert got == sent
     assert seconds > 0.9 * (len(sent) * 8 / 4e6 + 0.04)
+
+
+def test_engines_are_looked_at_until_their_ratio_is_known_and_clear_of_its_aim():
+    peer = [20.0] * 12
+    steady = [10 + 0.1 * (i % 3) for i in range(12)]
+    assert settled(steady, peer, aim=0.6)
+    assert not settled(steady[:7], peer[:7], aim=0.6), "too few looks"
+    assert not settled(steady, peer, aim=0.506), "on which side of its aim?"
+    assert not settled([10 + i % 4 for i in range(12)], peer, aim=0.9), "not known to 2 %"
+    assert settled([*steady[:11], 40], peer, aim=0.6), "one look that something else held up"
+
+
+def test_all_benchmarks_end_with_the_first_step_that_fails(monkeypatch, capfd):
+    steps = importlib.import_module("benchmarks.__main__")
+    said = [steps.Step(name, "", ["-c", f"print('{name}'); raise SystemExit({code})"])
+            for name, code in (("good", 0), ("bad", 3), ("never", 0))]  # fmt: skip
+    monkeypatch.setattr(steps, "STEPS", said)
+    monkeypatch.setattr(sys, "argv", ["bench"])
+    assert steps.main() == 3
+    shown = capfd.readouterr()
+    assert "good\n" in shown.out and "bad\n" in shown.out and "never\n" not in shown.out
+    assert "bad FAILED with exit code 3" in shown.err
+
+
+def test_short_runs_leave_the_readme_alone():
+    steps = importlib.import_module("benchmarks.__main__")
+    written = [step for step in steps.STEPS if steps.INTO in step.command]
+    assert written and all(str(steps.FEW) in step.line(few=True) for step in written)
+    assert all(str(steps.HERE / "README.md") in step.line(few=False) for step in written)

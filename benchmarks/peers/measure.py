@@ -5,6 +5,7 @@ CPU time of the tab's process is what a run takes on a free core, even where oth
 threads it counts their waiting too, and only the clock says something.
 """
 
+import math
 import os
 import statistics
 from collections.abc import Iterable
@@ -19,7 +20,13 @@ CHUNK_MS = 250
 WARM_MS = 1000
 LOAD_MS = 60_000
 ATTEMPTS = 8
+LEAST_ROUNDS = 8  # fewer do not tell how far apart they are
+KNOWN = 0.02  # how well a ratio is to be known, as a share of it
+CLEAR = 3  # times its error that it is to be from its aim
 SPIN = "() => { let x = 1; for (let i = 0; i < 5e7; i++) x += Math.sqrt(x + i); return x }"  # some 100 ms
+
+Aims = dict[tuple[str, str], float]
+"""Of the ratios of CPU times, by the labels of both engines."""
 
 
 @dataclass
@@ -120,13 +127,25 @@ def summary(tab: Tab) -> dict[str, Any]:
     low, middle, high = statistics.quantiles(tab.times_ms, n=4)
     return {
         "wall_ms": middle, "spread": (high - low) / 2 / middle, "cpu_ms": statistics.median(tab.cpu_ms),
-        "best_ms": min(tab.times_ms), "runs": len(tab.times_ms), "error": tab.found["error"],
+        "best_ms": min(tab.times_ms), "runs": len(tab.times_ms), "looks": len(tab.cpu_ms), "error": tab.found["error"],
         "first_run_ms": tab.found["first_run_ms"], "bytes": tab.found["bytes"], "note": tab.found["note"],
     }  # fmt: skip
 
 
-def compare(browser: Browser, site: str, wishes: Iterable[tuple[str, dict[str, str]]], rounds: int) -> dict[str, Any]:
-    """One interleaved run: by label, the figures, or {"failed": reason}."""
+def settled(own_ms: list[float], other_ms: list[float], aim: float) -> bool:
+    """Whether the ratio of two engines, looked at in turns, is known, and on which side of its aim it lies."""
+    ratios = [own / other for own, other in zip(own_ms, other_ms, strict=True)]
+    if len(ratios) < LEAST_ROUNDS:
+        return False
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    error = 0.93 * (high - low) / math.sqrt(len(ratios))  # of a median, where ratios lie as a bell
+    return error < KNOWN * middle and abs(middle - aim) > CLEAR * error
+
+
+def compare(
+    browser: Browser, site: str, wishes: Iterable[tuple[str, dict[str, str]]], rounds: int, aims: Aims | None = None
+) -> dict[str, Any]:
+    """One interleaved run: by label, the figures, or {"failed": reason}. With aims it ends once all are settled."""
     tabs, results = [], {}
     for label, wish in wishes:
         tab = open_tab(browser, site, label, wish)
@@ -137,9 +156,14 @@ def compare(browser: Browser, site: str, wishes: Iterable[tuple[str, dict[str, s
     try:
         for tab in tabs:
             warm(tab)
+        known = {tab.label: tab.cpu_ms for tab in tabs}
+        asked = [(*pair, aim) for pair, aim in (aims or {}).items() if {*pair} <= {*known}]
+        pairs = [(known[own], known[other], aim) for own, other, aim in asked]
         for _ in range(rounds):
             for tab in tabs:
                 visit(tab)
+            if pairs and all(settled(*pair) for pair in pairs):
+                break
         return results | {tab.label: summary(tab) for tab in tabs}
     finally:
         for tab in tabs:
