@@ -57,7 +57,7 @@ STEPS = [
     Step("endurance", "100 000 runs: memory, and the slowest in a hundred", script("endurance"), few="--runs 1000"),
     Step("endurance_two", "MobileNetV2, fewer, two threads", [*script("endurance"), *V2], "--runs 5000", "--runs 1000"),
     Step("endurance_one", "the same, one thread", [*script("endurance"), *V2, "--here"], "--runs 5000", "--runs 1000"),
-    Step("gpu", "WebGPU and WebGL beside WASM", script("gpu"), few="--runs 2"),
+    Step("gpu", "WebGPU and WebGL beside WASM", script("gpu"), "--runs 3", "--runs 1"),
     Step("first_visit", "what a first visit to the scanner transfers", script("first_visit"), few="--runs 1"),
     Step("serving_load", "the server beside ONNX Runtime, and overloaded", script("serving_load"),
          few="--seconds 1 --rounds 1 --overload-minutes 0.1"),

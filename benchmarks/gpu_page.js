@@ -37,7 +37,7 @@ function errorOf(got, wanted) {
 async function measure({ name, side }, on, runs, wanted) {
   const start = performance.now(), model = await load(`models/${name}`, /** @type {any} */ ({ ...on, worker: false, cache: false }));
   const feeds = frame(model.inputs[0].name, side), first = await model.run(feeds), first_ms = performance.now() - start;
-  for (let i = 0; i < 10; i++) await model.run(feeds);
+  for (let i = 0; i < Math.min(10, runs); i++) await model.run(feeds);
   const times = [];
   for (let i = 0; i < runs; i++) {
     const began = performance.now();
