@@ -91,7 +91,7 @@ INLINE void tile_partial(int rows, int columns, int packed, const Tile *t) {
 
 // The next panels of columns for one row x[K]: how many of the `columns` (in eights) were taken, two vectors of sums for each.
 // Defined in ops/matmul.
-enum { ROW_PANELS = 3 };
+enum { ROW_PANELS = 4 };
 int row_panels(const float *x, const float *B, int K, int columns, f32x4 *sums);
 
 // Row blocks as even as can be, none over TILE_ROWS: the size of the block that starts at row m of M.

@@ -16,27 +16,29 @@ KERNEL(pack_columns, PackColumns) {
   return 0;
 }
 
-// One row against one panel or three side by side, which arrive from memory sooner than one after the other. Either way in
-// two chains, so that the bits do not depend on where the part of a thread begins.
-enum { STEPS = 2 };
+// One row against one panel or four side by side, which arrive from memory sooner than one after the other. Either way in
+// chains of the same products, so that the bits do not depend on where the part of a thread begins.
+enum { STEPS = 4, ROW_CHAIN = 256 };
 INLINE void panels_of(const int COUNT, const float *x, const float *B, int K, f32x4 *sums) {
-  f32x4 acc[4 * ROW_PANELS];
-  UNROLL for (int i = 0; i < 4 * COUNT; i++) acc[i] = splat(0.f);
-  int k = 0;
-  for (; k + STEPS <= K; k += STEPS, B += 8 * STEPS)
-    UNROLL for (int i = 0; i < STEPS; i++) {
-      f32x4 v = load_splat(x + k + i);
-      UNROLL for (int p = 0; p < 2 * COUNT; p++) {
-        f32x4 *sum = acc + 2 * COUNT * i + p;
-        *sum = madd(*sum, v, load(B + p / 2 * 8 * K + 8 * i + p % 2 * 4));
-        ORDER(*sum);
+  int from = 0;
+  do {
+    int k = from, end = imin(K, from + ROW_CHAIN);
+    f32x4 acc[2 * ROW_PANELS];
+    UNROLL for (int i = 0; i < 2 * COUNT; i++) acc[i] = splat(0.f);
+    for (; k + STEPS <= end; k += STEPS, B += 8 * STEPS)
+      UNROLL for (int i = 0; i < STEPS; i++) {
+        f32x4 v = load_splat(x + k + i);
+        UNROLL for (int p = 0; p < 2 * COUNT; p++) {
+          acc[p] = madd(acc[p], v, load(B + p / 2 * 8 * K + 8 * i + p % 2 * 4));
+          ORDER(acc[p]);
+        }
       }
+    for (; k < end; k++, B += 8) {
+      f32x4 v = load_splat(x + k);
+      UNROLL for (int p = 0; p < 2 * COUNT; p++) acc[p] = madd(acc[p], v, load(B + p / 2 * 8 * K + p % 2 * 4));
     }
-  for (; k < K; k++, B += 8) {
-    f32x4 v = load_splat(x + k);
-    UNROLL for (int p = 0; p < 2 * COUNT; p++) acc[p] = madd(acc[p], v, load(B + p / 2 * 8 * K + p % 2 * 4));
-  }
-  UNROLL for (int p = 0; p < 2 * COUNT; p++) sums[p] = add(acc[p], acc[p + 2 * COUNT]);
+    UNROLL for (int p = 0; p < 2 * COUNT; p++) sums[p] = from ? add(sums[p], acc[p]) : acc[p];
+  } while ((from += ROW_CHAIN) < K);
 }
 int row_panels(const float *x, const float *B, int K, int columns, f32x4 *sums) {
   if (columns > 8 * (ROW_PANELS - 1)) {
