@@ -106,9 +106,9 @@ def test_engines_are_looked_at_until_their_ratio_is_known_and_clear_of_its_aim()
     peer = [20.0] * 12
     steady = [10 + 0.1 * (i % 3) for i in range(12)]
     assert settled(steady, peer, aim=0.6)
-    assert not settled(steady[:7], peer[:7], aim=0.6), "too few looks"
+    assert not settled(steady[:5], peer[:5], aim=0.6), "too few looks"
     assert not settled(steady, peer, aim=0.506), "on which side of its aim?"
-    assert not settled([10 + i % 4 for i in range(12)], peer, aim=0.9), "not known to 2 %"
+    assert not settled([10 + 2 * (i % 4) for i in range(12)], peer, aim=2.0), "not known well"
     assert settled([*steady[:11], 40], peer, aim=0.6), "one look that something else held up"
 
 

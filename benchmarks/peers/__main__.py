@@ -2,7 +2,7 @@
 
     python -m benchmarks.peers [--net NAME]... [--threads 1,2] [--repeats 3] [--rounds 36] [--kept] [--table]
 
-With one thread engines are looked at until the ratios are known to 2 % and lie clear of their aims, at most in so many
+With one thread engines are looked at until the ratios are known to 4 % and lie clear of their aims, at most in so many
 rounds; with several, in all of them.
 
 Results gather in benchmarks/.cache/peers.json, newest of each net; --table only writes them into the README.

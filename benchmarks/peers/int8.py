@@ -3,7 +3,7 @@
     python -m benchmarks.peers.int8 [--repeats 3] [--rounds 36] [--kept]
 
 The nets of the other benchmark with their seeded weights, calibrated with noise; every layer that can be is in INT8
-(no error budget). One thread, interleaved, looked at until the ratios are known to 2 % and lie clear of their aims, at
+(no error budget). One thread, interleaved, looked at until the ratios are known to 4 % and lie clear of their aims, at
 most in so many rounds; what counts is the CPU time. --kept takes what was made last.
 """
 

@@ -20,8 +20,8 @@ CHUNK_MS = 250
 WARM_MS = 1000
 LOAD_MS = 60_000
 ATTEMPTS = 8
-LEAST_ROUNDS = 8  # fewer do not tell how far apart they are
-KNOWN = 0.02  # how well a ratio is to be known, as a share of it
+LEAST_ROUNDS = 6  # fewer do not tell how far apart they are
+KNOWN = 0.04  # how well a ratio is to be known, as a share of it
 CLEAR = 3  # times its error that it is to be from its aim
 SPIN = "() => { let x = 1; for (let i = 0; i < 5e7; i++) x += Math.sqrt(x + i); return x }"  # some 100 ms
 
