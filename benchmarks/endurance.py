@@ -228,7 +228,7 @@ def verdict(rows: list[dict[str, Any]], whole: dict[str, dict[str, float]], runs
     print(f"p99 / median: of all runs {ratio(whole['ours']):.2f}, without us {ratio(whole['bare']):.2f}")
     columns = {key: [row[key] for row in rows] for key in ("tail", "bare", "native")}
     windows = [ratio(window) for row in rows for window in row["windows"]]
-    print("; ".join([spread(f"by {WINDOW} runs", windows), spread("by tenths", columns["tail"]),
+    print("; ".join([spread(f"by {min(WINDOW, runs // TENTHS)} runs", windows), spread("by tenths", columns["tail"]),
                      spread("without us", columns["bare"]), spread("ONNX Runtime", columns["native"])]))  # fmt: skip
     return int((runs >= ENOUGH_RUNS and grown_kb > LIMIT_KB) or kernels > 0)
 
