@@ -12,7 +12,7 @@ enum { TILE_PIXELS = 6 };
 enum { TILE_PIXELS = 5 };
 #endif
 enum { CHAIN = 256 }; // products added up before they join the sum: rounding grows with the longer of the two chains
-enum { END_HARD_SWISH = 4 }; // as in ops/unary: with CLAMP = 0 the one that is done in registers
+enum { END_HARD_SWISH = 4, END_NONE = -1 }; // the first as in ops/unary: with CLAMP = 0 the one that is done in registers
 
 typedef struct {
   const float *x, *bias, *res;
@@ -22,8 +22,9 @@ typedef struct {
   Activation act;
 } BlockedTile;
 
-// An activation as end_vectors takes it: divisions are done once, not in every tile.
+// An activation as end_vectors takes it: divisions are done once, not in every tile, and a clamp that clamps nothing not at all.
 INLINE Activation prepared(Activation t) {
+  if (t.kind == 0 && t.alpha == -__builtin_inff() && t.beta == __builtin_inff()) t.kind = END_NONE;
   return t.kind == END_HARD_SWISH ? (Activation){t.kind, t.alpha / t.beta, 1 / t.beta, t.gamma / t.beta} : t;
 }
 // The prepared activation of n vectors in registers, where it can be done there.
@@ -49,13 +50,29 @@ INLINE void tile_step(const int MR, const int STEP, f32x4 *acc, const float *x, 
     ORDER(acc[2 * m + 1]);
   }
 }
+// Eight channels, two blocks. V8 puts a distance of a splat's load into a register of its own: so that these are few, and kept, x
+// goes from channel to channel.
+INLINE void tile_eight(const int MR, f32x4 *acc, const float **x, const float **w, int xc) {
+  UNROLL for (int i = 0; i < 8; i++) {
+    tile_step(MR, 4, acc, *x, *w + 8 * i);
+    *x += i % 4 == 3 ? xc - 3 : 1;
+    ORDER(*x);
+  }
+  *w += 64;
+}
 // The end of a tile: residual, activation, result. res, y: where its first block of channels begins.
 INLINE void end_tile(const int MR, const BlockedTile *t, f32x4 *acc, const float *res, float *y, int both) {
   if (res) {
     UNROLL for (int m = 0; m < MR; m++) acc[2 * m] = add(acc[2 * m], load(res + 4 * m));
     if (both) UNROLL for (int m = 0; m < MR; m++) acc[2 * m + 1] = add(acc[2 * m + 1], load(res + t->rc + 4 * m));
   }
-  end_vectors(2 * MR, acc, &t->act);
+  if (t->act.kind == 0) {
+    f32x4 lo = splat(t->act.alpha), hi = splat(t->act.beta);
+    UNROLL for (int m = 0; m < MR; m++) store(y + 4 * m, clamp(acc[2 * m], lo, hi));
+    if (both) UNROLL for (int m = 0; m < MR; m++) store(y + t->yc + 4 * m, clamp(acc[2 * m + 1], lo, hi));
+    return;
+  }
+  if (t->act.kind == END_HARD_SWISH) end_vectors(2 * MR, acc, &t->act);
   UNROLL for (int m = 0; m < MR; m++) store(y + 4 * m, acc[2 * m]);
   if (both) UNROLL for (int m = 0; m < MR; m++) store(y + t->yc + 4 * m, acc[2 * m + 1]);
 }
@@ -66,14 +83,17 @@ INLINE void end_tile(const int MR, const BlockedTile *t, f32x4 *acc, const float
 INLINE void short_tiles(const int MR, const int STEP, const BlockedTile *t, const float *w, int n, int count, int next) {
   const float *first = t->x, *bias = t->bias + n, *res = t->res ? t->res + n / 4 * t->rc : 0;
   float *y = t->y + n / 4 * t->yc;
-  int both = t->O - n > 4, blocks = t->K >> 2, xc = t->xc;
+  int both = t->O - n > 4, eights = t->K >> 3, xc = t->xc;
   if (STEP == 4) first += t->taps[0];
   for (; count; count--, first += next, y += 4 * MR, res = res ? res + 4 * MR : 0) {
     f32x4 acc[2 * TILE_PIXELS];
     UNROLL for (int m = 0; m < MR; m++) acc[2 * m] = load(bias), acc[2 * m + 1] = load(bias + 4);
     const float *x = first, *v = w;
-    if (STEP == 4) for (int c = blocks; c; c--, x += xc, v += 32) UNROLL for (int i = 0; i < 4; i++) tile_step(MR, 4, acc, x + i, v + 8 * i);
-    else {
+    if (STEP == 4) {
+      int c = eights;
+      do tile_eight(MR, acc, &x, &v, xc);
+      while (--c);
+    } else {
       int tap = 0; // three at a time: the loop itself costs as much as a tap
       for (; tap + 3 <= t->T; tap += 3, v += 24) UNROLL for (int i = 0; i < 3; i++) tile_step(MR, 1, acc, x + t->taps[tap + i], v + 8 * i);
       for (; tap < t->T; tap++, v += 8) tile_step(MR, 1, acc, x + t->taps[tap], v);
@@ -98,8 +118,8 @@ INLINE void long_tile(const int MR, const BlockedTile *t, const float *w, int n)
         split = 1, run = 0;
       }
       run += k;
-      for (int c = k >> 2; c; c--, A += t->xc, w += 32) UNROLL for (int i = 0; i < 4; i++) tile_step(MR, 4, acc, A + i, w + 8 * i);
-      for (int i = k & 3; i; i--, A++, w += 8) tile_step(MR, 4, acc, A, w);
+      for (int c = k >> 3; c; c--) tile_eight(MR, acc, &A, &w, t->xc);
+      for (int i = 0; i < (k & 7); i++, A += i == 4 ? t->xc - 3 : 1, w += 8) tile_step(MR, 4, acc, A, w);
     }
   }
   if (split) UNROLL for (int i = 0; i < 2 * MR; i++) acc[i] = add(acc[i], sum[i]);
