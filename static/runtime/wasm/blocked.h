@@ -50,8 +50,8 @@ INLINE void tile_step(const int MR, const int STEP, f32x4 *acc, const float *x, 
     ORDER(acc[2 * m + 1]);
   }
 }
-// Eight channels, two blocks. V8 puts a distance of a splat's load into a register of its own: so that these are few, and kept, x
-// goes from channel to channel.
+// Eight channels, two blocks. V8 computes every distance of a splat's load from its pointer by an instruction of its own, once a
+// turn of the loop: so x goes on from channel to channel, and only the distances of the pixels are left.
 INLINE void tile_eight(const int MR, f32x4 *acc, const float **x, const float **w, int xc) {
   UNROLL for (int i = 0; i < 8; i++) {
     tile_step(MR, 4, acc, *x, *w + 8 * i);
