@@ -23,7 +23,9 @@ CHECK = """async () => {
     for (let i = 0; i < 2; i++) {
       const out = await engine.run(feeds);
       for (const [slot, tensors] of Object.entries(item.outputs)) {
-        tensors.forEach((expected, k) => { worst = Math.max(worst, deviation(out[`${slot}_${k}`], expected) - item.tol); });
+        tensors.forEach((expected, k) => {
+          worst = Math.max(worst, deviation(out[`${slot}_${k}`], expected) - item.tol);
+        });
       }
     }
     engine.dispose();
@@ -41,7 +43,7 @@ def site() -> Iterator[Site]:
 
 @pytest.mark.parametrize("flags", ["", "--no-enable-avx-vnni", "--no-liftoff", "--no-liftoff --no-enable-avx-vnni"])
 def test_int8_is_the_same_whatever_the_processor_has(browser: Any, site: Site, flags: str) -> None:
-    """flags: of V8: what it may use of the processor, and which of its compilers; a processor without AVX-VNNI gets the second."""
+    """flags: of V8: what it may use of the processor, and which of its compilers."""
     given = [*CHROMIUM_FLAGS, f"--js-flags={flags}"]
     chromium = browser.browser_type.launch(executable_path=chromium_path(), args=given)
     try:

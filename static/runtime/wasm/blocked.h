@@ -78,7 +78,7 @@ INLINE void end_tile(const int MR, const BlockedTile *t, f32x4 *acc, const float
 }
 
 // `count` tiles side by side, their sums short enough for one chain: finding each tile by itself costs as much as four
-// channels. STEP: floats from pixel to pixel of x: 4 in blocked pictures, of one tap and whole blocks of channels; 1 in plain
+// channels. STEP: floats from pixel to pixel of x: 4 in blocked pictures, of one tap and pairs of blocks of channels; 1 in plain
 // planes, where K is 1. next: floats of x from tile to tile.
 INLINE void short_tiles(const int MR, const int STEP, const BlockedTile *t, const float *w, int n, int count, int next) {
   const float *first = t->x, *bias = t->bias + n, *res = t->res ? t->res + n / 4 * t->rc : 0;
