@@ -103,8 +103,8 @@ INLINE void two_narrow(const int8_t *p, const int8_t *w, int K, i32x4 acc[NARROW
   }
 }
 // four: what adds_four says.
-INLINE void tile_narrow(int four, const ConvInt8 *a, const int8_t *p, const int8_t *w, int K, int o, int n, int rows, const int8_t *res,
-                        int8_t *y, const Rounder *r) {
+INLINE void tile_narrow(int four, const ConvInt8 *a, const int8_t *p, const int8_t *w, int K, int o, int n, int rows,
+                        const int8_t *res, int8_t *y, const Rounder *r) {
   i32x4 acc[NARROW_ROWS][2];
   const int *bias = a->bias + o;
   UNROLL for (int m = 0; m < NARROW_ROWS; m++) acc[m][0] = wasm_v128_load(bias), acc[m][1] = wasm_v128_load(bias + 4);
@@ -138,7 +138,8 @@ INLINE void wide_four(const int n, const int8_t *x, const int8_t *w, i32x4 acc[W
   }
 }
 // One pixel x WIDE channels from o on. four: what adds_four says.
-static void tile_wide(int four, const ConvInt8 *a, const int8_t *x, const int8_t *w, int K, int o, const int8_t *res, int8_t *y, const Rounder *r) {
+static void tile_wide(int four, const ConvInt8 *a, const int8_t *x, const int8_t *w, int K, int o, const int8_t *res, int8_t *y,
+                      const Rounder *r) {
   i32x4 acc[WIDE / 4], ones = wasm_i16x8_splat(1);
   ORDER(ones);
   UNROLL for (int m = 0; m < WIDE / 4; m++) acc[m] = wasm_v128_load(a->bias + o + 4 * m);
