@@ -6,7 +6,8 @@ With one thread engines are looked at until the ratios are known to 4 % and lie 
 rounds; with several, in all of them.
 
 Results gather in benchmarks/.cache/peers.json, newest of each net; --table only writes them into the README.
---kept takes the nets as they were made last. --into names another file with such a table.
+--kept takes the nets as they were made last. --into names another file with such a table; its results gather in a file
+of their own.
 """
 
 import argparse
@@ -25,7 +26,6 @@ from benchmarks.peers.site import serving
 from benchmarks.peers.table import README, STRICT_AIM, aims_of, write_table
 from tests.conftest import CHROMIUM_FLAGS, chromium_path
 
-RESULTS = CACHE / "peers.json"
 STRICT = ("mobilenet_v2", "mobilenet_v3_small", "pplcnet_x1_0", "db_320", "svtr", "crnn")
 
 
@@ -54,12 +54,17 @@ def known_failure(net: str, engine: str) -> str:
     return file.read_text().splitlines()[0] if part and file.is_file() else ""
 
 
-def load_results() -> dict[str, Any]:
+def results_of(table: Path) -> Path:
+    """Where the results of a table gather: short runs with a table of their own stay out of the README's."""
+    return CACHE / ("peers.json" if table == README.resolve() else f"peers.{table.stem}.json")
+
+
+def load_results(kept: Path) -> dict[str, Any]:
     """What was measured so far, by "NET THREADS"."""
-    return json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    return json.loads(kept.read_text()) if kept.is_file() else {}
 
 
-def run(names: list[str], threads: list[int], repeats: int, rounds: int) -> None:
+def run(names: list[str], threads: list[int], repeats: int, rounds: int, kept: Path) -> None:
     """Measures, and keeps what was found after each net."""
     flags = [*CHROMIUM_FLAGS, "--disable-background-timer-throttling", "--disable-renderer-backgrounding",
              "--disable-backgrounding-occluded-windows"]  # fmt: skip
@@ -78,10 +83,10 @@ def run(names: list[str], threads: list[int], repeats: int, rounds: int) -> None
                     report(name, count, turns[-1])
                     if "failed" in turns[-1]["inpage"]:
                         raise SystemExit(f"this runtime could not run {name} with {count} threads")
-                results = load_results()
+                results = load_results(kept)
                 stamp = {"when": time.strftime("%Y-%m-%d"), "load": os.getloadavg()[0]}
                 results[f"{name} {count}"] = stamp | {"turns": turns}
-                RESULTS.write_text(json.dumps(results, indent=1))
+                kept.write_text(json.dumps(results, indent=1))
 
 
 def report(name: str, threads: int, turn: dict[str, Any]) -> None:
@@ -108,16 +113,17 @@ def main() -> int:
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--into", type=Path, default=README, help="whose table is written")
     given = parser.parse_args()
+    kept = results_of(given.into.resolve())
     if not given.table:
         names = given.net or all_names()
         for left in set(names) - set(all_names()):
             parser.error(f"there is no net {left!r}; there are {', '.join(all_names())}")
         if not given.kept:
             prepare(names)
-        run(names, [int(n) for n in dict.fromkeys(given.threads.split(","))], given.repeats, given.rounds)
+        run(names, [int(n) for n in dict.fromkeys(given.threads.split(","))], given.repeats, given.rounds, kept)
     files = {name: NETS / name / "net.json" for name in all_names()}
     known = {name: json.loads(file.read_text()) for name, file in files.items() if file.is_file()}
-    write_table(load_results(), known, given.into)
+    write_table(load_results(kept), known, given.into)
     return 0
 
 
