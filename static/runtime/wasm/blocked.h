@@ -50,15 +50,15 @@ INLINE void tile_step(const int MR, const int STEP, f32x4 *acc, const float *x, 
     ORDER(acc[2 * m + 1]);
   }
 }
-// Eight channels, two blocks. V8 computes every distance of a splat's load from its pointer by an instruction of its own, once a
+// n channels, whole blocks. V8 computes every distance of a splat's load from its pointer by an instruction of its own, once a
 // turn of the loop: so x goes on from channel to channel, and only the distances of the pixels are left.
-INLINE void tile_eight(const int MR, f32x4 *acc, const float **x, const float **w, int xc) {
-  UNROLL for (int i = 0; i < 8; i++) {
+INLINE void tile_channels(const int MR, const int n, f32x4 *acc, const float **x, const float **w, int xc) {
+  UNROLL for (int i = 0; i < n; i++) {
     tile_step(MR, 4, acc, *x, *w + 8 * i);
     *x += i % 4 == 3 ? xc - 3 : 1;
     ORDER(*x);
   }
-  *w += 64;
+  *w += 8 * n;
 }
 // The end of a tile: residual, activation, result. res, y: where its first block of channels begins.
 INLINE void end_tile(const int MR, const BlockedTile *t, f32x4 *acc, const float *res, float *y, int both) {
@@ -78,20 +78,21 @@ INLINE void end_tile(const int MR, const BlockedTile *t, f32x4 *acc, const float
 }
 
 // `count` tiles side by side, their sums short enough for one chain: finding each tile by itself costs as much as four
-// channels. STEP: floats from pixel to pixel of x: 4 in blocked pictures, of one tap and pairs of blocks of channels; 1 in plain
-// planes, where K is 1. next: floats of x from tile to tile.
+// channels. STEP: floats from pixel to pixel of x: 4 in blocked pictures, of one tap and whole blocks of channels, two at least;
+// 1 in plain planes, where K is 1. next: floats of x from tile to tile.
 INLINE void short_tiles(const int MR, const int STEP, const BlockedTile *t, const float *w, int n, int count, int next) {
   const float *first = t->x, *bias = t->bias + n, *res = t->res ? t->res + n / 4 * t->rc : 0;
   float *y = t->y + n / 4 * t->yc;
-  int both = t->O - n > 4, eights = t->K >> 3, xc = t->xc;
+  int both = t->O - n > 4, xc = t->xc;
   if (STEP == 4) first += t->taps[0];
   for (; count; count--, first += next, y += 4 * MR, res = res ? res + 4 * MR : 0) {
     f32x4 acc[2 * TILE_PIXELS];
     UNROLL for (int m = 0; m < MR; m++) acc[2 * m] = load(bias), acc[2 * m + 1] = load(bias + 4);
     const float *x = first, *v = w;
     if (STEP == 4) {
-      int c = eights;
-      do tile_eight(MR, acc, &x, &v, xc);
+      if (t->K & 4) tile_channels(MR, 4, acc, &x, &v, xc);
+      int c = t->K >> 3;
+      do tile_channels(MR, 8, acc, &x, &v, xc);
       while (--c);
     } else {
       int tap = 0; // three at a time: the loop itself costs as much as a tap
@@ -118,8 +119,9 @@ INLINE void long_tile(const int MR, const BlockedTile *t, const float *w, int n)
         split = 1, run = 0;
       }
       run += k;
-      for (int c = k >> 3; c; c--) tile_eight(MR, acc, &A, &w, t->xc);
-      for (int i = 0; i < (k & 7); i++, A += i == 4 ? t->xc - 3 : 1, w += 8) tile_step(MR, 4, acc, A, w);
+      for (int c = k >> 3; c; c--) tile_channels(MR, 8, acc, &A, &w, t->xc);
+      if (k & 4) tile_channels(MR, 4, acc, &A, &w, t->xc);
+      for (int i = k & 3; i; i--, A++, w += 8) tile_step(MR, 4, acc, A, w);
     }
   }
   if (split) UNROLL for (int i = 0; i < 2 * MR; i++) acc[i] = add(acc[i], sum[i]);

@@ -203,7 +203,7 @@ static inline void conv_part(const int STEP, const int SHORT, const ConvBlocked 
   end_rows(a, cut, tiles, channels);
 }
 KERNEL(conv_blocked, ConvBlocked) {
-  if (a->T == 1 && a->K <= CHAIN && a->K % 8 == 0) conv_part(4, 1, a, part, parts);
+  if (a->T == 1 && a->K >= 8 && a->K <= CHAIN && a->K % 4 == 0) conv_part(4, 1, a, part, parts);
   else conv_part(4, 0, a, part, parts);
   return 0;
 }
