@@ -60,7 +60,8 @@ INLINE void tile_channels(const int MR, const int n, f32x4 *acc, const float **x
   }
   *w += 8 * n;
 }
-// The end of a tile: residual, activation, result. res, y: where its first block of channels begins.
+// The end of a tile: residual, activation, result. res, y: where its first block of channels begins. A clamp stores its own
+// results: where the kinds of activations meet again, V8 moves all sums to other registers.
 INLINE void end_tile(const int MR, const BlockedTile *t, f32x4 *acc, const float *res, float *y, int both) {
   if (res) {
     UNROLL for (int m = 0; m < MR; m++) acc[2 * m] = add(acc[2 * m], load(res + 4 * m));
