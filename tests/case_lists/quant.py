@@ -117,6 +117,9 @@ CASES = [
             ("1x1_wide", (1, 3, 3, 88), 72, (1, 1), {"real": 2.0}),
             ("1x1_wide_hard_swish", (1, 2, 3, 51), 40, (1, 1), {"fuse_activation": "hard_swish", "out_factor": 6.5}),
             ("1x1_wide_residual", (1, 1, 3, 20), 64, (1, 1), {"residual": (1, 1, 3, 64)}),
+            ("1x1_tall_residual", (1, 3, 5, 20), 40, (1, 1), {"residual": (1, 3, 5, 40)}),
+            ("1x1_tall_hard_swish", (2, 2, 4, 24), 24, (1, 1), {"fuse_activation": "hard_swish", "out_factor": 6.5}),
+            ("1x1_tall_far", (1, 2, 4, 8), 16, (1, 1), {"real": 1e8}),
             ("3x3", (1, 5, 6, 5), 8, (3, 3), {"paddings": [1, 1, 1, 1], "in_zero": 127, "strides": [2, 2]}),
             ("3x3_dilated_groups", (1, 5, 6, 6), 4, (3, 3), {"paddings": [2] * 4, "dilations": [2, 2], "groups": 2}),
         ]

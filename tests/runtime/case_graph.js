@@ -78,3 +78,19 @@ export function deviation(actual, expected) {
     return Math.max(worst, same ? 0 : Number.isFinite(got - want) ? Math.abs(got - want) : Infinity);
   }, 0) / Math.max(1, finite.length ? range : 1);
 }
+
+/**
+ * How far two runs of an engine are from a case, at worst.
+ * @param {{run: (feeds: Record<string, Tensor>) => Promise<Record<string, Tensor>>}} engine
+ * @param {Record<string, Tensor>} feeds @param {Case} item @returns {Promise<number>}
+ */
+export async function worstOfTwo(engine, feeds, item) {
+  let worst = 0;
+  for (let i = 0; i < 2; i++) {
+    const out = await engine.run(feeds);
+    for (const [slot, tensors] of Object.entries(item.outputs)) {
+      tensors.forEach((expected, k) => { worst = Math.max(worst, deviation(out[`${slot}_${k}`], expected)); });
+    }
+  }
+  return worst;
+}

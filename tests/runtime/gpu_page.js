@@ -3,7 +3,7 @@ import { loadBundle } from '../../static/runtime/bundle.js';
 import { createGpuEngine } from '../../static/runtime/gpu/engine.js';
 import { load } from '../../static/runtime/index.js';
 import { kernels } from '../../static/runtime/kernels.js';
-import { deviation, graphOf, parseCases } from './case_graph.js';
+import { graphOf, parseCases, worstOfTwo } from './case_graph.js';
 
 /** @typedef {'webgpu'|'webgl'} Name */
 /** @typedef {'float32'|'float16'} Precision */
@@ -39,12 +39,7 @@ async function checkCase(item, name, precision, wasm) {
   let engine;
   try {
     engine = await createGpuEngine(graph, weights, { wasm, open: () => open(name, precision) });
-    for (let i = 0; i < 2; i++) {
-      const out = await engine.run(feeds);
-      for (const [slot, tensors] of Object.entries(item.outputs)) {
-        tensors.forEach((expected, k) => { outcome.worst = Math.max(outcome.worst, deviation(out[`${slot}_${k}`], expected)); });
-      }
-    }
+    outcome.worst = await worstOfTwo(engine, feeds, item);
     const plans = await Promise.all([...engine.plans.values()]);
     outcome.steps = plans.reduce((sum, { plan }) => sum + plan.segments.reduce((n, s) => n + (s.on === 'gpu' ? s.steps.length : 0), 0), 0);
   } catch (error) {

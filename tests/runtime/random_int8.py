@@ -25,6 +25,12 @@ def conv(d: Draw) -> Made:
         groups, depth = d.int(2, 40), 1
         outputs = groups
     n, h, w, (kh, kw) = d.int(1, 2), d.int(3, 9), d.int(3, 9), d.pick((1, 1), (3, 3), (2, 3), (5, 5), (3, 1))
+    usual = "narrow" in kind and d.flag()  # as in most nets: channels by eights, 1 x 1, or 3 x 3 of each alone
+    if usual and "depthwise" in kind:
+        groups, (kh, kw) = 8 * d.int(1, 5), (3, 3)
+        outputs = groups
+    elif usual:
+        groups, outputs, w, (kh, kw) = 1, 8 * d.int(1, 9), d.int(1, 30), (1, 1)
     if kind == "narrow depthwise":
         w += 9
     limit = {"narrow": 63, "int8": 127, "narrow depthwise": 63 if kh == 1 else 258 // (3 * kw)}.get(kind, 2047)
@@ -33,6 +39,8 @@ def conv(d: Draw) -> Made:
              "paddings": [d.int(0, 2) for _ in range(4)], "padding_algorithm": d.pick("EXPLICIT", "EXPLICIT", "SAME"),
              "in_zero": d.int(0, 127), "fuse_activation": d.pick("", "", "hard_swish", "leaky_relu"), "fuse_alpha": 0.1,
              "weight_limit": limit, "scale_exponent": d.int(-12, 3), "bias_exponent": d.int(0, 4), **bounds(d)}
+    if usual:
+        attrs |= {"paddings": [kh // 2] * 4, "strides": [1, 1], "fuse_activation": d.pick("", "", "hard_swish")}
     if kind == "narrow depthwise" and kh > 1:
         filters[d.int(0, groups - 1), d.int(0, kh - 1), d.int(0, kw - 1)] = d.pick(-1, 1)
         filters[0], filters[-1] = limit, -limit
@@ -45,9 +53,9 @@ def conv(d: Draw) -> Made:
         attrs |= {"in_low": 0 if "narrow" in kind else -128, "in_high": 127}
         x = whole(d, (n, h, w, depth * groups), attrs["in_low"])
         x[0] = attrs["in_high"] if d.flag() else x[0]
-    usual = 40 / (limit * (1000 if kind == "first" else 64) * np.sqrt(kh * kw * depth))
-    usual = np.ldexp(usual, -attrs["scale_exponent"])
-    scale = (d.rng().uniform(0.3, 2, outputs) * usual).astype(np.float32)
+    real = d.pick(*[40] * 9, 1e9) / (limit * (1000 if kind == "first" else 64) * np.sqrt(kh * kw * depth))
+    real = np.ldexp(real, -attrs["scale_exponent"])
+    scale = (d.rng().uniform(0.3, 2, outputs) * real).astype(np.float32)
     inputs = {"Input": [x], "Filter": [filters], "Scale": [scale],
               "Bias": [whole(d, (outputs,), -900, 900, d.pick("int16", "int32"))]}
     if d.flag() and kind != "first" and (kh, kw) == (1, 1) and attrs["padding_algorithm"] == "EXPLICIT":

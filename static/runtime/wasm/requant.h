@@ -63,8 +63,20 @@ INLINE f32x4 act_int8(f32x4 v, const int kind, const Ending *e, const Rounder *r
   if (kind == 2) return select(wasm_f32x4_gt(v, splat(0.f)), v, mul(v, splat(e->alpha)));
   return v;
 }
-// 8 channels as words; s0 and s1: their scales.
-INLINE v128_t ended(const int kind, const i32x4 sums[2], f32x4 s0, f32x4 s1, const int8_t *res, const Ending *e, const Rounder *r) {
+// Whether `nearest` takes every result as it is, where there is no activation: n channels, a multiple of 4, whose products
+// add up to -most..most. Far from 2^22, where it no longer does, so that the roundings here do not matter.
+static __attribute__((unused)) int is_near(const float *scale, const int *bias, int n, float most, const Ending *e) {
+  v128_t ok = wasm_i32x4_splat(-1);
+  f32x4 limit = splat(2097152.f - 256 * __builtin_fabsf(e->res_scale));
+  for (int i = 0; i < n; i += 4) {
+    f32x4 reach = add(wasm_f32x4_abs(to_float(wasm_v128_load(bias + i))), splat(most));
+    ok = wasm_v128_and(ok, wasm_f32x4_le(wasm_f32x4_abs(mul(reach, load(scale + i))), limit));
+  }
+  return wasm_i32x4_all_true(ok);
+}
+// 8 channels as words; s0 and s1: their scales; near: what is_near says.
+INLINE v128_t ended(const int kind, const int near, const i32x4 sums[2], f32x4 s0, f32x4 s1, const int8_t *res, const Ending *e,
+                    const Rounder *r) {
   f32x4 p = mul(to_float(sums[0]), s0), q = mul(to_float(sums[1]), s1);
   if (res) {
     v128_t more = load8(res);
@@ -72,19 +84,19 @@ INLINE v128_t ended(const int kind, const i32x4 sums[2], f32x4 s0, f32x4 s1, con
     q = add(q, mul(upper4(more, e->res_zero), splat(e->res_scale)));
   }
   p = act_int8(p, kind, e, r), q = act_int8(q, kind, e, r);
-  return kind == 1 ? wasm_i16x8_narrow_i32x4(nearest(p, r), nearest(q, r)) : round_words(p, q, r);
+  return kind == 1 || near ? wasm_i16x8_narrow_i32x4(nearest(p, r), nearest(q, r)) : round_words(p, q, r);
 }
 enum { MOST_ROWS = 7 };
 // rows (at most MOST_ROWS) pixels of 8 channels, of which n count (all where there are several rows); pitch: bytes from pixel
 // to pixel. What does not change is read once: the stores of bytes might otherwise change it, as far as the compiler knows.
-INLINE void finish_as(const int rows, const int kind, i32x4 sums[][2], const float *scale, const int8_t *res, int8_t *y,
-                      int pitch, int n, const Ending *end, const Rounder *round) {
+INLINE void finish_as(const int rows, const int kind, const int near, i32x4 sums[][2], const float *scale, const int8_t *res,
+                      int8_t *y, int pitch, int n, const Ending *end, const Rounder *round) {
   const f32x4 s0 = load(scale), s1 = load(scale + 4);
   const Rounder r = *round;
   const Ending e = *end;
   v128_t before = s0;
   UNROLL for (int m = 0; m < rows; m++, y += pitch) {
-    v128_t words = ended(kind, sums[m], s0, s1, res ? res + m * pitch : 0, &e, &r);
+    v128_t words = ended(kind, near, sums[m], s0, s1, res ? res + m * pitch : 0, &e, &r);
     if (m % 2) {
       v128_t bytes = to_bytes(before, words, &r);
       wasm_v128_store64_lane(y - pitch, bytes, 0);
@@ -98,25 +110,25 @@ INLINE void finish_as(const int rows, const int kind, i32x4 sums[][2], const flo
 static __attribute__((noinline, unused)) void finish_each(int rows, i32x4 sums[][2], const float *scale, const int8_t *res,
                                                           int8_t *y, int pitch, int n, const Ending *end, const Rounder *round) {
   for (int m = 0; m < rows; m++, y += pitch, res = res ? res + pitch : 0) {
-    if (end->kind == 0) finish_as(1, 0, sums + m, scale, res, y, pitch, n, end, round);
-    else if (end->kind == 1) finish_as(1, 1, sums + m, scale, res, y, pitch, n, end, round);
-    else finish_as(1, 2, sums + m, scale, res, y, pitch, n, end, round);
+    if (end->kind == 0) finish_as(1, 0, 0, sums + m, scale, res, y, pitch, n, end, round);
+    else if (end->kind == 1) finish_as(1, 1, 0, sums + m, scale, res, y, pitch, n, end, round);
+    else finish_as(1, 2, 0, sums + m, scale, res, y, pitch, n, end, round);
   }
 }
-// most: how many rows there are sums of; rows: how many of them count.
-INLINE void finish_rows(const int most, int rows, i32x4 sums[][2], const float *scale, const int8_t *res, int8_t *y, int pitch,
-                        int n, const Ending *end, const Rounder *round) {
+// most: how many rows there are sums of; rows: how many of them count; near: as above.
+INLINE void finish_rows(const int most, int rows, const int near, i32x4 sums[][2], const float *scale, const int8_t *res,
+                        int8_t *y, int pitch, int n, const Ending *end, const Rounder *round) {
   if (rows == most && n >= 8) {
     if (end->kind == 0 && !res) {
-      finish_as(most, 0, sums, scale, 0, y, pitch, 8, end, round);
+      finish_as(most, 0, near, sums, scale, 0, y, pitch, 8, end, round);
       return;
     }
     if (end->kind == 1 && !res) {
-      finish_as(most, 1, sums, scale, 0, y, pitch, 8, end, round);
+      finish_as(most, 1, 0, sums, scale, 0, y, pitch, 8, end, round);
       return;
     }
     if (end->kind == 0) {
-      finish_as(most, 0, sums, scale, res, y, pitch, 8, end, round);
+      finish_as(most, 0, near, sums, scale, res, y, pitch, 8, end, round);
       return;
     }
   }
@@ -132,7 +144,7 @@ INLINE void wide_as(const int kind, const i32x4 sums[8], const float *scale, con
   const Ending e = *end;
   v128_t before = sums[0];
   UNROLL for (int m = 0; m < 4; m++) {
-    v128_t words = ended(kind, sums + 2 * m, load(scale + 8 * m), load(scale + 8 * m + 4), res ? res + 8 * m : 0, &e, &r);
+    v128_t words = ended(kind, 0, sums + 2 * m, load(scale + 8 * m), load(scale + 8 * m + 4), res ? res + 8 * m : 0, &e, &r);
     if (m % 2) wasm_v128_store(y + 8 * (m - 1), to_bytes(before, words, &r));
     before = words;
   }
@@ -148,3 +160,19 @@ INLINE int even_block(int n, int i, int most) {
   int blocks = (n + most - 1) / most, small = n / blocks, big = n % blocks;
   return i < big * (small + 1) ? small + 1 : small;
 }
+
+#ifdef __wasm_relaxed_simd__
+// Whether four products of bytes are best added up by relaxed SIMD's own way: one instruction with AVX-VNNI (which takes the
+// second operand without a sign) and on ARM (with one). Elsewhere it takes three, and sums of two products are cut to 16 bits;
+// V8's baseline compiler before AVX-VNNI mixed registers up there, so only these two answers count.
+static __attribute__((unused)) int adds_four(void) {
+  v128_t most = wasm_i8x16_splat(127), more = wasm_i8x16_splat(-1);
+  ORDER(more);
+  int sum = wasm_i32x4_extract_lane(wasm_i32x4_relaxed_dot_i8x16_i7x16_add(most, more, isplat(0)), 0);
+  return sum == 4 * 127 * 255 || sum == -4 * 127;
+}
+INLINE void add_four(i32x4 *acc, v128_t w, v128_t x) {
+  *acc = wasm_i32x4_relaxed_dot_i8x16_i7x16_add(w, x, *acc);
+  ORDER(*acc);
+}
+#endif

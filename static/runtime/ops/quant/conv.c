@@ -72,7 +72,7 @@ INLINE void tile_end(const ConvInt8 *a, const int rows, const int16_t *p, const 
                      const int8_t *res, int8_t *y, const Rounder *r) {
   i32x4 sums[ROWS][2];
   tile_int8(rows, p, w, K, a->bias + o, sums);
-  finish_rows(rows, rows, sums, a->scale + o, res, y, a->O, n, &a->end, r);
+  finish_rows(rows, rows, 0, sums, a->scale + o, res, y, a->O, n, &a->end, r);
 }
 
 // The pixels from p on, n of them, of one group: gathered by rows, multiplied by 8 channels at a time.
@@ -154,7 +154,7 @@ INLINE void tile_first(const ConvInt8 *a, const int rows, const int usual, const
     }
     else for (int k = 0; k < pairs; k++, p += 2, w += 16) first_step(rows, p, step, w, acc);
   }
-  finish_rows(rows, rows, acc, a->scale + o, res, y, a->O, n, &a->end, r);
+  finish_rows(rows, rows, 0, acc, a->scale + o, res, y, a->O, n, &a->end, r);
 }
 KERNEL(conv_first_int8, ConvInt8) {
   Rounder r = rounder(a->end.to);

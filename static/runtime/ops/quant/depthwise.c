@@ -75,7 +75,7 @@ INLINE void span_int8(const DepthwiseInt8 *a, const int R, const int pairs, cons
       ORDER(acc[m][1]);
     }
   }
-  finish_rows(R, R, acc, a->scale + c, res, y, a->C, n, &a->end, r);
+  finish_rows(R, R, 0, acc, a->scale + c, res, y, a->C, n, &a->end, r);
 }
 INLINE void row_int8(const DepthwiseInt8 *a, const int pairs, const int8_t *x, const int *offset, const int16_t *w, int c,
                      const int8_t *res, int8_t *y, const Rounder *r) {
@@ -118,7 +118,7 @@ INLINE void span_narrow(const DepthwiseInt8 *a, const int k, const int stride, c
 }
 // Out of line: the sums come from four kinds of spans.
 static __attribute__((noinline)) void finish_span(i32x4 sums[SPAN][2], const DepthwiseInt8 *a, int c, int8_t *y, const Rounder *r) {
-  finish_rows(SPAN, SPAN, sums, a->scale + c, 0, y, a->C, imin(8, a->C - c), &a->end, r);
+  finish_rows(SPAN, SPAN, 0, sums, a->scale + c, 0, y, a->C, imin(8, a->C - c), &a->end, r);
 }
 INLINE void row_narrow(const DepthwiseInt8 *a, const int k, const int stride, const int8_t *x, const int8_t *w, int c, int8_t *y,
                        const Rounder *r) {
@@ -129,13 +129,89 @@ INLINE void row_narrow(const DepthwiseInt8 *a, const int k, const int stride, co
     finish_span(sums, a, c, y + at * a->C, r);
   }
 }
+// A column of the window, three rows of 8 channels: their bytes side by side, four per channel.
+INLINE void column(const int8_t *x, int row, v128_t out[2]) {
+  v128_t p = wasm_v128_load64_zero(x), q = wasm_v128_load64_zero(x + row), s = wasm_v128_load64_zero(x + 2 * row);
+  v128_t above = wasm_i8x16_shuffle(p, q, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  v128_t below = wasm_i8x16_shuffle(s, s, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  out[0] = wasm_i16x8_shuffle(above, below, 0, 8, 1, 9, 2, 10, 3, 11);
+  out[1] = wasm_i16x8_shuffle(above, below, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+// What one window of 3 x 3 leaves to those right of it, in 8 channels.
+typedef struct { v128_t weights[3][2]; i32x4 now[2], next[2]; const int8_t *x; int C, row; const int *bias; } Slide;
+// One pixel's sums.
+INLINE void slide(const int stride, Slide *s, i32x4 sums[2]) {
+  v128_t u[2], v[2];
+  column(s->x, s->row, u);
+  if (stride == 2) column(s->x + s->C, s->row, v);
+  s->x += stride * s->C;
+  UNROLL for (int h = 0; h < 2; h++) {
+    sums[h] = s->now[h];
+    if (stride == 2) {
+      add_four(sums + h, s->weights[1][h], u[h]);
+      add_four(sums + h, s->weights[2][h], v[h]);
+      s->now[h] = wasm_v128_load(s->bias + 4 * h);
+      add_four(s->now + h, s->weights[0][h], v[h]);
+    }
+    else {
+      add_four(sums + h, s->weights[2][h], u[h]);
+      s->now[h] = s->next[h];
+      add_four(s->now + h, s->weights[1][h], u[h]);
+      s->next[h] = wasm_v128_load(s->bias + 4 * h);
+      add_four(s->next + h, s->weights[0][h], u[h]);
+    }
+  }
+}
+INLINE Slide slide_from(const DepthwiseInt8 *a, const int stride, const int8_t *x, const int8_t *w, int c) {
+  Slide s = {.x = x, .C = a->C, .row = a->PW * a->C, .bias = a->bias + c};
+  UNROLL for (int i = 0; i < 3; i++) {
+    v128_t p = wasm_v128_load(w + 16 + 16 * i), q = wasm_v128_load(w + 64 + 16 * i);
+    s.weights[i][0] = wasm_i16x8_shuffle(p, q, 0, 8, 1, 9, 2, 10, 3, 11);
+    s.weights[i][1] = wasm_i16x8_shuffle(p, q, 4, 12, 5, 13, 6, 14, 7, 15);
+  }
+  v128_t u[2];
+  column(s.x, s.row, u);
+  s.x += s.C;
+  UNROLL for (int h = 0; h < 2; h++) {
+    s.now[h] = s.next[h] = wasm_v128_load(s.bias + 4 * h);
+    add_four(s.now + h, s.weights[0][h], u[h]);
+  }
+  if (stride == 2) return s;
+  column(s.x, s.row, u);
+  s.x += s.C;
+  UNROLL for (int h = 0; h < 2; h++) add_four(s.now + h, s.weights[1][h], u[h]), add_four(s.next + h, s.weights[0][h], u[h]);
+  return s;
+}
+// A row of 8 channels where adds_four, 3 x 3: each column of the picture is read once.
+INLINE void row_four(const DepthwiseInt8 *a, const int stride, const int8_t *x, const int8_t *w, int c, int8_t *y, const Rounder *round) {
+  const Rounder r = *round;
+  const float *scale = a->scale + c;
+  Slide s = slide_from(a, stride, x, w, c);
+  int left = a->OW;
+  for (; left >= 2; left -= 2, y += 2 * s.C) {
+    i32x4 p[2], q[2];
+    slide(stride, &s, p);
+    v128_t words = ended(0, 1, p, load(scale), load(scale + 4), 0, &a->end, &r);
+    slide(stride, &s, q);
+    v128_t bytes = to_bytes(words, ended(0, 1, q, load(scale), load(scale + 4), 0, &a->end, &r), &r);
+    wasm_v128_store64_lane(y, bytes, 0);
+    wasm_v128_store64_lane(y + s.C, bytes, 1);
+  }
+  if (!left) return;
+  i32x4 p[2];
+  slide(stride, &s, p);
+  store8(y, ended(0, 1, p, load(scale), load(scale + 4), 0, &a->end, &r), 8, &r);
+}
 static void rows_narrow(const DepthwiseInt8 *a, const Rounder *r, Share my) {
+  const int four = adds_four() && a->kh == 3 && !a->end.kind && a->C % 8 == 0 && is_near(a->scale, a->bias, a->C, MOST * 258, &a->end);
   const int pairs = (a->kh + 1) / 2, kind = a->kh + a->sw;
   for (int row = my.from; row < my.to; row++) {
     const int8_t *x = a->x + (row / a->OH * a->PH + row % a->OH * a->sh) * a->PW * a->C, *w = (const int8_t *)a->w;
     for (int c = 0; c < a->C; c += 8, w += 16 * (1 + pairs * a->kw)) {
       int8_t *y = a->y + row * a->OW * a->C + c;
-      if (kind == 4) row_narrow(a, 3, 1, x + c, w, c, y, r);
+      if (four && a->sw == 1) row_four(a, 1, x + c, w, c, y, r);
+      else if (four) row_four(a, 2, x + c, w, c, y, r);
+      else if (kind == 4) row_narrow(a, 3, 1, x + c, w, c, y, r);
       else if (kind == 5) row_narrow(a, 3, 2, x + c, w, c, y, r);
       else if (kind == 6) row_narrow(a, 5, 1, x + c, w, c, y, r);
       else row_narrow(a, 5, 2, x + c, w, c, y, r);

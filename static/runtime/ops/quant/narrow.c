@@ -4,6 +4,7 @@
 #ifdef __wasm_relaxed_simd__
 enum { MOST = 127 };
 enum { WIDE = 32, DEEP = 16, WORTH = 48 }; // channels that one pixel is multiplied by; inputs whose sums may fit into 16 bits
+enum { FIRST_CACHE = 24 * 1024 }; // of bytes, half: weights need a place, too
 
 // Whether they do, for these rows of src: a lane's positive products, and its negative ones. And whether there are enough.
 static int is_deep(const int8_t *src, int K) {
@@ -61,20 +62,6 @@ static void interleave_bytes(const int8_t *const *x, int K, int8_t *d) {
       wasm_v128_store32_lane(d + 16 + 4 * m, v, 1);
     }
 }
-// Whether four products of bytes are best added up by relaxed SIMD's own way: one instruction with AVX-VNNI (which takes the
-// second operand without a sign) and on ARM (with one). Elsewhere it takes three, and sums of two products are cut to 16 bits;
-// V8's baseline compiler before AVX-VNNI mixed registers up there, so only these two answers count.
-static int adds_four(void) {
-  v128_t most = wasm_i8x16_splat(127), more = wasm_i8x16_splat(-1);
-  ORDER(more);
-  int sum = wasm_i32x4_extract_lane(wasm_i32x4_relaxed_dot_i8x16_i7x16_add(most, more, isplat(0)), 0);
-  return sum == 4 * 127 * 255 || sum == -4 * 127;
-}
-INLINE void add_four(i32x4 *acc, v128_t w, v128_t x) {
-  *acc = wasm_i32x4_relaxed_dot_i8x16_i7x16_add(w, x, *acc);
-  ORDER(*acc);
-}
-
 // Four channels of the inputs by four, in one instruction each.
 INLINE void four_narrow(const int8_t *p, const int8_t *w, int K, i32x4 acc[NARROW_ROWS][2]) {
   _Pragma("clang loop unroll_count(4)") for (int k = 0; k < K; k += 4, p += 16, w += 32) {
@@ -110,7 +97,7 @@ INLINE void tile_narrow(int four, const ConvInt8 *a, const int8_t *p, const int8
   UNROLL for (int m = 0; m < NARROW_ROWS; m++) acc[m][0] = wasm_v128_load(bias), acc[m][1] = wasm_v128_load(bias + 4);
   if (four) four_narrow(p, w, K, acc);
   else two_narrow(p, w, K, acc);
-  finish_rows(NARROW_ROWS, imin(rows, NARROW_ROWS), acc, a->scale + o, res, y, a->O, n, &a->end, r);
+  finish_rows(NARROW_ROWS, imin(rows, NARROW_ROWS), 0, acc, a->scale + o, res, y, a->O, n, &a->end, r);
 }
 
 // n products of four bytes each, at most DEEP / 4: their sums in 16 bits, which may overflow in between.
@@ -150,12 +137,57 @@ static void tile_wide(int four, const ConvInt8 *a, const int8_t *x, const int8_t
   for (; k < K; k += 8, w += 8 * WIDE) wide_step(2, x + k, w, ones, acc);
   finish_wide(acc, a->scale + o, res, y, &a->end, r);
 }
+enum { TALL = 6 }; // 12 sums keep two products a cycle going, where one takes five; 2 of weights and a pixel
+// TALL pixels x 8 channels from o on, by add_four; pitch: bytes from the weights of four inputs to the next four's.
+static void tile_tall(const ConvInt8 *a, const int8_t *x, const int8_t *w, int pitch, int K, int o, const int8_t *res, int8_t *y,
+                      const Rounder *r) {
+  i32x4 acc[TALL][2];
+  const int *bias = a->bias + o;
+  const int8_t *end = w + K / 4 * pitch, *pixel[TALL];
+  UNROLL for (int m = 0; m < TALL; m++) {
+    acc[m][0] = wasm_v128_load(bias), acc[m][1] = wasm_v128_load(bias + 4);
+    pixel[m] = x + m * a->C;
+  }
+  do {
+    UNROLL for (int i = 0; i < 2; i++, w += pitch) {
+      v128_t w0 = wasm_v128_load(w), w1 = wasm_v128_load(w + 16);
+      UNROLL for (int m = 0; m < TALL; m++) {
+        v128_t p = wasm_v128_load32_splat(pixel[m] + 4 * i);
+        add_four(&acc[m][0], w0, p);
+        add_four(&acc[m][1], w1, p);
+      }
+    }
+    UNROLL for (int m = 0; m < TALL; m++) pixel[m] += 8;
+  } while (w < end);
+  finish_rows(TALL, TALL, 1, acc, a->scale + o, res, y, a->O, 8, &a->end, r);
+}
+// The pixels from p on, as many of n as fill tiles; so few at a time that they and their results stay in the first cache.
+static int strip_tall(const ConvInt8 *a, int K, int p, int n, const Rounder *r) {
+  const int some = imax(FIRST_CACHE / (K + a->O) / TALL, 1) * TALL, wide = a->O / WIDE * WIDE, block = 16 + WIDE * K;
+  n = n / TALL * TALL;
+  for (int from = p, to; from < p + n; from = to) {
+    to = imin(from + some, p + n);
+    for (int o = 0; o < a->O; o += 8) {
+      const int8_t *w = (const int8_t *)a->w + imin(o, wide) / WIDE * block + (o < wide ? 16 + o % WIDE * 4 : (o - wide) * K);
+      for (int m = from; m < to; m += TALL) {
+        int at = m * a->O + o;
+        tile_tall(a, (const int8_t *)a->x + m * a->C, w, o < wide ? 4 * WIDE : 32, K, o, a->res ? a->res + at : 0, a->y + at, r);
+      }
+    }
+  }
+  return n;
+}
 void strip_narrow(const ConvInt8 *a, int group, int p, int n, int8_t *panel, const Rounder *r) {
   int channels = a->C / a->groups, outputs = a->O / a->groups, K = (channels * a->kh * a->kw + 7) / 8 * 8;
   int direct = a->kh * a->kw == 1, pitch = K + 16;
   int8_t *windows = panel + (a->strip + NARROW_ROWS) * K;
   int o = 0, four = adds_four();
   const int8_t *w = (const int8_t *)a->w + group * ((outputs + 7) / 8 * 8) * K;
+  if (four && a->narrow == 2 && outputs % 8 == 0 && is_near(a->scale, a->bias, outputs, 127.f * 63 * K, &a->end)) {
+    int done = strip_tall(a, K, p, n, r);
+    p += done, n -= done;
+    if (!n) return;
+  }
   if (a->narrow == 2)
     for (; o + WIDE <= outputs; o += WIDE, w += 16 + WIDE * K)
       for (int m = p; m < p + n; m++)

@@ -14,6 +14,7 @@ import { ENDINGS, int8Fc, int8Pool, int8Resize, int8Window } from './index.js';
 const SPARE = 64; // bytes that vector loads and stores may touch past the end
 const PANEL_BYTES = 48 * 1024; // of gathered pixels: with the weights of 8 channels they stay in the first caches
 const ROWS = 5; // as in conv.c
+const DIRECT_ROWS = 30; // whole tiles of narrow.c's six pixels
 const MAX_PLACES = 128; // as in depthwise.c
 const MOST_FACTOR = 2 ** 20; // see requant.h
 
@@ -88,7 +89,8 @@ function emitConv(node, to, g) {
   if (node.attrs.in_inverse && g.groups === 1 && g.dw === 1) return emitFirst(node, to, g, { x, PH, PW });
   const narrow = narrowness(node, g), outputs = g.O / g.groups, depth = g.C / g.groups * g.kh * g.kw, K = up(depth, 8);
   const weights = to.packed(w, 'pack_int8', 2 * g.groups * up(outputs, 8) * K, [g.groups, outputs, depth, widthOf(w), narrow]);
-  const strip = Math.min(Math.max(Math.floor(PANEL_BYTES / (2 * K) / ROWS) * ROWS, 2 * ROWS), g.N * g.OH * g.OW);
+  const tiles = narrow === 2 ? DIRECT_ROWS : ROWS;
+  const strip = Math.min(Math.max(Math.floor(PANEL_BYTES / (2 * K) / tiles) * tiles, 2 * ROWS, tiles), g.N * g.OH * g.OW);
   const panel = up(2 * K * (strip + ROWS) + SPARE, 64);
   to.emit('conv_int8', [
     x, weights, ...perChannel(to, node), node.maybe('Residual'), node.out,
