@@ -1,5 +1,6 @@
 """The numpy oracle against what Paddle itself computed (tests/cases, made by make_cases.py)."""
 
+import importlib
 import json
 from pathlib import Path
 
@@ -9,10 +10,18 @@ import pytest
 from converter.graph import Node
 from converter.ops import REGISTRY, evaluate_node
 from converter.ops.spec import BLOCK
+from tests.case_lists import FAMILIES
 
 NOT_OPS = {"preprocess"}
 FILES = sorted(p for p in (Path(__file__).parent.parent / "cases").glob("*.json") if p.stem not in NOT_OPS)
 CASES = [case for path in FILES for case in json.loads(path.read_text())]
+
+
+def test_every_case_of_the_lists_has_been_made():
+    assert [path.stem for path in FILES] == FAMILIES
+    for path in FILES:
+        asked = [case.name for case in importlib.import_module(f"tests.case_lists.{path.stem}").CASES]
+        assert [case["name"] for case in json.loads(path.read_text())] == asked
 
 
 def array(tensor: dict) -> np.ndarray:
